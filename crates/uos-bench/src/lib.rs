@@ -1,0 +1,1 @@
+//! Side-by-side measurements of uOS and its peers.

@@ -1,0 +1,1 @@
+//! Bounded pipes and quotas: waiting without threads, releasing by drop.

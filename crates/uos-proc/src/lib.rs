@@ -1,0 +1,1 @@
+//! Start, watch and stop real operating system processes.

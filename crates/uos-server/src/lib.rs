@@ -1,0 +1,1 @@
+//! The uOS server: one binary, one port, gRPC and HTTP.

@@ -1,0 +1,1 @@
+//! The uOS kernel: one typed call table over processes, files, pipes and a scheduler.
