@@ -1,1 +1,39 @@
-//! Bounded pipes and quotas: waiting without threads, releasing by drop.
+//! Bounded byte pipes and a tree of quotas: how two parties talk, and what it may cost them.
+//!
+//! A [`Pipe`] gives a [`Writer`], a [`Reader`] and a [`Control`]. Everything is known by its handles:
+//! dropping the last writer is the end of file, dropping the last reader breaks the pipe, and what was
+//! charged to a [`Quota`] goes back when the storage it paid for goes. Waiting costs no thread and
+//! needs no particular runtime: the futures use [`std::task::Waker`] and nothing else.
+//!
+//! What it deliberately does not know: processes and their ids, rights, names, protocols, servers,
+//! clocks. A timeout is a dropped future; who may hold an end is somebody else's question.
+//!
+//! ```
+//! use uos_ipc::{Capacity, Pipe, PipeError, Quota};
+//!
+//! let global = Quota::root("pipes", 50 << 20);
+//! let owner = global.child("pipes of one owner", 1 << 20);
+//! let Pipe { writer, reader, .. } = Pipe::new(Capacity::DEFAULT, &owner)?;
+//!
+//! writer.try_write(b"hello")?;
+//! assert_eq!(&reader.try_read(1024)?[..], b"hello");
+//! assert!(matches!(reader.try_read(1024), Err(PipeError::WouldBlock { .. })));
+//! drop(writer);
+//! assert!(reader.try_read(1024)?.is_empty(), "the end of file");
+//! drop(reader);
+//! assert_eq!(global.used(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod pipe;
+mod quota;
+mod stream;
+mod sync;
+
+pub use pipe::{
+    Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
+    Write, Writer,
+};
+pub use quota::{Permit, Quota, QuotaError};
+pub use stream::ByteStream;

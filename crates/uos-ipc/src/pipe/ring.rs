@@ -1,0 +1,82 @@
+//! The bytes in a pipe: storage that grows when it is used and is given away when it is read.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// A queue of bytes. It holds no memory until the first byte comes.
+#[derive(Default)]
+pub(crate) struct Ring {
+    bytes: VecDeque<u8>,
+}
+
+impl Ring {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends. Room doubles from what is needed now and stops at `capacity`, which the caller keeps.
+    pub(crate) fn push(&mut self, bytes: &[u8], capacity: usize) {
+        let needed = self.len() + bytes.len();
+        debug_assert!(needed <= capacity, "{needed} bytes in a ring of {capacity}");
+        if needed > self.bytes.capacity() {
+            let room = needed.next_power_of_two().min(capacity);
+            self.bytes.reserve_exact(room - self.len());
+        }
+        self.bytes.extend(bytes);
+    }
+
+    /// Takes the oldest bytes, at most `max`.
+    ///
+    /// A read that empties a well-filled ring gets the storage itself: one copy less, and an idle pipe
+    /// is small again. A badly filled one is copied, so that ten bytes never pin a large block.
+    pub(crate) fn pop(&mut self, max: usize) -> Bytes {
+        let taken = max.min(self.len());
+        if taken == self.len() && taken * 2 >= self.bytes.capacity() {
+            return Vec::from(std::mem::take(&mut self.bytes)).into();
+        }
+        let mut out = Vec::with_capacity(taken);
+        let (front, back) = self.bytes.as_slices();
+        let split = taken.min(front.len());
+        out.extend_from_slice(&front[..split]);
+        out.extend_from_slice(&back[..taken - split]);
+        self.bytes.drain(..taken);
+        out.into()
+    }
+
+    /// Forgets all bytes and frees the storage.
+    pub(crate) fn clear(&mut self) {
+        self.bytes = VecDeque::new();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_follows_use_and_never_passes_the_capacity() {
+        let mut ring = Ring::default();
+        assert_eq!(ring.bytes.capacity(), 0);
+        ring.push(&[1; 10], 100);
+        assert_eq!(ring.bytes.capacity(), 16);
+        ring.push(&[2; 90], 100);
+        assert_eq!(ring.bytes.capacity(), 100);
+        assert_eq!(&ring.pop(12)[..], [[1; 10].as_slice(), &[2; 2]].concat());
+        assert_eq!(ring.pop(usize::MAX).len(), 88);
+        assert_eq!((ring.len(), ring.bytes.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_wrapped_ring_reads_in_order() {
+        let mut ring = Ring::default();
+        ring.push(&[0; 12], 16);
+        ring.pop(10);
+        ring.push(&[1, 2, 3, 4, 5, 6, 7, 8], 16);
+        assert_eq!(&ring.pop(9)[..], [0, 0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(&ring.pop(9)[..], [8]);
+    }
+}
