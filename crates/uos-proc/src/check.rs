@@ -1,0 +1,93 @@
+//! Judging a spec before anything is started: what every spawner refuses, and in the same words.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::{Cwd, Enforcement, Guarantee, Limits, Program, SpawnError, Spec, Support};
+
+/// How `spec` would be held by a spawner with this `support`, or why it cannot be.
+pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, SpawnError> {
+    check_program(spec)?;
+    check_env(spec)?;
+    if let Some(Cwd::Path(path)) = &spec.cwd {
+        no_nul("cwd", path.as_os_str())?;
+        if !path.is_absolute() {
+            return invalid("cwd", "a relative path");
+        }
+    }
+    if !(-20..=19).contains(&spec.nice) {
+        return invalid("nice", "outside -20..=19");
+    }
+    check_limits(&spec.limits)?;
+
+    let missing = support.missing(spec.level);
+    if !missing.is_empty() {
+        return Err(SpawnError::NotEnforceable { level: spec.level, missing });
+    }
+    check_supported(support, &spec.limits)?;
+    Ok(Enforcement { level: spec.level, means: support.clone() })
+}
+
+fn check_program(spec: &Spec) -> Result<(), SpawnError> {
+    if let Program::Path(path) = &spec.program {
+        no_nul("program", path.as_os_str())?;
+        if !path.is_absolute() {
+            return invalid("program", "a relative path");
+        }
+    }
+    if spec.args.is_empty() {
+        return invalid("args", "empty: argv[0] is missing");
+    }
+    spec.args.iter().try_for_each(|arg| no_nul("args", arg))
+}
+
+fn check_env(spec: &Spec) -> Result<(), SpawnError> {
+    for (name, value) in &spec.env {
+        no_nul("env", name)?;
+        no_nul("env", value)?;
+        if name.is_empty() {
+            return invalid("env", "an empty name");
+        }
+        if name.as_bytes().contains(&b'=') {
+            return invalid("env", "a name with '='");
+        }
+    }
+    Ok(())
+}
+
+/// Zero is refused where nothing could run under it, or where the kernel would read it as something else.
+fn check_limits(limits: &Limits) -> Result<(), SpawnError> {
+    let zero = [
+        ("limits.open_files", limits.open_files == Some(0)),
+        ("limits.cpu_seconds", limits.cpu_seconds == Some(0)),
+        ("limits.memory_bytes", limits.memory_bytes == Some(0)),
+        ("limits.pids", limits.pids == Some(0)),
+        ("limits.cpu_percent", limits.cpu_percent == Some(0)),
+    ];
+    match zero.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((field, _)) => invalid(field, "zero"),
+        None => Ok(()),
+    }
+}
+
+fn check_supported(support: &Support, limits: &Limits) -> Result<(), SpawnError> {
+    let asked = [
+        ("memory_bytes", Guarantee::Memory, limits.memory_bytes.is_some()),
+        ("pids", Guarantee::Pids, limits.pids.is_some()),
+        ("cpu_percent", Guarantee::Cpu, limits.cpu_percent.is_some()),
+    ];
+    for (name, guarantee, is_asked) in asked {
+        if is_asked && !support.get(guarantee).is_enforced() {
+            return Err(SpawnError::UnsupportedLimit { name });
+        }
+    }
+    Ok(())
+}
+
+fn no_nul(field: &'static str, text: &OsStr) -> Result<(), SpawnError> {
+    if text.as_bytes().contains(&0) { invalid(field, "a NUL byte") } else { Ok(()) }
+}
+
+pub(crate) fn invalid<T>(field: &'static str, why: &'static str) -> Result<T, SpawnError> {
+    Err(SpawnError::Invalid { field, why: why.into() })
+}

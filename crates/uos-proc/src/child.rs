@@ -1,0 +1,139 @@
+//! The handle of a program that was started.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{Enforcement, Exit, Input, Output, Signal, SignalError, Usage};
+
+/// A started program. Cheap to clone; all clones are the same program.
+///
+/// When the last clone is dropped and the program has not exited, it is killed like by
+/// [`kill_tree`](Child::kill_tree) and reaped in the background; it never stays behind, running or as a zombie.
+#[derive(Clone)]
+pub struct Child(Arc<Shared>);
+
+struct Shared {
+    process: Box<dyn Process>,
+    enforcement: Enforcement,
+    /// Protects the ends not yet taken. Held only to take one.
+    streams: Mutex<Streams>,
+}
+
+/// The ends of a child's pipes, as far as they exist and are not yet taken.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Leads to descriptor 0.
+    pub stdin: Option<Input>,
+    /// Comes from descriptor 1.
+    pub stdout: Option<Output>,
+    /// Comes from descriptor 2.
+    pub stderr: Option<Output>,
+}
+
+/// What a [`Spawner`](crate::Spawner) supplies to make a [`Child`]; the methods promise what the child's do.
+///
+/// Dropping it ends the program.
+pub trait Process: Send + Sync {
+    /// See [`Child::os_pid`].
+    fn os_pid(&self) -> u32;
+    /// See [`Child::wait`].
+    fn wait(&self) -> Pin<Box<dyn Future<Output = Exit> + Send + '_>>;
+    /// See [`Child::try_wait`].
+    fn try_wait(&self) -> Option<Exit>;
+    /// See [`Child::signal`].
+    fn signal(&self, signal: Signal) -> Result<(), SignalError>;
+    /// See [`Child::kill_tree`].
+    fn kill_tree(&self) -> Result<(), SignalError>;
+    /// See [`Child::set_nice`].
+    fn set_nice(&self, nice: i32) -> Result<(), SignalError>;
+    /// See [`Child::usage`].
+    fn usage(&self) -> Usage;
+}
+
+impl Child {
+    /// The handle of `process`, which is held as `enforcement` says.
+    pub fn new(process: impl Process + 'static, streams: Streams, enforcement: Enforcement) -> Self {
+        Child(Arc::new(Shared { process: Box::new(process), enforcement, streams: Mutex::new(streams) }))
+    }
+
+    /// The operating system's process id. After the exit it may belong to somebody else: show it, never use it.
+    #[must_use]
+    pub fn os_pid(&self) -> u32 {
+        self.0.process.os_pid()
+    }
+
+    /// Waits for the exit. May be called again, by many at once, and dropped at any point; all get the same
+    /// answer.
+    ///
+    /// # Panics
+    ///
+    /// For a real process, outside a tokio runtime with its I/O and time drivers on.
+    pub async fn wait(&self) -> Exit {
+        self.0.process.wait().await
+    }
+
+    /// The exit, if it has happened.
+    #[must_use]
+    pub fn try_wait(&self) -> Option<Exit> {
+        self.0.process.try_wait()
+    }
+
+    /// Sends `signal` to the program. After its exit this is [`SignalError::NoSuchProcess`], whoever has its
+    /// process id by then.
+    pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        self.0.process.signal(signal)
+    }
+
+    /// Kills the program and everything still in its process group, without giving them a say. After its exit
+    /// has been noticed this is [`SignalError::NoSuchProcess`].
+    pub fn kill_tree(&self) -> Result<(), SignalError> {
+        self.0.process.kill_tree()
+    }
+
+    /// Sets the niceness, -20 to 19, of the program and everything in its process group.
+    pub fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
+        self.0.process.set_nice(nice)
+    }
+
+    /// What the program has used so far, or in its whole life once it has exited.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.0.process.usage()
+    }
+
+    /// What is in force for the program.
+    #[must_use]
+    pub fn enforcement(&self) -> &Enforcement {
+        &self.0.enforcement
+    }
+
+    /// The end that leads to its descriptor 0, once, if the spec asked for a pipe.
+    #[must_use]
+    pub fn take_stdin(&self) -> Option<Input> {
+        self.streams(|streams| streams.stdin.take())
+    }
+
+    /// The end that comes from its descriptor 1, once, if the spec asked for a pipe.
+    #[must_use]
+    pub fn take_stdout(&self) -> Option<Output> {
+        self.streams(|streams| streams.stdout.take())
+    }
+
+    /// The end that comes from its descriptor 2, once, if the spec asked for a pipe.
+    #[must_use]
+    pub fn take_stderr(&self) -> Option<Output> {
+        self.streams(|streams| streams.stderr.take())
+    }
+
+    fn streams<T>(&self, take: impl FnOnce(&mut Streams) -> T) -> T {
+        take(&mut self.0.streams.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child").field("os_pid", &self.os_pid()).finish_non_exhaustive()
+    }
+}

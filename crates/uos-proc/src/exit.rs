@@ -1,0 +1,69 @@
+//! How a program ended, and what it used.
+
+use std::fmt;
+
+use crate::Signal;
+
+/// The end of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Exit {
+    /// Why it ended.
+    pub cause: ExitCause,
+    /// What it used in its whole life, descendants it waited for included.
+    pub usage: Usage,
+}
+
+/// Why a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitCause {
+    /// It exited with this code, 0 to 255.
+    Exited(i32),
+    /// A signal ended it.
+    Signaled {
+        /// Which one.
+        signal: Signal,
+        /// Whether it left a core dump.
+        core: bool,
+    },
+    /// It ended, and somebody else in this program collected its status: a `waitpid(-1)`, or `SIGCHLD` set to be
+    /// ignored.
+    Lost,
+}
+
+impl ExitCause {
+    /// Whether it exited with code 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == ExitCause::Exited(0)
+    }
+}
+
+impl fmt::Display for ExitCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitCause::Exited(code) => write!(f, "exited with {code}"),
+            ExitCause::Signaled { signal, core: false } => write!(f, "ended by {signal}"),
+            ExitCause::Signaled { signal, core: true } => write!(f, "ended by {signal}, core dumped"),
+            ExitCause::Lost => f.write_str("ended, status lost"),
+        }
+    }
+}
+
+/// What a program has used so far, or in its whole life once it has exited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Usage {
+    /// Processor time in user mode.
+    pub cpu_user_us: u64,
+    /// Processor time in the kernel on its behalf.
+    pub cpu_system_us: u64,
+    /// Memory resident now; zero after exit.
+    pub rss_bytes: u64,
+    /// The most memory that was ever resident, where the kernel can tell. After exit it cannot for a program
+    /// that stayed smaller than the one that spawned it: both shared one memory until the program executed, and
+    /// the kernel keeps the larger number.
+    pub peak_rss_bytes: Option<u64>,
+    /// Times it gave up the processor to wait. While it runs, those of its first thread only.
+    pub voluntary_switches: u64,
+    /// Times the processor was taken from it. While it runs, those of its first thread only.
+    pub involuntary_switches: u64,
+}

@@ -1,0 +1,287 @@
+//! A script being played.
+//!
+//! It has no thread: whoever changes something it waits for moves it on, as far as it can go.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+use super::script::{Script, Step};
+use crate::child::{Process, Streams};
+use crate::{Exit, ExitCause, Input, Output, Signal, SignalError, Spec, Stdio, Usage};
+
+/// Plays `script` as far as it goes by itself.
+pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess, Streams) {
+    let [has_stdin, has_stdout, has_stderr] =
+        [&spec.stdin, &spec.stdout, &spec.stderr].map(|stdio| matches!(stdio, Stdio::Pipe));
+    let state = State {
+        script,
+        stdin: VecDeque::new(),
+        is_stdin_open: has_stdin,
+        outputs: [Sink::new(spec.stdout), Sink::new(spec.stderr)],
+        readers: [None, None],
+        has_ended: false,
+    };
+    let player = Arc::new_cyclic(|me| Player {
+        me: me.clone(),
+        state: Mutex::new(state),
+        exit: watch::Sender::new(None),
+    });
+    player.go_on();
+    let output = |place| Output::new(Reader { player: Arc::clone(&player), place });
+    let streams = Streams {
+        stdin: has_stdin.then(|| Input::new(Writer { player: Arc::clone(&player) })),
+        stdout: has_stdout.then(|| output(0)),
+        stderr: has_stderr.then(|| output(1)),
+    };
+    (ScriptedProcess { os_pid, player }, streams)
+}
+
+#[derive(Debug)]
+pub(super) struct Player {
+    me: Weak<Player>,
+    /// Protects the course of the script. Held while the script moves, never across an await.
+    state: Mutex<State>,
+    exit: watch::Sender<Option<Exit>>,
+}
+
+#[derive(Debug)]
+struct State {
+    script: Script,
+    stdin: VecDeque<u8>,
+    is_stdin_open: bool,
+    outputs: [Sink; 2],
+    readers: [Option<Waker>; 2],
+    has_ended: bool,
+}
+
+/// Where one of the two outputs leads.
+#[derive(Debug)]
+enum Sink {
+    Null,
+    Kept(VecDeque<u8>),
+    File(File),
+    /// The reader has gone.
+    Broken,
+}
+
+impl Sink {
+    fn new(stdio: Stdio) -> Self {
+        match stdio {
+            Stdio::Null => Sink::Null,
+            Stdio::Pipe => Sink::Kept(VecDeque::new()),
+            Stdio::Fd(fd) => Sink::File(File::from(fd)),
+        }
+    }
+}
+
+impl Player {
+    /// Moves the script on as far as it can go.
+    pub(super) fn go_on(&self) {
+        self.play(&mut self.state());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn play(&self, state: &mut State) {
+        while !state.has_ended {
+            let Some(step) = state.script.steps.pop_front() else {
+                let end = state.script.end;
+                return self.end(state, end);
+            };
+            let is_done = match &step {
+                Step::Stdout(bytes) => self.write(state, 0, bytes),
+                Step::Stderr(bytes) => self.write(state, 1, bytes),
+                Step::EchoStdin => {
+                    let bytes: Vec<u8> = state.stdin.drain(..).collect();
+                    self.write(state, 0, &bytes) && !state.is_stdin_open
+                }
+                Step::Wait(gate) => gate.admits(&self.me),
+                Step::Forever => false,
+            };
+            if !is_done {
+                state.script.steps.push_front(step);
+                return;
+            }
+        }
+    }
+
+    /// Writes, or ends the script as a failed write ends most programs. Answers whether it goes on.
+    fn write(&self, state: &mut State, place: usize, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        let written = match &mut state.outputs[place] {
+            Sink::Null => Ok(()),
+            Sink::Kept(kept) => {
+                kept.extend(bytes);
+                Ok(())
+            }
+            Sink::File(file) => file.write_all(bytes),
+            Sink::Broken => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        state.readers[place].take().into_iter().for_each(Waker::wake);
+        match written {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.end(state, ExitCause::Signaled { signal: Signal::PIPE, core: false });
+            }
+            Err(_) => self.end(state, ExitCause::Exited(1)),
+        }
+        false
+    }
+
+    fn end(&self, state: &mut State, cause: ExitCause) {
+        state.has_ended = true;
+        for output in &mut state.outputs {
+            if matches!(output, Sink::File(_)) {
+                *output = Sink::Broken;
+            }
+        }
+        let usage = Usage { rss_bytes: 0, ..state.script.usage };
+        self.exit.send_replace(Some(Exit { cause, usage }));
+        state.readers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+
+    fn kill_by(&self, signal: Signal) -> Result<(), SignalError> {
+        let mut state = self.state();
+        if state.has_ended {
+            return Err(SignalError::NoSuchProcess);
+        }
+        let is_ignored = signal != Signal::KILL && state.script.ignored.contains(&signal);
+        if !is_ignored && !UNDEADLY.contains(&signal) {
+            self.end(&mut state, ExitCause::Signaled { signal, core: false });
+        }
+        Ok(())
+    }
+}
+
+/// Signals whose default is not to end a process. Being stopped is not played.
+const UNDEADLY: [Signal; 8] = [
+    Signal::CHLD,
+    Signal::CONT,
+    Signal::URG,
+    Signal::WINCH,
+    Signal::STOP,
+    Signal::TSTP,
+    Signal::TTIN,
+    Signal::TTOU,
+];
+
+pub(super) struct ScriptedProcess {
+    os_pid: u32,
+    player: Arc<Player>,
+}
+
+impl Process for ScriptedProcess {
+    fn os_pid(&self) -> u32 {
+        self.os_pid
+    }
+
+    fn wait(&self) -> Pin<Box<dyn Future<Output = Exit> + Send + '_>> {
+        let mut exit = self.player.exit.subscribe();
+        Box::pin(async move {
+            let ended = exit.wait_for(Option::is_some).await;
+            // The sender lives in the player, which this handle keeps.
+            ended.ok().and_then(|exit| *exit).expect("a script tells its end before it goes")
+        })
+    }
+
+    fn try_wait(&self) -> Option<Exit> {
+        *self.player.exit.borrow()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        self.player.kill_by(signal)
+    }
+
+    fn kill_tree(&self) -> Result<(), SignalError> {
+        self.player.kill_by(Signal::KILL)
+    }
+
+    fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
+        if !(-20..=19).contains(&nice) {
+            return Err(SignalError::Refused { errno: libc::EINVAL });
+        }
+        if self.player.state().has_ended { Err(SignalError::NoSuchProcess) } else { Ok(()) }
+    }
+
+    fn usage(&self) -> Usage {
+        self.try_wait().map_or_else(|| self.player.state().script.usage, |exit| exit.usage)
+    }
+}
+
+impl Drop for ScriptedProcess {
+    fn drop(&mut self) {
+        let _ = self.player.kill_by(Signal::KILL);
+    }
+}
+
+struct Reader {
+    player: Arc<Player>,
+    place: usize,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.player.state();
+        let has_ended = state.has_ended;
+        let Sink::Kept(kept) = &mut state.outputs[self.place] else { return Poll::Ready(Ok(())) };
+        if kept.is_empty() && !has_ended {
+            state.readers[self.place] = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let len = kept.len().min(buf.remaining());
+        let bytes: Vec<u8> = kept.drain(..len).collect();
+        buf.put_slice(&bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.player.state().outputs[self.place] = Sink::Broken;
+    }
+}
+
+struct Writer {
+    player: Arc<Player>,
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.player.state();
+        if state.has_ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        state.stdin.extend(buf);
+        self.player.play(&mut state);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The end of the script's input.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut state = self.player.state();
+        state.is_stdin_open = false;
+        self.player.play(&mut state);
+    }
+}

@@ -1,0 +1,162 @@
+//! Making a process that shares our memory until it executes.
+//!
+//! A fork copies the page tables of the parent, which for a server of a gigabyte takes tens of milliseconds.
+//! With `CLONE_VM | CLONE_VFORK` nothing is copied: the child runs in our memory, on a stack of its own, while the
+//! calling thread is held still by the kernel, until the child executes or exits.
+#![expect(unsafe_code, reason = "mapping a stack and cloning onto it; each block says why it is sound")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use super::exec::{Orders, Report, Step, enter};
+use super::prepare::{Launch, Place};
+use super::reap::Leader;
+use super::sys;
+use crate::{SpawnError, Stage};
+
+/// Enough for the child's few small frames many times over, also without optimisation.
+const STACK_LEN: usize = 64 * 1024;
+/// A multiple of every page size in use.
+const GUARD_LEN: usize = 64 * 1024;
+
+/// The stack children run on until they execute, one after the other.
+pub(super) struct Stack {
+    base: NonNull<c_void>,
+}
+
+// SAFETY: the mapping belongs to this value alone and may be used and unmapped by any thread.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    /// Maps a stack whose lowest part faults, so that an overflow is a dead child and not a corrupted parent.
+    pub(super) fn map() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh anonymous mapping wherever the kernel likes touches no existing memory.
+        let base = unsafe { libc::mmap(ptr::null_mut(), GUARD_LEN + STACK_LEN, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Stack { base: NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)? };
+        // SAFETY: the guard lies inside the mapping just made, which nobody uses yet.
+        if unsafe { libc::mprotect(base, GUARD_LEN, libc::PROT_NONE) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(stack)
+    }
+
+    /// One past its highest byte, where a stack begins; aligned to a page.
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping is still within what `add` may compute.
+        unsafe { self.base.as_ptr().add(GUARD_LEN + STACK_LEN) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, whole, and no child runs on it: every child is gone from our memory before
+        // the call that made it returns.
+        unsafe { libc::munmap(self.base.as_ptr(), GUARD_LEN + STACK_LEN) };
+    }
+}
+
+/// Makes a child that executes `launch`. The stack is exclusively the caller's: one thread, one child at a time.
+pub(super) fn clone_and_exec(stack: &Stack, launch: &Launch) -> Result<Leader, SpawnError> {
+    let argv = pointers(&launch.argv);
+    let envp = pointers(&launch.envp);
+    let (program, program_fd) = place(&launch.program);
+    let (cwd, cwd_fd) = place(&launch.cwd);
+    let nice_text = launch.nice.as_ref().map_or(c"", |(_, text)| text.as_c_str());
+    let mut orders = Orders {
+        parent: std::process::id().cast_signed(),
+        stdio: [0, 1, 2].map(|n: usize| launch.stdio[n].as_raw_fd()),
+        cwd,
+        cwd_fd,
+        nice: launch.nice.as_ref().map_or(0, |(nice, _)| *nice),
+        nice_text: nice_text.as_ptr(),
+        nice_text_len: nice_text.count_bytes(),
+        rlimits: launch.rlimits.as_ptr(),
+        rlimit_count: launch.rlimits.len(),
+        program,
+        program_fd,
+        argv: argv.as_ptr(),
+        envp: envp.as_ptr(),
+        report: Report::default(),
+    };
+
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let arg = (&raw mut orders).cast::<c_void>();
+    let mask = block_all_signals();
+    // SAFETY: `enter` gets what it documents: orders whose pointers lead into `launch`, `argv` and `envp`, all of
+    // which outlive the child's stay in our memory, because CLONE_VFORK holds this thread until it has left. The
+    // stack is mapped, large enough, and used by this one child. Signals are blocked, so no handler of ours runs
+    // in the child. The pidfd is written before the call returns.
+    let pid = unsafe { libc::clone(enter, stack.top(), flags, arg, &raw mut pidfd) };
+    let clone_errno = io::Error::last_os_error().raw_os_error();
+    restore_signals(mask);
+
+    let stage_failed = |stage, errno| SpawnError::Stage { stage, errno };
+    let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else {
+        return Err(stage_failed(Stage::Clone, clone_errno.unwrap_or(libc::EAGAIN)));
+    };
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    if let Some((step, detail, errno)) = orders.report.read() {
+        // It has left our memory by exiting; collecting it takes no noticeable time.
+        let exited = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        while let Err(rustix::io::Errno::INTR) = exited() {}
+        return Err(stage_failed(stage(step, detail, launch), errno));
+    }
+    Ok(Leader { pid, pidfd, on_exit: launch.on_exit, spawner_peak_kib: sys::own_peak_kib() })
+}
+
+fn stage(step: Step, detail: usize, launch: &Launch) -> Stage {
+    match step {
+        Step::ParentDeath => Stage::ParentDeath,
+        Step::Session => Stage::Session,
+        Step::Fds => Stage::Fds,
+        Step::Cwd => Stage::Cwd,
+        Step::Nice => Stage::Nice,
+        Step::Rlimit => Stage::Rlimit(launch.rlimits.get(detail).map_or("", |rlimit| rlimit.name)),
+        Step::NoNewPrivs => Stage::NoNewPrivs,
+        Step::Signals => Stage::Signals,
+        Step::Exec => Stage::Exec,
+    }
+}
+
+/// The null-terminated list of pointers that `execve` takes.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// As a path and a descriptor, one of which is absent.
+fn place(place: &Place) -> (*const c_char, c_int) {
+    match place {
+        Place::Path(path) => (path.as_ptr(), -1),
+        Place::Fd(fd) => (ptr::null(), fd.as_raw_fd()),
+    }
+}
+
+/// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two
+/// signals of its own: their handlers would run in the child as well.
+fn block_all_signals() -> u64 {
+    set_signal_mask(u64::MAX)
+}
+
+fn restore_signals(mask: u64) {
+    set_signal_mask(mask);
+}
+
+fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0u64;
+    // SAFETY: both pointers are to masks of the size given, and valid for the call.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut before, 8);
+    }
+    before
+}

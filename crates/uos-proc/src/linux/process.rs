@@ -1,0 +1,137 @@
+//! The handle of one Linux process.
+
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, setpriority_pgrp};
+
+use super::reap::Leader;
+use super::thread::Queue;
+use super::{sys, usage};
+use crate::child::Process;
+use crate::{Exit, OnLeaderExit, Signal, SignalError, Usage};
+
+pub(super) struct LinuxProcess {
+    leader: Arc<Leader>,
+    /// The exit, once noticed. Held while reaping, so there is one reaper, and while using the process's number,
+    /// so that the number is surely still its own.
+    exit: Mutex<Option<Exit>>,
+    queue: Arc<Queue>,
+}
+
+impl LinuxProcess {
+    pub(super) fn new(leader: Leader, queue: Arc<Queue>) -> Self {
+        LinuxProcess { leader: Arc::new(leader), exit: Mutex::new(None), queue }
+    }
+
+    /// Notices an exit that has happened. While the guard is held, `None` in it means that the process, running
+    /// or dead, still has its number.
+    fn settle(&self) -> MutexGuard<'_, Option<Exit>> {
+        let mut exit = self.exit.lock().unwrap_or_else(PoisonError::into_inner);
+        if exit.is_none() {
+            *exit = self.leader.reap();
+        }
+        exit
+    }
+
+    fn if_alive<T>(&self, act: impl FnOnce() -> io::Result<T>) -> Result<T, SignalError> {
+        let exit = self.settle();
+        if exit.is_some() {
+            return Err(SignalError::NoSuchProcess);
+        }
+        act().map_err(|error| match error.raw_os_error() {
+            Some(libc::ESRCH) => SignalError::NoSuchProcess,
+            errno => SignalError::Refused { errno: errno.unwrap_or(libc::EIO) },
+        })
+    }
+
+    /// Each waiter registers a copy of the pidfd with the runtime it is polled in. A shared registration would
+    /// tie the process to the first waiter's runtime, which may end before the process does.
+    async fn until_dead(&self) -> io::Result<()> {
+        let copy = self.leader.pidfd.try_clone()?;
+        let watch = sys::watch(copy)?;
+        // A pidfd stays readable once its process is dead, so readiness is never cleared.
+        watch.readable().await?.retain_ready();
+        Ok(())
+    }
+}
+
+impl Process for LinuxProcess {
+    fn os_pid(&self) -> u32 {
+        self.leader.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn wait(&self) -> Pin<Box<dyn Future<Output = Exit> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                if let Some(exit) = self.try_wait() {
+                    return exit;
+                }
+                // No descriptor left to register, most likely. The child is worth a slow look all the same.
+                if self.until_dead().await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        })
+    }
+
+    fn try_wait(&self) -> Option<Exit> {
+        *self.settle()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        self.if_alive(|| sys::send_signal(self.leader.pidfd.as_fd(), signal))
+    }
+
+    fn kill_tree(&self) -> Result<(), SignalError> {
+        self.if_alive(|| self.leader.kill_group())
+    }
+
+    fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
+        if !(-20..=19).contains(&nice) {
+            return Err(SignalError::Refused { errno: libc::EINVAL });
+        }
+        self.if_alive(|| set_nice(self.leader.pid, nice))
+    }
+
+    fn usage(&self) -> Usage {
+        let exit = self.settle();
+        match *exit {
+            Some(exit) => exit.usage,
+            None => usage::live(self.leader.pid).unwrap_or_default(),
+        }
+    }
+}
+
+/// Kills what still runs, and leaves the reaping to the spawner thread if it takes longer than this.
+impl Drop for LinuxProcess {
+    fn drop(&mut self) {
+        if self.settle().is_some() {
+            return;
+        }
+        let _ = match self.leader.on_exit {
+            OnLeaderExit::KillGroup => self.leader.kill_group(),
+            OnLeaderExit::LeaveGroup => self.leader.kill(),
+        };
+        if self.settle().is_none() {
+            self.queue.adopt(Arc::clone(&self.leader));
+        }
+    }
+}
+
+/// The priority of every thread in the group, and the weight of its session: where autogroup scheduling is on,
+/// niceness compares only within a session, and each child has one of its own.
+fn set_nice(pid: Pid, nice: i32) -> io::Result<()> {
+    setpriority_pgrp(Some(pid), nice)?;
+    let weight = format!("/proc/{}/autogroup", pid.as_raw_nonzero());
+    match OpenOptions::new().write(true).open(weight) {
+        Ok(mut weight) => weight.write_all(nice.to_string().as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

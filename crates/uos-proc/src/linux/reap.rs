@@ -1,0 +1,94 @@
+//! The end of a child: noticing it, ending its group, collecting it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::sys;
+use crate::{Exit, ExitCause, OnLeaderExit, Signal, Usage};
+
+/// A child process that leads a session and process group of its own.
+///
+/// Whoever reaps it must be alone in doing so, and must not signal its group afterwards: only while the leader is
+/// alive or a zombie is its number surely not somebody else's.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    pub(super) on_exit: OnLeaderExit,
+    /// What the spawning program's peak memory was when the child executed, in KiB.
+    pub(super) spawner_peak_kib: i64,
+}
+
+impl Leader {
+    /// Collects the child if it has exited, its group first if that is to go with it.
+    pub(super) fn reap(&self) -> Option<Exit> {
+        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::PidFd(self.pidfd.as_fd()), peek) {
+            Ok(None) => return None,
+            Ok(Some(_)) => {}
+            // Its status is gone; so may be its number, and with it the right to touch the group.
+            Err(_) => return Some(lost()),
+        }
+        if self.on_exit == OnLeaderExit::KillGroup {
+            // The zombie still reserves the number. No such group: nothing was left over.
+            let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
+        }
+        match sys::reap(self.pidfd.as_fd()) {
+            Ok(Some(death)) => Some(self.exit(&death)),
+            Ok(None) | Err(_) => Some(lost()),
+        }
+    }
+
+    /// Waits until there is something to reap. For threads that have nothing else to do.
+    pub(super) fn block_until_exit(&self) {
+        let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        while let Err(rustix::io::Errno::INTR) = poll(&mut watched, None) {}
+    }
+
+    /// Kills the whole group. The leader is killed by its own descriptor too, in case the group refuses.
+    pub(super) fn kill_group(&self) -> io::Result<()> {
+        let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
+        self.kill()
+    }
+
+    /// Kills the leader alone.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        sys::send_signal(self.pidfd.as_fd(), Signal::KILL)
+    }
+
+    fn exit(&self, death: &sys::Death) -> Exit {
+        let signaled = |core| match Signal::new(death.status) {
+            Some(signal) => ExitCause::Signaled { signal, core },
+            None => ExitCause::Lost,
+        };
+        let cause = match death.code {
+            libc::CLD_EXITED => ExitCause::Exited(death.status),
+            libc::CLD_KILLED => signaled(false),
+            libc::CLD_DUMPED => signaled(true),
+            _ => ExitCause::Lost,
+        };
+        Exit { cause, usage: self.usage(&death.rusage) }
+    }
+
+    fn usage(&self, rusage: &libc::rusage) -> Usage {
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        let us = |time: libc::timeval| count(time.tv_sec) * 1_000_000 + count(time.tv_usec);
+        // At execve the kernel notes the peak of the memory left behind as the child's, and that was ours.
+        let is_its_own = rusage.ru_maxrss > self.spawner_peak_kib;
+        Usage {
+            cpu_user_us: us(rusage.ru_utime),
+            cpu_system_us: us(rusage.ru_stime),
+            rss_bytes: 0,
+            peak_rss_bytes: is_its_own.then(|| count(rusage.ru_maxrss) * 1024),
+            voluntary_switches: count(rusage.ru_nvcsw),
+            involuntary_switches: count(rusage.ru_nivcsw),
+        }
+    }
+}
+
+fn lost() -> Exit {
+    Exit { cause: ExitCause::Lost, usage: Usage::default() }
+}

@@ -1,0 +1,157 @@
+//! The thread that starts children, and buries those nobody waits for.
+//!
+//! It is one thread for the spawner's whole life because the kernel sends the death signal when the *thread* that
+//! made a child ends, not the program: a thread of a pool that retires when idle would take its children along.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{SendError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+
+use super::clone::{Stack, clone_and_exec};
+use super::prepare::Launch;
+use super::reap::Leader;
+use crate::SpawnError;
+
+/// What is asked of the spawner thread.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// Protects what was asked and not yet taken. Held only to put in or take out.
+    inbox: Mutex<Inbox>,
+    /// An eventfd, so that one poll hears both requests and the exits of orphans.
+    bell: OwnedFd,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    requests: VecDeque<Request>,
+    orphans: Vec<Arc<Leader>>,
+    open: bool,
+}
+
+struct Request {
+    launch: Launch,
+    reply: SyncSender<Result<Leader, SpawnError>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Request")
+    }
+}
+
+/// Starts the thread. It ends when the queue is closed.
+pub(super) fn start() -> io::Result<Arc<Queue>> {
+    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let inbox = Inbox { requests: VecDeque::new(), orphans: Vec::new(), open: true };
+    let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell });
+    let stack = Stack::map()?;
+    let heard = Arc::clone(&queue);
+    std::thread::Builder::new().name("uos-spawn".into()).spawn(move || run(&heard, &stack))?;
+    Ok(queue)
+}
+
+impl Queue {
+    /// Starts a child, and blocks until it executes or has failed to.
+    pub(super) fn launch(&self, launch: Launch) -> Result<Leader, SpawnError> {
+        let (reply, answer) = sync_channel(1);
+        let is_in = self.with(|inbox| {
+            if inbox.open {
+                inbox.requests.push_back(Request { launch, reply });
+            }
+            inbox.open
+        });
+        if !is_in {
+            return Err(SpawnError::Gone);
+        }
+        self.ring();
+        answer.recv().unwrap_or(Err(SpawnError::Gone))
+    }
+
+    /// Takes over a child that was killed and is to be reaped when it is dead.
+    pub(super) fn adopt(&self, orphan: Arc<Leader>) {
+        let is_in = self.with(|inbox| {
+            if inbox.open {
+                inbox.orphans.push(Arc::clone(&orphan));
+            }
+            inbox.open
+        });
+        if is_in { self.ring() } else { bury(vec![orphan]) }
+    }
+
+    /// Ends the thread, and so the children that are still alive.
+    pub(super) fn close(&self) {
+        self.with(|inbox| inbox.open = false);
+        self.ring();
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inbox) -> T) -> T {
+        act(&mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ring(&self) {
+        // It fails only when the bell has been rung 2^64 - 2 times and not been heard; then it is ringing.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+
+    /// Blocks until the bell rings or an orphan dies.
+    fn listen(&self, orphans: &[Arc<Leader>]) {
+        let mut watched = Vec::with_capacity(1 + orphans.len());
+        watched.push(PollFd::new(&self.bell, PollFlags::IN));
+        watched.extend(orphans.iter().map(|orphan| PollFd::new(&orphan.pidfd, PollFlags::IN)));
+        // An interrupted poll is a needless look at the inbox, no more.
+        let _ = poll(&mut watched, None);
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+    }
+}
+
+fn run(queue: &Queue, stack: &Stack) {
+    let mut orphans = Vec::new();
+    loop {
+        queue.listen(&orphans);
+        let (requests, adopted, open) = queue.with(|inbox| {
+            (std::mem::take(&mut inbox.requests), std::mem::take(&mut inbox.orphans), inbox.open)
+        });
+        orphans.extend(adopted);
+        if !open {
+            // Unanswered requests are dropped, which answers them with Gone.
+            break;
+        }
+        for Request { launch, reply } in requests {
+            let answer = clone_and_exec(stack, &launch);
+            // Our copies of the child's pipe ends go first: whoever gets the answer may wait for end of file.
+            drop(launch);
+            if let Err(SendError(Ok(leader))) = reply.send(answer) {
+                let _ = leader.kill_group();
+                orphans.push(Arc::new(leader));
+            }
+        }
+        orphans.retain(|orphan| orphan.reap().is_none());
+    }
+    bury(orphans);
+}
+
+/// Reaps killed children without the spawner thread, which has ended or is about to: it must not be kept alive,
+/// and with it its other children, by one that takes its time to die.
+fn bury(orphans: Vec<Arc<Leader>>) {
+    let mourn = |orphans: &[Arc<Leader>]| {
+        for orphan in orphans {
+            while orphan.reap().is_none() {
+                orphan.block_until_exit();
+            }
+        }
+    };
+    let living: Vec<_> = orphans.into_iter().filter(|orphan| orphan.reap().is_none()).collect();
+    if living.is_empty() {
+        return;
+    }
+    let theirs = living.clone();
+    let digger = std::thread::Builder::new().name("uos-reap".into()).spawn(move || mourn(&theirs));
+    if digger.is_err() {
+        // No thread to be had. They are killed and will be dead soon; a zombie would be there for ever.
+        mourn(&living);
+    }
+}

@@ -1,0 +1,233 @@
+//! What to run: a program, its surroundings, and how tightly to hold it.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::{Guarantee, Limits};
+
+/// How tightly a program is held, tightest first.
+///
+/// A level is a list of guarantees that must all be enforced; see [`Level::requires`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// A program that is trusted with nothing.
+    Minimal,
+    /// A program that sees what it was granted and nothing else. The default.
+    Standard,
+    /// A program that runs with the host's view and the spawning program's own rights.
+    Privileged,
+}
+
+impl Level {
+    /// All levels, tightest first.
+    pub const ALL: [Level; 3] = [Level::Minimal, Level::Standard, Level::Privileged];
+
+    /// The guarantees without which a program is not started at this level.
+    #[must_use]
+    pub fn requires(self) -> &'static [Guarantee] {
+        match self {
+            Level::Minimal | Level::Standard => &Guarantee::ALL,
+            Level::Privileged => &[Guarantee::NoNewPrivileges, Guarantee::FdHygiene, Guarantee::Environment],
+        }
+    }
+}
+
+/// The program to execute.
+#[derive(Debug)]
+pub enum Program {
+    /// An absolute path on the host. There is no search along `PATH`.
+    Path(PathBuf),
+    /// A descriptor of the binary, readable or `O_PATH`. Nobody can swap the file between the check and the
+    /// execution. A `#!` script cannot be run this way: its interpreter would find the descriptor closed.
+    Fd(OwnedFd),
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Program {
+    fn from(path: &P) -> Self {
+        Program::Path(path.as_ref().to_path_buf())
+    }
+}
+
+impl From<PathBuf> for Program {
+    fn from(path: PathBuf) -> Self {
+        Program::Path(path)
+    }
+}
+
+impl From<OwnedFd> for Program {
+    fn from(fd: OwnedFd) -> Self {
+        Program::Fd(fd)
+    }
+}
+
+/// The directory a program starts in.
+#[derive(Debug)]
+pub enum Cwd {
+    /// An absolute path on the host.
+    Path(PathBuf),
+    /// A descriptor of the directory.
+    Fd(OwnedFd),
+}
+
+/// Where one of the three standard streams leads.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// To `/dev/null`.
+    #[default]
+    Null,
+    /// To a pipe whose other end the [`Child`](crate::Child) hands out.
+    Pipe,
+    /// To this descriptor.
+    Fd(OwnedFd),
+}
+
+/// What becomes of the rest of a program's process group when its leader exits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLeaderExit {
+    /// The rest is killed when the exit is noticed: by `wait`, `try_wait` or `usage`, or because the last handle
+    /// of the child is dropped.
+    #[default]
+    KillGroup,
+    /// The rest runs on, and nothing here can reach it any more.
+    LeaveGroup,
+}
+
+/// Everything a [`Spawner`](crate::Spawner) needs to start one program.
+///
+/// What is not said is not inherited: the environment is empty, the streams lead to `/dev/null`, the directory is
+/// `/`, and the level is [`Level::Standard`].
+#[derive(Debug)]
+pub struct Spec {
+    /// The program to execute.
+    pub program: Program,
+    /// The argument vector, `argv[0]` included.
+    pub args: Vec<OsString>,
+    /// The whole environment, as names and values.
+    pub env: Vec<(OsString, OsString)>,
+    /// The directory to start in; `None` is `/`.
+    pub cwd: Option<Cwd>,
+    /// Descriptor 0.
+    pub stdin: Stdio,
+    /// Descriptor 1.
+    pub stdout: Stdio,
+    /// Descriptor 2.
+    pub stderr: Stdio,
+    /// How tightly the program is held.
+    pub level: Level,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Its niceness, -20 to 19. Zero, the default, leaves it at the spawning program's own.
+    pub nice: i32,
+    /// What becomes of its process group when it exits.
+    pub on_leader_exit: OnLeaderExit,
+}
+
+impl Spec {
+    /// A spec for `program`. A path also becomes `argv[0]`; a descriptor has no name, so `argv[0]` is then the
+    /// first argument given.
+    pub fn new(program: impl Into<Program>) -> Self {
+        let program = program.into();
+        let args = match &program {
+            Program::Path(path) => vec![path.clone().into_os_string()],
+            Program::Fd(_) => Vec::new(),
+        };
+        Spec {
+            program,
+            args,
+            env: Vec::new(),
+            cwd: None,
+            stdin: Stdio::Null,
+            stdout: Stdio::Null,
+            stderr: Stdio::Null,
+            level: Level::Standard,
+            limits: Limits::default(),
+            nice: 0,
+            on_leader_exit: OnLeaderExit::KillGroup,
+        }
+    }
+
+    /// Appends one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Appends arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Replaces the whole argument vector, `argv[0]` included.
+    #[must_use]
+    pub fn argv<A: Into<OsString>>(mut self, argv: impl IntoIterator<Item = A>) -> Self {
+        self.args = argv.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a variable to the environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the directory to start in.
+    #[must_use]
+    pub fn cwd(mut self, cwd: Cwd) -> Self {
+        self.cwd = Some(cwd);
+        self
+    }
+
+    /// Sets where descriptor 0 leads.
+    #[must_use]
+    pub fn stdin(mut self, stdin: Stdio) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Sets where descriptor 1 leads.
+    #[must_use]
+    pub fn stdout(mut self, stdout: Stdio) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Sets where descriptor 2 leads.
+    #[must_use]
+    pub fn stderr(mut self, stderr: Stdio) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// Sets how tightly the program is held.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Sets what the program may use up.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the niceness.
+    #[must_use]
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.nice = nice;
+        self
+    }
+
+    /// Sets what becomes of the process group when the program exits.
+    #[must_use]
+    pub fn on_leader_exit(mut self, on_leader_exit: OnLeaderExit) -> Self {
+        self.on_leader_exit = on_leader_exit;
+        self
+    }
+}
