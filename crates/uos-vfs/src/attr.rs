@@ -1,0 +1,197 @@
+//! The plain facts about a node: identity, kind, attributes and times.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Names one filesystem among all that this process ever makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FsId(NonZeroU64);
+
+impl FsId {
+    /// A number never given out before in this process.
+    #[allow(clippy::new_without_default, reason = "two calls never agree, which a default would promise")]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Counting up from one at any rate cannot wrap within the life of a process.
+        FsId(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The number itself, fit to show as a device number.
+    pub fn as_u64(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// Names one node among all nodes that are alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId {
+    /// The filesystem it belongs to.
+    pub fs: FsId,
+    /// Its number there.
+    pub ino: u64,
+}
+
+/// What a node is. It never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, pipe or socket of the host: it has attributes and a name, but is not opened.
+    Other,
+}
+
+/// The attributes of a node at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr {
+    /// Who it is.
+    pub id: NodeId,
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes in a file, bytes in the target of a link; for directories whatever the filesystem says.
+    pub size: u64,
+    /// What it occupies, in units of 512 bytes.
+    pub blocks_512: u64,
+    /// How many names it has; for a directory two and one for every subdirectory, if the filesystem
+    /// counts them.
+    pub nlink: u64,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// Owning user.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
+    /// Last read, as far as the filesystem tracks it.
+    pub accessed: Timestamp,
+    /// Last change of the content.
+    pub modified: Timestamp,
+    /// Last change of content or attributes.
+    pub changed: Timestamp,
+    /// When it came to be, if the filesystem knows.
+    pub born: Option<Timestamp>,
+}
+
+/// What a new node starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct New {
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// Owning user.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
+}
+
+/// Which attributes to change; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAttr {
+    /// Cut a file to this length or extend it with zeros.
+    pub size: Option<u64>,
+    /// The twelve permission bits.
+    pub mode: Option<u32>,
+    /// Owning user.
+    pub uid: Option<u32>,
+    /// Owning group.
+    pub gid: Option<u32>,
+    /// Last read.
+    pub accessed: Option<Timestamp>,
+    /// Last change of the content.
+    pub modified: Option<Timestamp>,
+}
+
+/// How much a filesystem holds and may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatFs {
+    /// The filesystem.
+    pub fs: FsId,
+    /// The size that reads and writes do best with.
+    pub block_size: u32,
+    /// Bytes it may hold in all.
+    pub bytes_total: u64,
+    /// Bytes not in use.
+    pub bytes_free: u64,
+    /// Bytes that ordinary users may still fill.
+    pub bytes_available: u64,
+    /// Nodes it may hold in all; zero if it has no fixed number.
+    pub nodes_total: u64,
+    /// Nodes not in use.
+    pub nodes_free: u64,
+    /// Longest name, in bytes.
+    pub name_max: u32,
+    /// True if it takes no changes.
+    pub read_only: bool,
+}
+
+/// A moment in time since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Whole seconds, negative before 1970.
+    pub secs: i64,
+    /// Nanoseconds on top, below one thousand million.
+    pub nanos: u32,
+}
+
+impl Timestamp {
+    /// Microseconds since the epoch, rounded down, held at the ends of what fits.
+    pub fn as_micros(self) -> i64 {
+        self.secs.saturating_mul(1_000_000).saturating_add(i64::from(self.nanos / 1_000))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp {
+                secs: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                nanos: after.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let secs = i64::try_from(before.as_secs()).map_or(i64::MIN, |secs| -secs);
+                match before.subsec_nanos() {
+                    0 => Timestamp { secs, nanos: 0 },
+                    nanos => Timestamp { secs: secs.saturating_sub(1), nanos: 1_000_000_000 - nanos },
+                }
+            }
+        }
+    }
+}
+
+/// Where a filesystem takes the time from.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FsId, Timestamp};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn times_before_the_epoch_keep_nanos_positive() {
+        let time = Timestamp::from(UNIX_EPOCH - Duration::from_millis(1_250));
+        assert_eq!(time, Timestamp { secs: -2, nanos: 750_000_000 });
+        assert_eq!(time.as_micros(), -1_250_000);
+        assert_eq!(Timestamp { secs: i64::MAX, nanos: 0 }.as_micros(), i64::MAX);
+    }
+
+    #[test]
+    fn no_two_filesystems_share_an_id() {
+        assert_ne!(FsId::new(), FsId::new());
+    }
+}
