@@ -1,0 +1,82 @@
+//! What resolving takes and what it gives.
+
+use crate::{Error, NodeRef, VPath};
+use std::fmt;
+
+/// How to resolve.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// Where relative paths start.
+    pub base: &'a VPath,
+    /// Whether a symbolic link as the last name is followed. A trailing slash follows it anyway.
+    pub follow_last: bool,
+    /// Answer [`Error::WouldBlock`] instead of asking a node that may wait for a disk or network, or
+    /// giving one out.
+    pub memory_only: bool,
+}
+
+/// Where a path leads.
+#[derive(Clone)]
+pub struct Place {
+    /// The canonical path: no links left in it, except a last one that was not to be followed.
+    pub path: VPath,
+    /// What is there; `None` if the last name, and only that, is missing.
+    pub node: Option<NodeRef>,
+    /// The directory the last name is in. The root is its own parent.
+    pub parent: NodeRef,
+    /// For every link that was followed, the path as it would be if that name were none.
+    pub links: Vec<VPath>,
+    /// The path ended in a slash: only a directory will do.
+    pub must_be_dir: bool,
+    /// The node is the root of the tree or of a mounted filesystem: its name is not to be removed,
+    /// renamed or replaced.
+    pub mount_point: bool,
+}
+
+impl Place {
+    /// The last name; none for the root.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.path.file_name()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("path", &self.path)
+            .field("node", &self.node.as_ref().map(|node| (node.id(), node.kind())))
+            .field("parent", &self.parent.id())
+            .field("links", &self.links)
+            .field("must_be_dir", &self.must_be_dir)
+            .field("mount_point", &self.mount_point)
+            .finish()
+    }
+}
+
+/// Why a path leads nowhere, and what it would have been.
+#[derive(Clone)]
+pub struct Unresolved {
+    /// Why.
+    pub error: Error,
+    /// The canonical path as far as it went, and the rest by its text. For a path that is unusable as
+    /// such: the directory it would start from.
+    pub path: VPath,
+    /// As in [`Place::links`].
+    pub links: Vec<VPath>,
+    /// The deepest directory that exists on the way.
+    pub at: Option<NodeRef>,
+    /// For [`Error::NotFound`], the names missing below `at`; empty if the rest holds `..`.
+    pub missing: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unresolved")
+            .field("error", &self.error)
+            .field("path", &self.path)
+            .field("links", &self.links)
+            .field("at", &self.at.as_ref().map(|at| at.id()))
+            .field("missing", &self.missing)
+            .finish()
+    }
+}

@@ -1,0 +1,183 @@
+//! The walk along a path, one name at a time.
+
+use super::Table;
+use super::place::{How, Place, Unresolved};
+use super::steps::{Step, Steps};
+use super::text::{Name, Text};
+use crate::path::{NAME_MAX, PATH_MAX, check_path, split};
+use crate::{Error, Kind, NodeRef, VPath};
+
+/// As many links are followed in one walk as Linux does.
+const LINKS_MAX: usize = 40;
+
+pub(super) fn resolve(table: &Table, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+    let absolute = path.first() == Some(&b'/');
+    if let Err(error) = check_path(path) {
+        let path = if absolute { VPath::root() } else { how.base.clone() };
+        return Err(Unresolved { error, path, links: Vec::new(), at: None, missing: Vec::new() });
+    }
+    let base = if absolute { b"/" } else { how.base.as_bytes() };
+    let mut walk = Walk {
+        table,
+        memory_only: how.memory_only,
+        steps: Steps::new(&table.root),
+        path: VPath::with_room(base.len() + 1 + path.len()),
+        text: Text::new(base, path),
+        followed: 0,
+        links: Vec::new(),
+    };
+    match walk.run(how.follow_last) {
+        Ok(end) => Ok(walk.arrive(end)),
+        Err(stop) => Err(walk.give_up(stop)),
+    }
+}
+
+struct Walk<'a> {
+    table: &'a Table,
+    memory_only: bool,
+    steps: Steps<'a>,
+    /// The canonical path of the directory on top of `steps`.
+    path: VPath,
+    text: Text<'a>,
+    followed: usize,
+    links: Vec<VPath>,
+}
+
+/// How a walk ends well.
+enum End<'a> {
+    /// In the directory on top of the steps.
+    Here,
+    /// At something else in that directory, or at a name that is free.
+    Name(Name<'a>, Option<NodeRef>),
+}
+
+/// How it ends otherwise: at this name, or where it stands.
+struct Stop<'a> {
+    error: Error,
+    name: Option<Name<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn run(&mut self, follow_last: bool) -> Result<End<'a>, Stop<'a>> {
+        while let Some(name) = self.text.take() {
+            match self.text.name(name) {
+                b"." => {}
+                b".." => {
+                    self.steps.pop();
+                    self.path.pop();
+                }
+                bytes => {
+                    let stop = |error| Stop { error, name: Some(name) };
+                    match self.look_up(bytes).map_err(stop)? {
+                        Some(node) if node.kind() == Kind::Directory => self.enter(name, node),
+                        Some(node) if node.kind() == Kind::Symlink => {
+                            if self.text.is_empty() && !follow_last && !self.text.ends_in_slash() {
+                                self.check_memory(&node).map_err(stop)?;
+                                return Ok(End::Name(name, Some(node)));
+                            }
+                            self.follow(name, &node).map_err(stop)?;
+                        }
+                        Some(node) => {
+                            if !self.text.is_empty() || self.text.ends_in_slash() {
+                                return Err(stop(Error::NotADirectory));
+                            }
+                            self.check_memory(&node).map_err(stop)?;
+                            return Ok(End::Name(name, Some(node)));
+                        }
+                        None if self.text.is_empty() => return Ok(End::Name(name, None)),
+                        None => return Err(stop(Error::NotFound)),
+                    }
+                }
+            }
+        }
+        self.check_memory(self.steps.top()).map_err(|error| Stop { error, name: None })?;
+        Ok(End::Here)
+    }
+
+    /// Asks the current directory for a name; `None` if it has none such.
+    fn look_up(&self, name: &[u8]) -> Result<Option<NodeRef>, Error> {
+        if name.len() > NAME_MAX {
+            return Err(Error::NameTooLong);
+        }
+        let dir = self.steps.top();
+        self.check_memory(dir)?;
+        match dir.lookup(name) {
+            Ok(node) => Ok(Some(node)),
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn enter(&mut self, name: Name<'_>, node: NodeRef) {
+        self.path.push(self.text.name(name));
+        let step = match self.table.covering(node.id()) {
+            Some(root) => Step { node: root.clone(), mounted: true },
+            None => Step { node, mounted: false },
+        };
+        self.steps.push(step);
+    }
+
+    fn follow(&mut self, name: Name<'_>, link: &NodeRef) -> Result<(), Error> {
+        self.check_memory(link)?;
+        if self.followed == LINKS_MAX {
+            return Err(Error::TooManyLinks);
+        }
+        let target = link.read_link()?;
+        // An empty target cannot be made here, but a filesystem may bring one along.
+        check_target(&target)?;
+        self.followed += 1;
+        let mut unfollowed = self.path.clone();
+        unfollowed.push(self.text.name(name));
+        self.text.append_to(&mut unfollowed);
+        self.links.push(unfollowed);
+        if target[0] == b'/' {
+            self.steps.clear();
+            self.path.clear();
+        }
+        self.text.push_target(target);
+        Ok(())
+    }
+
+    fn check_memory(&self, node: &NodeRef) -> Result<(), Error> {
+        if self.memory_only && node.blocks() { Err(Error::WouldBlock) } else { Ok(()) }
+    }
+
+    fn arrive(mut self, end: End<'a>) -> Place {
+        let must_be_dir = self.text.ends_in_slash();
+        let (node, parent, mount_point) = match end {
+            End::Here => (Some(self.steps.top().clone()), self.steps.parent().clone(), self.steps.mounted()),
+            End::Name(name, node) => {
+                self.path.push(self.text.name(name));
+                (node, self.steps.top().clone(), false)
+            }
+        };
+        Place { path: self.path, node, parent, links: self.links, must_be_dir, mount_point }
+    }
+
+    fn give_up(mut self, stop: Stop<'a>) -> Unresolved {
+        let mut missing = Vec::new();
+        if let Some(name) = stop.name {
+            let name = self.text.name(name);
+            if stop.error == Error::NotFound {
+                let rest = self.text.parts().flat_map(split).filter(|&name| name != b".");
+                missing = [name].into_iter().chain(rest).map(<[u8]>::to_vec).collect();
+                if missing.iter().any(|name| name == b"..") {
+                    missing.clear();
+                }
+            }
+            self.path.push(name);
+        }
+        self.text.append_to(&mut self.path);
+        let at = Some(self.steps.top().clone());
+        Unresolved { error: stop.error, path: self.path, links: self.links, at, missing }
+    }
+}
+
+fn check_target(target: &[u8]) -> Result<(), Error> {
+    match target {
+        [] => Err(Error::NotFound),
+        _ if target.contains(&0) => Err(Error::InvalidPath),
+        _ if target.len() >= PATH_MAX => Err(Error::NameTooLong),
+        _ => Ok(()),
+    }
+}
