@@ -51,6 +51,11 @@ impl Ring {
     pub(crate) fn clear(&mut self) {
         self.bytes = VecDeque::new();
     }
+
+    #[cfg(test)]
+    pub(crate) fn room_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -111,6 +111,11 @@ impl Side {
         self.queue.iter_mut().filter_map(|waiter| waiter.waker.take())
     }
 
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.handles.capacity() * size_of::<Id>() + self.queue.capacity() * size_of::<Waiter>()
+    }
+
     fn position(&self, waiter: Id) -> Option<usize> {
         // New waiters are appended with ascending ids, so the queue is sorted.
         self.queue.binary_search_by_key(&waiter, |waiter| waiter.id).ok()

@@ -159,6 +159,9 @@ impl State {
             self.totals.discarded += self.ring.len() as u64;
             self.ring.clear();
             self.charge = None;
+        } else if self.ring.is_empty() && self.readers.waiting() > 0 {
+            // An idle pipe is small, whatever it has carried before.
+            self.ring.clear();
         }
         let mut wakes = Wakes::default();
         for (end, one) in [(End::Read, &mut wakes.reader), (End::Write, &mut wakes.writer)] {
@@ -184,5 +187,32 @@ struct Wakes {
 impl Wakes {
     fn fire(self) {
         self.reader.into_iter().chain(self.writer).chain(self.all).for_each(Waker::wake);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Pipe, Quota};
+    use std::task::Context;
+    use std::{future::Future, pin::pin};
+
+    #[test]
+    fn a_pipe_that_waits_is_small() {
+        let quota = Quota::root("pipes", 1 << 20);
+        let Pipe { writer, reader, .. } = Pipe::new(Capacity::MAX, &quota).unwrap();
+        writer.try_write(&[0; 100_000]).unwrap();
+        reader.try_read(99_990).unwrap();
+        reader.try_read(100).unwrap();
+        let mut read = pin!(reader.read(1));
+        assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let held = reader.shared.peek(|state| {
+            assert_eq!(state.ring.room_bytes(), 0);
+            state.readers.heap_bytes() + state.writers.heap_bytes()
+        });
+        assert!(
+            size_of::<Shared>() + 2 * size_of::<usize>() + held < 1024,
+            "{held} bytes beside the fixed part"
+        );
     }
 }
