@@ -1,0 +1,142 @@
+//! The steps of `test`, in the order in which they tell most for the least time.
+
+use std::process::Command;
+
+use crate::{
+    Result, edges, foreign, generate,
+    shell::{self, cargo},
+    test::{Campaign, Step},
+    workspace,
+};
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "format", look: format },
+    Step { name: "lints", look: lints },
+    Step { name: "edges", look: dependency_edges },
+    Step { name: "generated", look: generated_files },
+    Step { name: "rust", look: rust_tests },
+    Step { name: "leaves", look: leaves_alone },
+    Step { name: "loom", look: loom_models },
+    Step { name: "docs", look: documentation },
+    Step { name: "foreign", look: foreign_client },
+];
+
+/// The whole workspace but the package of heavy peers, which is built only to measure.
+const WORKSPACE: [&str; 3] = ["--workspace", "--exclude", "uos-bench"];
+
+fn format(_: Campaign) -> Result<String> {
+    shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    Ok(String::new())
+}
+
+fn lints(_: Campaign) -> Result<String> {
+    let mut command = cargo(&["clippy"]);
+    shell::run(command.args(WORKSPACE).args(["--all-targets", "--", "-D", "warnings"]))?;
+    Ok(String::new())
+}
+
+fn dependency_edges(_: Campaign) -> Result<String> {
+    Ok(format!("{} edges", edges::check()?))
+}
+
+fn generated_files(_: Campaign) -> Result<String> {
+    generate::run(true)?;
+    Ok(String::new())
+}
+
+fn rust_tests(campaign: Campaign) -> Result<String> {
+    let mut command = cargo(&["test"]);
+    count(command.args(WORKSPACE).envs(campaign.variables().iter().copied()))
+}
+
+/// The step before builds all crates together, with the features that any of them asks for. Here each leaf, its tests
+/// and its examples must do with its own.
+fn leaves_alone(_: Campaign) -> Result<String> {
+    for leaf in edges::leaves() {
+        shell::run(&mut cargo(&["check", "--package", leaf, "--all-targets"]))?;
+    }
+    Ok(format!("{} crates", edges::leaves().len()))
+}
+
+/// Loom replaces the primitives of the whole build, hence a target folder of its own.
+fn loom_models(_: Campaign) -> Result<String> {
+    let crates = workspace::manifests()?;
+    if !crates.get("uos-ipc").is_some_and(|ipc| ipc.test_targets.contains("loom")) {
+        return Err("uos-ipc has no test target `loom` (crates/uos-ipc/tests/loom.rs)".into());
+    }
+    let mut command = cargo(&["test", "--package", "uos-ipc", "--test", "loom", "--release"]);
+    count(command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", shell::root().join("target/loom")))
+}
+
+fn documentation(_: Campaign) -> Result<String> {
+    let mut command = cargo(&["doc", "--no-deps"]);
+    shell::run(command.args(WORKSPACE).env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(String::new())
+}
+
+fn foreign_client(campaign: Campaign) -> Result<String> {
+    foreign::run(campaign)
+}
+
+/// Runs Rust tests and counts them. None at all is a failure: a step that tested nothing has shown nothing.
+fn count(command: &mut Command) -> Result<String> {
+    let mut tally = Tally::default();
+    shell::follow(command, |line| tally.add(line))?;
+    tally.remark()
+}
+
+/// What the test harnesses of one run reported.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    ignored: u64,
+}
+
+impl Tally {
+    /// Reads `test result: ok. 12 passed; 0 failed; 1 ignored; …`; every other line is none of its business.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let words: Vec<&str> = result.split(' ').collect();
+        for pair in words.windows(2) {
+            let Ok(number) = pair[0].parse::<u64>() else { continue };
+            match pair[1] {
+                "passed;" => self.passed += number,
+                "ignored;" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    /// A remark for the table. Ignored tests are named, so that nothing is skipped in silence.
+    fn remark(&self) -> Result<String> {
+        match self {
+            Self { passed: 0, .. } => Err("not a single test ran".into()),
+            Self { passed, ignored: 0 } => Ok(format!("{passed} tests")),
+            Self { passed, ignored } => Ok(format!("{passed} tests, {ignored} ignored")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    fn check(lines: &[&str], expected: Result<&str, &str>) {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.add(line));
+        let remark = tally.remark().map_err(|error| error.to_string());
+        assert_eq!(remark.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn tests_are_counted_and_none_is_a_failure() {
+        let line =
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+        check(&["running 12 tests", line, line], Ok("24 tests"));
+        let ignored =
+            "test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        check(&[line, ignored], Ok("13 tests, 2 ignored"));
+        check(&[], Err("not a single test ran"));
+        check(&["test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured"], Err("not a single test ran"));
+    }
+}
