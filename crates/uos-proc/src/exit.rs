@@ -26,7 +26,7 @@ pub enum ExitCause {
         core: bool,
     },
     /// It ended, and somebody else in this program collected its status: a `waitpid(-1)`, or `SIGCHLD` set to be
-    /// ignored.
+    /// ignored. Its process group is then left alone, since its number may be somebody else's by now.
     Lost,
 }
 

@@ -2,6 +2,7 @@
 
 mod process;
 mod script;
+mod stream;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};

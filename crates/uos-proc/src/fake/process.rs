@@ -8,12 +8,12 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
 use super::script::{Script, Step};
+use super::stream::{Reader, Writer};
 use crate::child::{Process, Streams};
 use crate::{Exit, ExitCause, Input, Output, Signal, SignalError, Spec, Stdio, Usage};
 
@@ -53,18 +53,18 @@ pub(super) struct Player {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     script: Script,
-    stdin: VecDeque<u8>,
-    is_stdin_open: bool,
-    outputs: [Sink; 2],
-    readers: [Option<Waker>; 2],
-    has_ended: bool,
+    pub(super) stdin: VecDeque<u8>,
+    pub(super) is_stdin_open: bool,
+    pub(super) outputs: [Sink; 2],
+    pub(super) readers: [Option<Waker>; 2],
+    pub(super) has_ended: bool,
 }
 
 /// Where one of the two outputs leads.
 #[derive(Debug)]
-enum Sink {
+pub(super) enum Sink {
     Null,
     Kept(VecDeque<u8>),
     File(File),
@@ -88,11 +88,12 @@ impl Player {
         self.play(&mut self.state());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn play(&self, state: &mut State) {
+    /// The same for a caller that holds the state.
+    pub(super) fn play(&self, state: &mut State) {
         while !state.has_ended {
             let Some(step) = state.script.steps.pop_front() else {
                 let end = state.script.end;
@@ -223,65 +224,5 @@ impl Process for ScriptedProcess {
 impl Drop for ScriptedProcess {
     fn drop(&mut self) {
         let _ = self.player.kill_by(Signal::KILL);
-    }
-}
-
-struct Reader {
-    player: Arc<Player>,
-    place: usize,
-}
-
-impl AsyncRead for Reader {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.player.state();
-        let has_ended = state.has_ended;
-        let Sink::Kept(kept) = &mut state.outputs[self.place] else { return Poll::Ready(Ok(())) };
-        if kept.is_empty() && !has_ended {
-            state.readers[self.place] = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let len = kept.len().min(buf.remaining());
-        let bytes: Vec<u8> = kept.drain(..len).collect();
-        buf.put_slice(&bytes);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.player.state().outputs[self.place] = Sink::Broken;
-    }
-}
-
-struct Writer {
-    player: Arc<Player>,
-}
-
-impl AsyncWrite for Writer {
-    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.player.state();
-        if state.has_ended {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        state.stdin.extend(buf);
-        self.player.play(&mut state);
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// The end of the script's input.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let mut state = self.player.state();
-        state.is_stdin_open = false;
-        self.player.play(&mut state);
     }
 }

@@ -95,3 +95,17 @@ fn means(guarantee: Guarantee) -> Means {
         Guarantee::Devices => absent("the host's /dev: no private one is mounted"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+
+    #[test]
+    fn a_closed_queue_says_gone() {
+        let spawner = LinuxSpawner::new().unwrap();
+        spawner.queue.close();
+        let spec = Spec::new("/bin/true").level(Level::Privileged);
+        assert_eq!(spawner.spawn(spec).unwrap_err(), SpawnError::Gone);
+    }
+}

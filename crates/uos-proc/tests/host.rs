@@ -1,0 +1,102 @@
+//! Spawning programs in a bad way: killed outright, or without standard streams. Each is played by this test
+//! program itself, started once more.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::{Command, Stdio as HostStdio};
+
+use common::{SPAWNER, refusal, rest, run, shell, spawn, spec, within};
+use tokio::io::AsyncWriteExt;
+use uos_proc::{ExitCause, Stdio};
+
+/// This test program, about to play `role`.
+fn host(role: &str) -> Command {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", role, "--ignored", "--nocapture"]);
+    host
+}
+
+#[test]
+fn a_killed_host_takes_its_children_along() {
+    let mut host = host("play_a_host").stdout(HostStdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(host.stdout.take().unwrap());
+    let ready =
+        said.by_ref().lines().map_while(Result::ok).filter(|line| line.contains("child ready")).take(5);
+    assert_eq!(ready.count(), 5);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    // The children hold the pipe's other end: it ends when the last of them is gone.
+    let mut more = String::new();
+    said.read_to_string(&mut more).unwrap();
+}
+
+#[test]
+#[ignore = "played by a_killed_host_takes_its_children_along"]
+fn play_a_host() {
+    use std::os::fd::AsFd;
+    let stdout = || Stdio::Fd(std::io::stdout().as_fd().try_clone_to_owned().unwrap());
+    let start = |_| spawn(shell("echo child ready; exec sleep 1000").stdout(stdout()));
+    let _children: Vec<_> = (0..5).map(start).collect();
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_host_without_standard_streams_can_spawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let verdict = dir.path().join("verdict");
+    host("play_a_host_without_streams").env("VERDICT", &verdict).status().unwrap();
+    assert_eq!(std::fs::read_to_string(verdict).unwrap(), "good");
+}
+
+/// Here the pipes themselves get the numbers 0, 1 and 2 in the host, in an order that crosses the child's.
+#[test]
+#[ignore = "played by a_host_without_standard_streams_can_spawn"]
+fn play_a_host_without_streams() {
+    // What else needs descriptors takes its own first, and leaves the three numbers to the pipes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::sync::LazyLock::force(&SPAWNER);
+    for fd in 0..3 {
+        // SAFETY: nothing in this process uses its standard streams from here on.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+    let is_good = runtime.block_on(async {
+        let script = "read line; echo \"out $line\"; echo \"err $line\" >&2";
+        let child = spawn(shell(script).stdin(Stdio::Pipe).stdout(Stdio::Pipe).stderr(Stdio::Pipe));
+        child.take_stdin().unwrap().write_all(b"hello\n").await.unwrap();
+        let (out, err) = (rest(child.take_stdout().unwrap()).await, rest(child.take_stderr().unwrap()).await);
+        let exit = within(child.wait()).await;
+        let (null, _, _) = run(spec("/bin/cat")).await;
+        exit.cause.success() && null.cause.success() && out == b"out hello\n" && err == b"err hello\n"
+    });
+    std::fs::write(std::env::var_os("VERDICT").unwrap(), if is_good { "good" } else { "bad" }).unwrap();
+    // The harness would want to print.
+    std::process::exit(0);
+}
+
+#[test]
+fn a_host_that_ignores_its_children_is_told_so() {
+    // What is ignored stays so over an exec.
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--ignore-signal=CHLD").arg(std::env::current_exe().unwrap());
+    let role = ["--exact", "play_a_host_that_ignores_its_children", "--ignored"];
+    assert!(command.args(role).stdout(HostStdio::null()).status().unwrap().success());
+}
+
+#[test]
+#[ignore = "played by a_host_that_ignores_its_children_is_told_so"]
+fn play_a_host_that_ignores_its_children() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        assert_eq!(within(spawn(spec("/bin/true")).wait()).await.cause, ExitCause::Lost);
+        assert_eq!(refusal(spec("/no/such/program")).to_string(), "exec: ENOENT");
+        // The child itself does not inherit the habit: its shell sees how its own children end.
+        let child = spawn(shell("(exit 3); echo $?").stdout(Stdio::Pipe));
+        assert_eq!(rest(child.take_stdout().unwrap()).await, b"3\n");
+    });
+}
