@@ -1,5 +1,6 @@
 //! The plain facts about a node: identity, kind, attributes and times.
 
+use crate::{Error, Result};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -101,6 +102,20 @@ pub struct SetAttr {
     pub accessed: Option<Timestamp>,
     /// Last change of the content.
     pub modified: Option<Timestamp>,
+}
+
+impl SetAttr {
+    /// Refuses values that no attribute can have. The highest number stands for "no user".
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.uid == Some(u32::MAX) || self.gid == Some(u32::MAX) {
+            return Err(Error::InvalidArgument("no such owner"));
+        }
+        let times = [self.accessed, self.modified];
+        if times.into_iter().flatten().any(|time| time.nanos >= 1_000_000_000) {
+            return Err(Error::InvalidArgument("nanoseconds make a second"));
+        }
+        Ok(())
+    }
 }
 
 /// How much a filesystem holds and may hold.

@@ -164,6 +164,16 @@ pub(crate) fn check_name(name: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// What is required of the text of a link, when it is made and when it is followed.
+pub(crate) fn check_target(target: &[u8]) -> Result<()> {
+    match target {
+        [] => Err(Error::NotFound),
+        _ if target.contains(&0) => Err(Error::InvalidPath),
+        _ if target.len() >= PATH_MAX => Err(Error::NameTooLong),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::VPath;

@@ -4,7 +4,7 @@ use super::Table;
 use super::place::{How, Place, Unresolved};
 use super::steps::{Step, Steps};
 use super::text::{Name, Text};
-use crate::path::{NAME_MAX, PATH_MAX, check_path, split};
+use crate::path::{NAME_MAX, check_path, check_target, split};
 use crate::{Error, Kind, NodeRef, VPath};
 
 /// As many links are followed in one walk as Linux does.
@@ -170,14 +170,5 @@ impl<'a> Walk<'a> {
         self.text.append_to(&mut self.path);
         let at = Some(self.steps.top().clone());
         Unresolved { error: stop.error, path: self.path, links: self.links, at, missing }
-    }
-}
-
-fn check_target(target: &[u8]) -> Result<(), Error> {
-    match target {
-        [] => Err(Error::NotFound),
-        _ if target.contains(&0) => Err(Error::InvalidPath),
-        _ if target.len() >= PATH_MAX => Err(Error::NameTooLong),
-        _ => Ok(()),
     }
 }
