@@ -42,9 +42,14 @@ pub enum SchedError {
         /// How many there are.
         cpus: u32,
     },
-    /// A scheduler needs a CPU.
-    #[error("a scheduler needs at least one CPU")]
-    NoCpus,
+    /// A number of CPUs no scheduler is made for.
+    #[error("a scheduler has 1 to {max} CPUs, not {asked}")]
+    BadCpuCount {
+        /// The number that was given.
+        asked: u32,
+        /// The most there can be.
+        max: u32,
+    },
     /// The time given is before one given already.
     #[error("time went back from {from} to {to}")]
     TimeWentBack {

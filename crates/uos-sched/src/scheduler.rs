@@ -1,10 +1,12 @@
 //! Tasks, CPUs and time around a policy.
 
-use crate::ledger::{Account, Ledger};
+mod books;
+mod moves;
+
+use crate::ledger::Ledger;
 use crate::task::Slots;
-use crate::{
-    Arrival, Cpu, Nanos, Observed, Pick, Policy, SchedError, Stats, TaskId, TaskState, TaskStats, Weight,
-};
+use crate::{Arrival, Cpu, Nanos, Observed, Pick, Policy, SchedError, TaskId, TaskState, TaskStats, Weight};
+use books::{Core, Task, Totals};
 
 /// Runs tasks on CPUs in the order a policy gives, and keeps the books.
 ///
@@ -33,39 +35,14 @@ pub enum Why {
     Exited,
 }
 
-struct Task {
-    weight: Weight,
-    state: TaskState,
-    /// Since when it is in that state; while it runs, until when it has been charged.
-    since: Nanos,
-    runtime: Nanos,
-    waits: u64,
-    waited: Nanos,
-    preemptions: u64,
-    account: Account,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Core {
-    running: Option<TaskId>,
-    last: Option<(TaskId, Why)>,
-}
-
-#[derive(Default)]
-struct Totals {
-    scheduled: u64,
-    context_switches: u64,
-    preemptions: u64,
-    active: usize,
-    running: u32,
-    runtime: Nanos,
-}
-
 impl<P: Policy> Scheduler<P> {
+    /// More CPUs than this no Linux kernel has.
+    pub const MAX_CPUS: u32 = 8192;
+
     /// A scheduler for this many CPUs, without tasks.
     pub fn new(policy: P, cpus: u32) -> Result<Scheduler<P>, SchedError> {
-        if cpus == 0 {
-            return Err(SchedError::NoCpus);
+        if cpus == 0 || cpus > Self::MAX_CPUS {
+            return Err(SchedError::BadCpuCount { asked: cpus, max: Self::MAX_CPUS });
         }
         let (totals, ledger) = (Totals::default(), Ledger::default());
         let cores = vec![Core::default(); cpus as usize];
@@ -205,151 +182,5 @@ impl<P: Policy> Scheduler<P> {
         entry.waits += switches;
         entry.preemptions += preemptions;
         Ok(())
-    }
-
-    /// One task's numbers, up to the last time that was told.
-    pub fn task(&self, task: TaskId) -> Result<TaskStats, SchedError> {
-        let entry = self.get(task)?;
-        let in_state = self.now.since(entry.since);
-        let runnable = entry.state != TaskState::Blocked;
-        Ok(TaskStats {
-            state: entry.state,
-            weight: entry.weight,
-            runtime: match entry.state {
-                TaskState::Running(_) => entry.runtime + in_state,
-                _ => entry.runtime,
-            },
-            entitled: self.ledger.entitled(&entry.account, runnable.then_some(entry.weight)),
-            waits: entry.waits,
-            waited: match entry.state {
-                TaskState::Waiting => entry.waited + in_state,
-                _ => entry.waited,
-            },
-            preemptions: entry.preemptions,
-        })
-    }
-
-    /// The tasks there are.
-    pub fn tasks(&self) -> impl Iterator<Item = TaskId> + '_ {
-        self.tasks.ids()
-    }
-
-    /// The totals, up to the last time that was told.
-    pub fn stats(&self) -> Stats {
-        let running = self.cores.iter().filter_map(|core| core.running);
-        let uncharged = running.map(|task| self.now.since(self.known(task).since));
-        Stats {
-            policy: self.policy.name(),
-            scheduled: self.totals.scheduled,
-            context_switches: self.totals.context_switches,
-            preemptions: self.totals.preemptions,
-            active: self.totals.active,
-            running: self.totals.running as usize,
-            runtime: uncharged.fold(self.totals.runtime, |sum, more| sum + more),
-        }
-    }
-
-    fn get(&self, task: TaskId) -> Result<&Task, SchedError> {
-        self.tasks.get(task).ok_or(SchedError::UnknownTask { task })
-    }
-
-    fn known(&self, task: TaskId) -> &Task {
-        self.tasks.get(task).expect("the caller has checked it")
-    }
-
-    fn check_idle(&self, task: TaskId) -> Result<(), SchedError> {
-        match self.get(task)?.state {
-            TaskState::Running(cpu) => Err(SchedError::TaskRunning { task, cpu }),
-            _ => Ok(()),
-        }
-    }
-
-    fn core(&self, cpu: Cpu) -> Result<Core, SchedError> {
-        let cpus = self.cores.len() as u32;
-        self.cores.get(cpu.0 as usize).copied().ok_or(SchedError::NoSuchCpu { cpu, cpus })
-    }
-
-    fn running(&self, cpu: Cpu) -> Result<TaskId, SchedError> {
-        self.core(cpu)?.running.ok_or(SchedError::NotRunning { cpu })
-    }
-
-    fn check_time(&self, now: Nanos) -> Result<(), SchedError> {
-        if now < self.now {
-            return Err(SchedError::TimeWentBack { from: self.now, to: now });
-        }
-        Ok(())
-    }
-
-    /// Lets time pass: what the CPUs gave out meanwhile is owed to those who could run meanwhile.
-    fn advance(&mut self, now: Nanos) {
-        self.ledger.give_out(now.since(self.now) * u64::from(self.totals.running));
-        self.now = now;
-    }
-
-    fn charge_task(&mut self, task: TaskId) -> Nanos {
-        let entry = self.tasks.get_mut(task).expect("what runs is known");
-        let ran = self.now.since(entry.since);
-        entry.since = self.now;
-        entry.runtime = entry.runtime + ran;
-        self.totals.runtime = self.totals.runtime + ran;
-        self.policy.charge(task, ran);
-        ran
-    }
-
-    fn make_runnable(&mut self, task: TaskId, arrival: Arrival) {
-        let entry = self.tasks.get_mut(task).expect("the caller has checked it");
-        self.ledger.open(&mut entry.account, entry.weight);
-        self.requeue(task, arrival);
-    }
-
-    fn requeue(&mut self, task: TaskId, arrival: Arrival) {
-        let entry = self.tasks.get_mut(task).expect("the caller has checked it");
-        entry.state = TaskState::Waiting;
-        entry.since = self.now;
-        self.policy.enqueue(task, arrival, self.now);
-    }
-
-    fn make_blocked(&mut self, task: TaskId) -> bool {
-        let entry = self.tasks.get_mut(task).expect("the caller has checked it");
-        match entry.state {
-            TaskState::Blocked => return false,
-            TaskState::Waiting => entry.waited = entry.waited + self.now.since(entry.since),
-            TaskState::Running(_) => {}
-        }
-        self.ledger.close(&mut entry.account, entry.weight);
-        entry.state = TaskState::Blocked;
-        entry.since = self.now;
-        self.policy.dequeue(task);
-        true
-    }
-
-    fn forget(&mut self, task: TaskId) -> TaskStats {
-        let stats = self.task(task).expect("the caller has checked it");
-        self.policy.leave(task);
-        self.tasks.remove(task);
-        self.totals.active -= 1;
-        stats
-    }
-
-    fn count_switch(&mut self, last: Option<(TaskId, Why)>, next: TaskId) {
-        if last.is_some_and(|(task, _)| task == next) {
-            return;
-        }
-        self.totals.context_switches += 1;
-        if let Some((task, Why::Expired)) = last {
-            self.totals.preemptions += 1;
-            // It may have left since; then there is nobody left to count it for.
-            if let Some(entry) = self.tasks.get_mut(task) {
-                entry.preemptions += 1;
-            }
-        }
-    }
-}
-
-impl Task {
-    fn new(weight: Weight) -> Task {
-        let (runtime, waited, since) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
-        let (state, account) = (TaskState::Blocked, Account::default());
-        Task { weight, state, since, runtime, waits: 0, waited, preemptions: 0, account }
     }
 }
