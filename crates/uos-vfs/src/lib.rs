@@ -4,6 +4,7 @@
 
 mod attr;
 mod error;
+mod local;
 mod mem;
 mod mounts;
 mod node;
@@ -11,6 +12,7 @@ mod path;
 
 pub use attr::{Attr, Clock, FsId, Kind, New, NodeId, SetAttr, StatFs, SystemClock, Timestamp};
 pub use error::{Error, Result};
+pub use local::LocalFs;
 pub use mem::{MemFs, MemFsBuilder};
 pub use mounts::{How, MountInfo, Mounts, Place, Unresolved};
 pub use node::{Access, DirEntry, Node, NodeRef, OpenFile, RenameFlags};

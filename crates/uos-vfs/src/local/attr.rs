@@ -1,0 +1,45 @@
+//! What the host says about a file, in our terms.
+
+use crate::{Attr, Kind, NodeId, Result, Timestamp};
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, statx};
+use std::os::fd::AsFd;
+
+pub(super) fn stat(fd: impl AsFd) -> Result<Statx> {
+    let what = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(statx(fd, "", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, what)?)
+}
+
+pub(super) fn device_of(stat: &Statx) -> (u32, u32) {
+    (stat.stx_dev_major, stat.stx_dev_minor)
+}
+
+pub(super) fn kind_of(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+pub(super) fn attr_of(id: NodeId, kind: Kind, stat: &Statx) -> Attr {
+    let knows_birth = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
+    Attr {
+        id,
+        kind,
+        size: stat.stx_size,
+        blocks_512: stat.stx_blocks,
+        nlink: u64::from(stat.stx_nlink),
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        accessed: time_of(stat.stx_atime),
+        modified: time_of(stat.stx_mtime),
+        changed: time_of(stat.stx_ctime),
+        born: knows_birth.then(|| time_of(stat.stx_btime)),
+    }
+}
+
+fn time_of(time: StatxTimestamp) -> Timestamp {
+    Timestamp { secs: time.tv_sec, nanos: time.tv_nsec }
+}

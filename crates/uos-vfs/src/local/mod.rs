@@ -1,0 +1,75 @@
+//! A directory of the host and everything below it.
+//!
+//! A node is an `O_PATH` descriptor: it stands for the file itself, not for a name. A lookup takes one
+//! name from one descriptor without following links; reading, writing and changing attributes go
+//! through `/proc/self/fd`, which leads to the same file again. No path of more than one name is ever
+//! given to the host, so nothing that others do to the tree meanwhile can lead outside of it.
+
+mod attr;
+mod change;
+mod file;
+mod listing;
+mod node;
+
+use crate::{Error, FsId, NodeRef, Result};
+use node::LocalNode;
+use parking_lot::Mutex;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A directory of the host as a filesystem. It needs `/proc`.
+///
+/// Links are handed out as text, for the resolver to follow inside its own tree. Devices, pipes and
+/// sockets have names and attributes but are never opened. New nodes get the owner asked for if the
+/// process may give files away and stay with the process otherwise. The set-user-id and set-group-id
+/// bits are never set: they would lend the rights of this process to users of the host.
+///
+/// Changes of several attributes at once, and replacing content, take several steps on the host; a
+/// failure or a reader may come between them.
+pub struct LocalFs {
+    root: NodeRef,
+}
+
+impl LocalFs {
+    /// The filesystem below `dir`; if that is a link, below where it leads now. With `read_only` every
+    /// change is refused as [`Error::ReadOnly`].
+    ///
+    /// # Errors
+    /// What opening `dir` as a directory gives.
+    pub fn open(dir: &Path, read_only: bool) -> Result<LocalFs> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = openat(CWD, dir, flags, Mode::empty())?;
+        let host = Arc::new(Host { read_only, devices: Mutex::new(Vec::new()) });
+        Ok(LocalFs { root: Arc::new(LocalNode::new(&host, fd)?) })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> NodeRef {
+        self.root.clone()
+    }
+}
+
+/// What all nodes of one `LocalFs` share.
+struct Host {
+    read_only: bool,
+    /// The devices met so far. Inode numbers are unique on one device only, so each counts as a
+    /// filesystem of its own. There are few.
+    devices: Mutex<Vec<((u32, u32), FsId)>>,
+}
+
+impl Host {
+    fn fs_of(&self, device: (u32, u32)) -> FsId {
+        let mut devices = self.devices.lock();
+        if let Some(&(_, fs)) = devices.iter().find(|(known, _)| *known == device) {
+            return fs;
+        }
+        let fs = FsId::new();
+        devices.push((device, fs));
+        fs
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.read_only { Err(Error::ReadOnly) } else { Ok(()) }
+    }
+}
