@@ -9,8 +9,9 @@ use crate::{Enforcement, Exit, Input, Output, Signal, SignalError, Usage};
 
 /// A started program. Cheap to clone; all clones are the same program.
 ///
-/// When the last clone is dropped and the program has not exited, it is killed like by
-/// [`kill_tree`](Child::kill_tree) and reaped in the background; it never stays behind, running or as a zombie.
+/// When the last clone is dropped and the program has not exited, it is killed, with its process group unless the
+/// spec says [`LeaveGroup`](crate::OnLeaderExit::LeaveGroup), and reaped in the background. It never stays behind,
+/// running or as a zombie.
 #[derive(Clone)]
 pub struct Child(Arc<Shared>);
 
@@ -97,7 +98,8 @@ impl Child {
         self.0.process.set_nice(nice)
     }
 
-    /// What the program has used so far, or in its whole life once it has exited.
+    /// What the program has used so far, or in its whole life once it has exited. While a real program runs this
+    /// is read from `/proc`, and all zeroes where that is not mounted.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.0.process.usage()

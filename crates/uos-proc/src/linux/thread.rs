@@ -109,6 +109,7 @@ impl Queue {
 }
 
 fn run(queue: &Queue, stack: &Stack) {
+    let _closing = Closing(queue);
     let mut orphans = Vec::new();
     loop {
         queue.listen(&orphans);
@@ -132,6 +133,18 @@ fn run(queue: &Queue, stack: &Stack) {
         orphans.retain(|orphan| orphan.reap().is_none());
     }
     bury(orphans);
+}
+
+/// Closes the queue when the thread ends, even by a bug: whoever waits for an answer gets Gone, not silence.
+struct Closing<'a>(&'a Queue);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        drop(self.0.with(|inbox| {
+            inbox.open = false;
+            std::mem::take(&mut inbox.requests)
+        }));
+    }
 }
 
 /// Reaps killed children without the spawner thread, which has ended or is about to: it must not be kept alive,
