@@ -39,11 +39,31 @@ pub struct FieldInfo {
 }
 
 /// The argument message of a call.
-pub trait Request: prost::Message + Sized + Into<crate::v1::call::Call> {
+pub trait Request: prost::Message + Sized {
     /// What it answers.
-    type Reply: prost::Message + Into<crate::v1::reply::Reply>;
+    type Reply: prost::Message;
     /// Its row in the table.
     const INFO: &'static CallInfo;
+}
+
+/// The row of the rpc `CreateProcess`, which is admitted and audited as a call is, but has no number.
+pub static CREATE_PROCESS: CallInfo = CallInfo {
+    index: TABLE.len(),
+    number: 0,
+    name: "CreateProcess",
+    field: "create_process",
+    right: Right::ProcSpawn,
+    class: Class::Pool,
+    audit: Audit::Target,
+    doc: "Makes a process as a child of the caller, with a token of its own.",
+    errors: &[],
+    arguments: &[],
+    reply: &[],
+};
+
+impl Request for crate::v1::CreateProcessRequest {
+    type Reply = crate::v1::CreateProcessResponse;
+    const INFO: &'static CallInfo = &CREATE_PROCESS;
 }
 
 /// Marks calls that are carried out at once ([`Class::Inline`], [`Class::Pool`]).

@@ -1,0 +1,82 @@
+//! The gate: nothing runs but through [`admit`].
+//!
+//! A [`Cx`] is what a call runs with, and only this module can make one. So a call that runs without having been judged
+//! cannot be written.
+
+use uos_proto::Right;
+
+use crate::{
+    Error,
+    audit::{Decision, Subject, Trail},
+    kernel::Inner,
+    process::Process,
+};
+
+use std::{sync::Arc, time::Instant};
+
+/// What a call is aimed at, found before the call is judged and used by it afterwards without being looked for again.
+pub(crate) trait Target {
+    /// Says what lets the caller do this, or why nothing does.
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error>;
+
+    /// What the audit names.
+    fn subject(&self) -> Subject;
+
+    /// The search stopped because it was not to wait for a disk.
+    fn stopped_at_disk(&self) -> bool {
+        false
+    }
+}
+
+/// There is nothing to judge: the target is absent, for this caller.
+pub(crate) struct Absent {
+    pub(crate) error: Error,
+    pub(crate) subject: Subject,
+}
+
+/// What an admitted call runs with.
+pub(crate) struct Cx<'a, T> {
+    kernel: &'a Arc<Inner>,
+    caller: &'a Arc<Process>,
+    started: Instant,
+    pub(crate) target: T,
+}
+
+impl<'a, T> Cx<'a, T> {
+    pub(crate) fn kernel(&self) -> &'a Arc<Inner> {
+        self.kernel
+    }
+
+    pub(crate) fn caller(&self) -> &'a Arc<Process> {
+        self.caller
+    }
+
+    /// When the call began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+}
+
+/// Lets a call through, or refuses it.
+pub(crate) fn admit<'a, T: Target>(
+    kernel: &'a Arc<Inner>,
+    caller: &'a Arc<Process>,
+    right: Right,
+    found: Result<T, Absent>,
+    trail: &mut Trail<'_>,
+) -> Result<Cx<'a, T>, Error> {
+    let target = match found {
+        Ok(target) => target,
+        Err(Absent { error, subject }) => {
+            trail.aimed_at(subject);
+            return Err(error);
+        }
+    };
+    trail.aimed_at(target.subject());
+    // A process that has ended makes no calls, whatever it may have held.
+    if !caller.is_alive() {
+        return Err(Error::no_process(caller.pid.0));
+    }
+    trail.let_through_by(target.judge(right, caller)?);
+    Ok(Cx { kernel, caller, started: trail.started(), target })
+}

@@ -1,0 +1,194 @@
+//! The way of a record from a call to the sink: a bounded buffer, and one thread that empties it.
+//!
+//! A call leaves its record in the buffer, which costs tens of nanoseconds; the thread takes the whole buffer at once,
+//! every few milliseconds or when it is half full. When the sink can't keep up, calls wait before they begin
+//! ([`Log::room`]): records are never dropped.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use super::{Record, Sink};
+
+/// How many records may wait for the sink before calls do.
+const CAPACITY: usize = 8_192;
+/// How long a record waits for company.
+const LINGER: Duration = Duration::from_millis(20);
+/// How long to wait before a failed batch is offered again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The audit log of one kernel.
+pub struct Log {
+    shared: Arc<Shared>,
+    epoch: Instant,
+    epoch_wall: SystemTime,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// Protects the buffer and the count of what was taken from it; held for a push or a swap only.
+    state: Mutex<State>,
+    /// Wakes the writer: the buffer is half full, a flush is wanted, or the log is closing.
+    wanted: Condvar,
+    /// Wakes flushes: `written` moved.
+    progress: Condvar,
+    /// Wakes calls that wait for room.
+    room: Notify,
+    full: AtomicBool,
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: Vec<Record>,
+    recorded: u64,
+    written: u64,
+    flush: bool,
+    closing: bool,
+}
+
+impl Log {
+    /// A log that ends in `sink`.
+    pub fn new(sink: impl Sink) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { buffer: Vec::with_capacity(CAPACITY), ..State::default() }),
+            wanted: Condvar::new(),
+            progress: Condvar::new(),
+            room: Notify::new(),
+            full: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+        });
+        let writer = std::thread::Builder::new().name("uos-audit".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.write_all(sink)
+        });
+        Self {
+            shared,
+            epoch: Instant::now(),
+            epoch_wall: SystemTime::now(),
+            writer: Some(writer.expect("a process that can't start one thread can't serve calls either")),
+        }
+    }
+
+    /// Leaves a record. Never waits.
+    pub fn record(&self, record: Record) {
+        let mut state = self.shared.state.lock();
+        state.buffer.push(record);
+        state.recorded += 1;
+        let waiting = state.buffer.len();
+        drop(state);
+        if waiting == CAPACITY / 2 {
+            self.shared.wanted.notify_one();
+        }
+        if waiting >= CAPACITY {
+            self.shared.full.store(true, Ordering::Release);
+        }
+    }
+
+    /// Waits until there is room for the record of one more call. Calls that are under way may overshoot by one each.
+    pub(crate) async fn room(&self) {
+        while self.is_full() {
+            let freed = self.shared.room.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if !self.is_full() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything recorded so far has reached the sink. Blocks the thread.
+    pub fn flush(&self) {
+        let mut state = self.shared.state.lock();
+        let goal = state.recorded;
+        while state.written < goal {
+            state.flush = true;
+            self.shared.wanted.notify_one();
+            self.shared.progress.wait(&mut state);
+        }
+    }
+
+    /// How many calls were recorded.
+    pub fn recorded(&self) -> u64 {
+        self.shared.state.lock().recorded
+    }
+
+    /// How often the sink failed. Nothing is lost by a failure; calls wait when it lasts.
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// The wall-clock time of a record's `at`.
+    pub fn wall_clock(&self, at: Duration) -> SystemTime {
+        self.epoch_wall + at
+    }
+
+    /// When the log, and with it the kernel, started.
+    pub fn started(&self) -> Instant {
+        self.epoch
+    }
+
+    pub(crate) fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch)
+    }
+}
+
+impl Shared {
+    fn write_all(&self, mut sink: impl Sink) {
+        let mut batch = Vec::with_capacity(CAPACITY);
+        loop {
+            let mut state = self.state.lock();
+            if !state.closing && !state.flush && state.buffer.len() < CAPACITY / 2 {
+                self.wanted.wait_for(&mut state, LINGER);
+            }
+            std::mem::swap(&mut batch, &mut state.buffer);
+            state.flush = false;
+            let closing = state.closing;
+            drop(state);
+            if self.full.swap(false, Ordering::AcqRel) {
+                self.room.notify_waiters();
+            }
+            if batch.is_empty() {
+                if closing {
+                    return;
+                }
+                continue;
+            }
+            while sink.write(&batch).is_err() {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                // A log that is being closed over a broken sink must not hold the process for ever.
+                if self.state.lock().closing {
+                    break;
+                }
+                std::thread::sleep(RETRY);
+            }
+            self.state.lock().written += batch.len() as u64;
+            self.progress.notify_all();
+            batch.clear();
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.state.lock().closing = true;
+        self.shared.wanted.notify_one();
+        if let Some(writer) = self.writer.take() {
+            // The kernel may be dropped by the last record's own thread only if a sink holds it, which none does.
+            let _ = writer.join();
+        }
+    }
+}

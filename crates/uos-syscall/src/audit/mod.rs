@@ -1,0 +1,10 @@
+//! The audit: exactly one record a call, whether it was allowed, refused or given up.
+
+mod log;
+mod record;
+mod sink;
+
+pub use log::Log;
+pub(crate) use record::Trail;
+pub use record::{Decision, Record, Subject};
+pub use sink::{Memory, Sink};

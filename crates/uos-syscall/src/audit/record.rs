@@ -1,0 +1,123 @@
+//! What is written down of a call, and the guard that sees to it that it is written down once.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use uos_proto::CallInfo;
+use uos_vfs::VPath;
+
+use super::Log;
+use crate::{Errno, Error, Pid, rights::Grant};
+
+/// One call, after the fact. Payloads and secrets are never in it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it began, since the kernel started.
+    pub at: Duration,
+    /// Who called.
+    pub caller: Pid,
+    /// Which call.
+    pub call: &'static CallInfo,
+    /// What it was aimed at.
+    pub subject: Subject,
+    /// What let it through, or nothing if it was refused before that was settled.
+    pub decision: Decision,
+    /// How it ended.
+    pub outcome: Result<(), Errno>,
+    /// How long it took, waiting included.
+    pub latency: Duration,
+}
+
+/// What a call was aimed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Nothing in particular.
+    None,
+    /// A canonical path.
+    Path(VPath),
+    /// A process.
+    Process(u64),
+    /// A handle.
+    Handle(u64),
+}
+
+/// What let a call through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing did: the call was refused.
+    Refused,
+    /// The call needs no right.
+    Free,
+    /// The target is the caller itself or a descendant.
+    Kin,
+    /// The caller holds the handle.
+    Held,
+    /// A grant of the caller.
+    Grant(Arc<Grant>),
+}
+
+/// A record in the making. Dropped unfinished, it records that the call was given up.
+pub(crate) struct Trail<'a> {
+    log: &'a Log,
+    record: Option<Record>,
+    started: Instant,
+}
+
+impl<'a> Trail<'a> {
+    pub(crate) fn begin(log: &'a Log, caller: Pid, call: &'static CallInfo) -> Self {
+        let started = Instant::now();
+        let record = Record {
+            at: log.since_start(started),
+            caller,
+            call,
+            subject: Subject::None,
+            decision: Decision::Refused,
+            outcome: Err(Errno::ECANCELED),
+            latency: Duration::ZERO,
+        };
+        Self { log, record: Some(record), started }
+    }
+
+    /// When the call began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn aimed_at(&mut self, subject: Subject) {
+        if let Some(record) = &mut self.record {
+            record.subject = subject;
+        }
+    }
+
+    pub(crate) fn let_through_by(&mut self, decision: Decision) {
+        if let Some(record) = &mut self.record {
+            record.decision = decision;
+        }
+    }
+
+    /// Writes it down.
+    pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
+        self.write(result.as_ref().map(|_| ()).map_err(|error| error.errno));
+    }
+
+    /// The call goes on elsewhere, under a trail of its own.
+    pub(crate) fn hand_over(mut self) {
+        self.record = None;
+    }
+
+    fn write(&mut self, outcome: Result<(), Errno>) {
+        if let Some(mut record) = self.record.take() {
+            record.outcome = outcome;
+            record.latency = self.started.elapsed();
+            self.log.record(record);
+        }
+    }
+}
+
+impl Drop for Trail<'_> {
+    fn drop(&mut self) {
+        self.write(Err(Errno::ECANCELED));
+    }
+}

@@ -1,0 +1,381 @@
+//! SpawnProcess and CreateProcess: how a process, with or without a program, comes to be.
+
+use std::{
+    ffi::OsString,
+    os::{fd::AsFd, unix::ffi::OsStringExt},
+    sync::Arc,
+    time::Duration,
+};
+
+use uos_proc::{Cwd, Level, Spec, Stdio};
+use uos_proto::{Right, v1};
+use uos_sched::Priority;
+use uos_vfs::{Access, Kind, NodeRef};
+
+use super::LONGEST;
+use crate::{
+    Errno, Error,
+    admit::{Absent, Cx, Target},
+    audit::{Decision, Subject},
+    kernel::{Inner, hex},
+    life::Started,
+    output::{Output, WhenFull},
+    perform::Syscall,
+    process::{Origin, Process, Program},
+    rights::{Grant, Grants},
+    target::{PathTarget, Scope, held},
+};
+
+/// How much of a stream is kept when the caller doesn't say, and at most.
+const CAPTURE: (u64, u64) = (1 << 20, 16 << 20);
+/// How long a name for people may be.
+const NAME_BYTES: usize = 256;
+
+/// What a new process is aimed at: its program and the directory it starts in, if any.
+pub(crate) struct NewProcess {
+    program: Option<PathTarget>,
+    cwd: Option<PathTarget>,
+}
+
+impl Target for NewProcess {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        let grants = caller.grants();
+        if let Some(cwd) = &self.cwd {
+            cwd.judge_path(Right::FsRead, &grants)?;
+        }
+        match &self.program {
+            Some(program) => program.judge_path(right, &grants),
+            None => held(&grants, right),
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        self.program.as_ref().map_or(Subject::None, Target::subject)
+    }
+
+    fn stopped_at_disk(&self) -> bool {
+        [&self.program, &self.cwd].into_iter().flatten().any(Target::stopped_at_disk)
+    }
+}
+
+impl Syscall for v1::SpawnProcess {
+    type Target = NewProcess;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
+        let cwd = (!self.cwd.is_empty()).then(|| scope.path(&self.cwd, b"", true));
+        Ok(NewProcess { program: Some(scope.path(&self.program, &self.program_raw, true)), cwd })
+    }
+
+    fn blocks(_target: &NewProcess) -> bool {
+        true
+    }
+
+    fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::SpawnProcessReply, Error> {
+        let as_given = if self.program_raw.is_empty() { self.program.as_bytes() } else { &self.program_raw };
+        let mut argv = vec![OsString::from_vec(as_given.to_vec())];
+        if self.args_raw.is_empty() {
+            argv.extend(self.args.iter().map(OsString::from));
+        } else {
+            argv.extend(self.args_raw.iter().map(|arg| OsString::from_vec(arg.to_vec())));
+        }
+        let wish = Wish {
+            name: &self.name,
+            priority: self.priority,
+            level: self.level,
+            grants: &self.grants,
+            inherit_grants: self.inherit_grants,
+            deadline_us: self.deadline_us,
+            program: Some(WishedProgram {
+                argv,
+                env: &self.env,
+                limits: self.limits.unwrap_or_default(),
+                stdio: self.stdio.unwrap_or_default(),
+            }),
+        };
+        let process = wish.fulfil(&cx)?;
+        let os_pid = process.program.as_ref().map_or(0, |program| program.child.os_pid());
+        Ok(v1::SpawnProcessReply { pid: process.pid.0, os_pid })
+    }
+}
+
+impl Syscall for v1::CreateProcessRequest {
+    type Target = NewProcess;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
+        let program = self.command.as_ref().map(|command| scope.path(command, b"", true));
+        Ok(NewProcess { program, cwd: None })
+    }
+
+    fn blocks(_target: &NewProcess) -> bool {
+        true
+    }
+
+    fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::CreateProcessResponse, Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)
+            .map_err(|error| Error::new(Errno::EIO, format!("no random bytes: {error}")))?;
+        let program = self.command.as_ref().map(|command| WishedProgram {
+            argv: std::iter::once(command).chain(&self.args).map(OsString::from).collect(),
+            env: &self.env_vars,
+            limits: self.limits.unwrap_or_default(),
+            stdio: self.stdio.unwrap_or_default(),
+        });
+        let wish = Wish {
+            name: &self.name,
+            priority: self.priority,
+            level: self.sandbox_level,
+            grants: &self.grants,
+            inherit_grants: self.inherit_grants,
+            deadline_us: 0,
+            program,
+        };
+        let process = wish.fulfil(&cx)?;
+        process.token.get_or_init(|| secret);
+        Ok(v1::CreateProcessResponse {
+            pid: process.pid.0,
+            os_pid: process.program.as_ref().map(|program| program.child.os_pid()),
+            token: format!("uos-{}-{}", process.pid, hex(&secret)),
+            error: None,
+        })
+    }
+}
+
+/// What is asked for, in the contract's own types.
+struct Wish<'a> {
+    name: &'a str,
+    priority: Option<u32>,
+    level: i32,
+    grants: &'a [String],
+    inherit_grants: bool,
+    deadline_us: u64,
+    program: Option<WishedProgram<'a>>,
+}
+
+struct WishedProgram<'a> {
+    argv: Vec<OsString>,
+    env: &'a [String],
+    limits: v1::Limits,
+    stdio: v1::Stdio,
+}
+
+impl Wish<'_> {
+    /// Checks everything, then starts the program, then makes the process. A failure on the way leaves nothing behind.
+    fn fulfil(self, cx: &Cx<'_, NewProcess>) -> Result<Arc<Process>, Error> {
+        let (kernel, caller) = (cx.kernel(), cx.caller());
+        let level = level(self.level)?;
+        if self.program.is_some() && level > caller.ceiling {
+            return Err(Error::new(
+                Errno::EPERM,
+                format!("the caller's programs run at {:?} at the loosest", caller.ceiling),
+            ));
+        }
+        let priority = match self.priority {
+            None => caller.priority,
+            Some(priority) => Priority(
+                u8::try_from(priority)
+                    .map_err(|_| Error::invalid("priority", format_args!("0 to 255, not {priority}")))?,
+            ),
+        };
+        let grants = grants(level, self.grants, self.inherit_grants, &caller.grants())?;
+        if self.name.len() > NAME_BYTES {
+            return Err(Error::invalid("name", format_args!("at most {NAME_BYTES} bytes")));
+        }
+        if self.deadline_us > LONGEST.as_micros() as u64 {
+            return Err(Error::invalid("deadline_us", "at most 366 days"));
+        }
+        let place = kernel
+            .quotas
+            .processes
+            .take(1)
+            .map_err(|full| Error::limit(Errno::EAGAIN, full.name, full.used, full.limit))?;
+
+        let mut name = self.name.to_owned();
+        let deadline = (self.deadline_us > 0).then(|| Duration::from_micros(self.deadline_us));
+        let (program, started) = match (self.program, &cx.target.program) {
+            (Some(wished), Some(found)) => {
+                if name.is_empty() {
+                    name = String::from_utf8_lossy(found.path().file_name().unwrap_or_default()).into_owned();
+                }
+                let (program, started) =
+                    wished.start(kernel, caller, found, cx.target.cwd.as_ref(), level, priority, deadline)?;
+                (Some(program), Some(started))
+            }
+            _ => (None, None),
+        };
+        let limits = &kernel.limits;
+        let origin = Origin {
+            name,
+            level,
+            // A process with no program binds its descendants no more than its parent does: it is its maker's own hand.
+            ceiling: if program.is_some() { level } else { caller.ceiling },
+            priority,
+            created: kernel.since_start(cx.started()),
+            program,
+            grants,
+            cwd: caller.cwd().clone(),
+            handles: kernel.quotas.handles.child("handles_per_process", limits.handles_per_process),
+            pipe_bytes: kernel
+                .quotas
+                .pipe_bytes
+                .child("pipe_bytes_per_process", limits.pipe_bytes_per_process),
+            output_bytes: kernel
+                .quotas
+                .output_bytes
+                .child("output_bytes_per_process", limits.output_bytes_per_process),
+            place,
+        };
+        kernel.begin(caller, origin, started)
+    }
+}
+
+impl WishedProgram<'_> {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all of it decides how one program starts, and nothing else needs it together"
+    )]
+    fn start(
+        self,
+        kernel: &Inner,
+        caller: &Process,
+        found: &PathTarget,
+        cwd: Option<&PathTarget>,
+        level: Level,
+        priority: Priority,
+        deadline: Option<Duration>,
+    ) -> Result<(Program, Started), Error> {
+        let mut spec = Spec::new(executable(found)?).argv(self.argv).level(level).nice(priority.nice());
+        for variable in self.env {
+            let (name, value) = variable
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(|| Error::invalid("env", format_args!("`{variable}` is not KEY=VALUE")))?;
+            spec = spec.env(name, value);
+        }
+        if let Some(cwd) = cwd {
+            spec = spec.cwd(Cwd::Fd(host_directory(cwd)?));
+        }
+        let wanted = self.limits;
+        spec = spec.limits(uos_proc::Limits {
+            open_files: wanted.open_files,
+            file_size_bytes: wanted.file_size_bytes,
+            cpu_seconds: wanted.cpu_seconds,
+            core_bytes: wanted.core_bytes.unwrap_or(0),
+            memory_bytes: wanted.memory_bytes,
+            pids: wanted.pids,
+            cpu_percent: wanted.cpu_percent,
+        });
+        let most = match self.stdio.capture_bytes {
+            0 => CAPTURE.0,
+            bytes if bytes <= CAPTURE.1 => bytes,
+            bytes => {
+                return Err(Error::invalid(
+                    "stdio.capture_bytes",
+                    format_args!("at most {}, not {bytes}", CAPTURE.1),
+                ));
+            }
+        };
+        let keep = |mode: i32, field: &str| match v1::OutputMode::try_from(mode) {
+            Ok(v1::OutputMode::Unspecified | v1::OutputMode::Capture) => Ok(Some(WhenFull::DropOldest)),
+            Ok(v1::OutputMode::Pipe) => Ok(Some(WhenFull::Wait)),
+            Ok(v1::OutputMode::Discard) => Ok(None),
+            Err(_) => Err(Error::invalid(field, format_args!("{mode} is not an OutputMode"))),
+        };
+        let (stdout, stderr) =
+            (keep(self.stdio.stdout, "stdio.stdout")?, keep(self.stdio.stderr, "stdio.stderr")?);
+        let stream = |kept: Option<WhenFull>| if kept.is_some() { Stdio::Pipe } else { Stdio::Null };
+        spec = spec.stdout(stream(stdout)).stderr(stream(stderr));
+
+        let child = kernel.spawner.spawn(spec)?;
+        let kept = |when_full: Option<WhenFull>| {
+            when_full
+                .map(|when_full| Arc::new(Output::new(most as usize, when_full, caller.output_bytes.clone())))
+        };
+        let (stdout, stderr) = (kept(stdout), kept(stderr));
+        let started = Started {
+            stdout: child.take_stdout().zip(stdout.clone()),
+            stderr: child.take_stderr().zip(stderr.clone()),
+            deadline,
+        };
+        Ok((Program { child, path: found.path().clone(), stdout, stderr }, started))
+    }
+}
+
+/// The program as something the host can execute.
+fn executable(found: &PathTarget) -> Result<uos_proc::Program, Error> {
+    let node = found.node()?;
+    match node.kind() {
+        Kind::File => {}
+        Kind::Directory => return Err(Errno::EISDIR.into()),
+        Kind::Symlink | Kind::Other => return Err(Errno::EACCES.into()),
+    }
+    let Some(fd) = node.host_fd() else {
+        return Err(Error::at_stage(
+            Errno::ENOTSUP,
+            "program".to_owned(),
+            "the program lies in memory, where the host can't execute it",
+        )
+        .hint("put it into a host folder that is mounted in the namespace"));
+    };
+    let fd = fd.map_err(|error| {
+        Error::new(Errno::from_number(error.raw_os_error().unwrap_or(5)), error.to_string())
+    })?;
+    // The host's kernel hands a script to its interpreter by name, so a script needs one; a binary is executed by
+    // descriptor, and no name is resolved again. A program that can't be read can still be a binary.
+    let start =
+        NodeRef::clone(node).open(Access::Read).and_then(|file| file.read_bytes(0, 2)).unwrap_or_default();
+    if &start[..] == b"#!" {
+        let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()));
+        let path = std::fs::read_link(name).map_err(|error| Error::new(Errno::EIO, error.to_string()))?;
+        return Ok(uos_proc::Program::Path(path));
+    }
+    Ok(uos_proc::Program::Fd(fd))
+}
+
+fn host_directory(found: &PathTarget) -> Result<std::os::fd::OwnedFd, Error> {
+    let node = found.node()?;
+    if node.kind() != Kind::Directory {
+        return Err(Error::at_stage(
+            Errno::ENOTDIR,
+            "cwd".to_owned(),
+            "the working directory is not a directory",
+        ));
+    }
+    match node.host_fd() {
+        Some(fd) => fd.map_err(|error| Error::at_stage(Errno::EIO, "cwd".to_owned(), error.to_string())),
+        None => Err(Error::at_stage(
+            Errno::ENOTSUP,
+            "cwd".to_owned(),
+            "the directory lies in memory, where the host can't go",
+        )
+        .hint("start in a host folder, or leave `cwd` empty for the root")),
+    }
+}
+
+fn level(wire: i32) -> Result<Level, Error> {
+    match v1::SandboxLevel::try_from(wire) {
+        Ok(v1::SandboxLevel::Minimal) => Ok(Level::Minimal),
+        Ok(v1::SandboxLevel::Unspecified | v1::SandboxLevel::Standard) => Ok(Level::Standard),
+        Ok(v1::SandboxLevel::Privileged) => Ok(Level::Privileged),
+        Err(_) => Err(Error::invalid("level", format_args!("{wire} is not a SandboxLevel"))),
+    }
+}
+
+/// The grants of a child: the level's base as far as the parent has it, and what was asked for, which the parent must have.
+fn grants(level: Level, asked: &[String], inherit: bool, parents: &Grants) -> Result<Grants, Error> {
+    let mut grants = if inherit { parents.clone() } else { Grants::none() };
+    if level > Level::Minimal {
+        for base in [Right::SysInfo, Right::IpcCreate].map(Grant::all) {
+            if parents.covers(&base) {
+                grants.add(base);
+            }
+        }
+    }
+    for text in asked {
+        let grant = Grant::parse(text).map_err(|error| Error::invalid("grants", error))?;
+        if !parents.covers(&grant) {
+            return Err(Error::beyond(&grant));
+        }
+        grants.add(grant);
+    }
+    Ok(grants)
+}

@@ -1,0 +1,195 @@
+//! Pipes.
+
+use std::sync::Arc;
+
+use uos_ipc::{Capacity, Control, Pipe, PipeError, Read, Write};
+use uos_proto::{Right, v1};
+
+use super::{reply_bytes, within};
+use crate::{
+    Errno, Error,
+    admit::{Absent, Cx, Target},
+    audit::{Decision, Subject},
+    handles::{Handle, PipeHandle},
+    perform::{Syscall, Waiting},
+    process::Process,
+    target::{HandleTarget, Scope, held},
+};
+
+/// The two who are to have a pipe between them, as far as the caller may see them.
+pub(crate) struct PipeEnds {
+    reader: Option<Arc<Process>>,
+    writer: Option<Arc<Process>>,
+    asked: (u64, u64),
+}
+
+impl Target for PipeEnds {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        // The right first: without it, nobody learns which pids exist.
+        let decision = held(&caller.grants(), right)?;
+        self.both()?;
+        Ok(decision)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Process(self.asked.0)
+    }
+}
+
+impl PipeEnds {
+    fn both(&self) -> Result<(&Arc<Process>, &Arc<Process>), Error> {
+        let reader = self.reader.as_ref().ok_or_else(|| Error::no_process(self.asked.0))?;
+        let writer = self.writer.as_ref().ok_or_else(|| Error::no_process(self.asked.1))?;
+        Ok((reader, writer))
+    }
+}
+
+impl Syscall for v1::CreatePipe {
+    type Target = PipeEnds;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<PipeEnds, Absent> {
+        let find = |pid| {
+            scope
+                .visible(pid, Right::ProcControl)
+                .map(|(process, _)| process)
+                .filter(|process| process.is_alive())
+        };
+        Ok(PipeEnds {
+            reader: find(self.reader_pid),
+            writer: find(self.writer_pid),
+            asked: (self.reader_pid, self.writer_pid),
+        })
+    }
+
+    fn run(&self, cx: Cx<'_, PipeEnds>) -> Result<v1::CreatePipeReply, Error> {
+        let (reader, writer) = cx.target.both()?;
+        let capacity = match self.capacity {
+            0 => Capacity::DEFAULT,
+            bytes => Capacity::new(bytes).map_err(|error| Error::invalid("capacity", error))?,
+        };
+        let pipe = Pipe::new(capacity, &cx.caller().pipe_bytes)?;
+        let id = cx.kernel().new_object();
+        let handle = |reader, writer, made| {
+            Handle::Pipe(PipeHandle { reader, writer, control: pipe.control.clone(), made })
+        };
+        let shares = [
+            (cx.caller(), handle(None, None, true)),
+            (reader, handle(Some(pipe.reader), None, false)),
+            (writer, handle(None, Some(pipe.writer), false)),
+        ];
+        for (process, share) in shares {
+            if let Err(error) = process.handles.insert(id, share) {
+                // All or nothing: who has got a share gives it back.
+                for process in [cx.caller(), reader, writer] {
+                    drop(process.handles.remove(id));
+                }
+                return Err(error);
+            }
+        }
+        Ok(v1::CreatePipeReply { id })
+    }
+}
+
+impl Waiting for v1::WritePipe {
+    type Target = HandleTarget<Write>;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
+        // The write belongs to the handle without keeping it open, so that closing the handle ends the write.
+        scope.handle(self.id, |Handle::Pipe(pipe)| Some(pipe.writer.as_ref()?.write(self.data.clone())))
+    }
+
+    async fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::WritePipeReply, Error> {
+        match within(self.timeout_us, cx.target.found).await {
+            Some(result) => Ok(v1::WritePipeReply {
+                bytes_written: result.map_err(|error| refused(error, self.id))? as u64,
+            }),
+            None => Err(Error::new(Errno::ETIMEDOUT, "there was no room in time; nothing was written")),
+        }
+    }
+}
+
+impl Waiting for v1::ReadPipe {
+    type Target = HandleTarget<Read>;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
+        scope.handle(self.id, |Handle::Pipe(pipe)| {
+            Some(pipe.reader.as_ref()?.read(reply_bytes(self.max_bytes)))
+        })
+    }
+
+    async fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ReadPipeReply, Error> {
+        match within(self.timeout_us, cx.target.found).await {
+            Some(result) => {
+                let data = result.map_err(|error| refused(error, self.id))?;
+                Ok(v1::ReadPipeReply { end: data.is_empty(), data })
+            }
+            None => Err(Error::new(Errno::ETIMEDOUT, "nothing came in time")),
+        }
+    }
+}
+
+impl Syscall for v1::ClosePipe {
+    type Target = HandleTarget<()>;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
+        scope.handle(self.id, |Handle::Pipe(_)| Some(()))
+    }
+
+    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ClosePipeReply, Error> {
+        match cx.caller().handles.remove(self.id) {
+            Some(handle) => drop(handle),
+            // A twin was quicker.
+            None => return Err(Error::no_handle(self.id)),
+        }
+        Ok(v1::ClosePipeReply {})
+    }
+}
+
+impl Syscall for v1::DestroyPipe {
+    type Target = HandleTarget<(Control, bool)>;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
+        scope.handle(self.id, |Handle::Pipe(pipe)| Some((pipe.control.clone(), pipe.made)))
+    }
+
+    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyPipeReply, Error> {
+        let (control, made) = &cx.target.found;
+        if !made {
+            return Err(
+                Error::new(Errno::EACCES, "only who made a pipe can destroy it").hint("close it instead")
+            );
+        }
+        control.destroy();
+        drop(cx.caller().handles.remove(self.id));
+        Ok(v1::DestroyPipeReply {})
+    }
+}
+
+impl Syscall for v1::PipeStats {
+    type Target = HandleTarget<Control>;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
+        scope.handle(self.id, |Handle::Pipe(pipe)| Some(pipe.control.clone()))
+    }
+
+    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::PipeStatsReply, Error> {
+        let stats = cx.target.found.stats();
+        Ok(v1::PipeStatsReply {
+            capacity_bytes: stats.capacity_bytes as u64,
+            buffered_bytes: stats.buffered_bytes as u64,
+            written_bytes: stats.written_bytes,
+            read_bytes: stats.read_bytes,
+            readers: stats.readers as u64,
+            writers: stats.writers as u64,
+        })
+    }
+}
+
+fn refused(error: PipeError, id: u64) -> Error {
+    match error {
+        PipeError::BrokenPipe => Errno::EPIPE.into(),
+        PipeError::WouldBlock { .. } => Errno::EAGAIN.into(),
+        // The handle was closed while the call waited.
+        _ => Error::no_handle(id),
+    }
+}

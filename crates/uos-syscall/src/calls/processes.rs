@@ -1,0 +1,207 @@
+//! Looking at processes, waiting for them, ending them.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use uos_proc::{ExitCause, Level, Usage};
+use uos_proto::{Right, v1};
+
+use super::{reply_bytes, reply_entries, within};
+use crate::{
+    Errno, Error,
+    admit::{Absent, Cx},
+    output::BeyondEnd,
+    perform::{Syscall, Waiting},
+    process::{End, EndCause, Phase, Pid, Process},
+    target::{ProcessTarget, Scope, System},
+};
+
+impl Syscall for v1::KillProcess {
+    type Target = ProcessTarget;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<ProcessTarget, Absent> {
+        scope.process(self.pid, Right::ProcSignal)
+    }
+
+    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::KillProcessReply, Error> {
+        let process = &cx.target.process;
+        if process.pid == Pid::INIT {
+            return Err(Error::new(Errno::EPERM, "process 1 doesn't end"));
+        }
+        if !process.is_alive() {
+            return Err(Error::no_process(process.pid.0));
+        }
+        cx.kernel().end(process, EndCause::Killed, self.tree);
+        Ok(v1::KillProcessReply {})
+    }
+}
+
+impl Waiting for v1::WaitProcess {
+    type Target = ProcessTarget;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<ProcessTarget, Absent> {
+        scope.process(self.pid, Right::ProcInspect)
+    }
+
+    async fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::WaitProcessReply, Error> {
+        Ok(match within(self.timeout_us, cx.target.process.ended()).await {
+            Some(end) => {
+                cx.target.process.waited.store(true, Ordering::Relaxed);
+                exit_of(end)
+            }
+            None => {
+                v1::WaitProcessReply { usage: Some(usage(cx.target.process.usage())), ..Default::default() }
+            }
+        })
+    }
+}
+
+impl Syscall for v1::GetProcessInfo {
+    type Target = ProcessTarget;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<ProcessTarget, Absent> {
+        scope.process(self.pid, Right::ProcInspect)
+    }
+
+    /// What a program has used is read from the host.
+    fn blocks(target: &ProcessTarget) -> bool {
+        target.process.program.is_some()
+    }
+
+    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessInfoReply, Error> {
+        Ok(v1::GetProcessInfoReply { process: Some(info(&cx.target.process)) })
+    }
+}
+
+impl Syscall for v1::GetProcessList {
+    type Target = Sight;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<Sight, Absent> {
+        Ok(Sight)
+    }
+
+    fn blocks(_target: &Sight) -> bool {
+        true
+    }
+
+    fn run(&self, cx: Cx<'_, Sight>) -> Result<v1::GetProcessListReply, Error> {
+        let caller = cx.caller();
+        let sees_all = caller.grants().any(Right::ProcInspect).is_some();
+        let (processes, more) =
+            cx.kernel().processes.after(Pid(self.after_pid), reply_entries(self.limit), |process| {
+                sees_all || caller.is_kin(process)
+            });
+        Ok(v1::GetProcessListReply { processes: processes.iter().map(info).collect(), more })
+    }
+}
+
+/// Whatever the caller may see. Everybody sees something, so nobody is refused; the right widens the view.
+pub(crate) struct Sight;
+
+impl crate::admit::Target for Sight {
+    fn judge(&self, right: Right, caller: &Process) -> Result<crate::audit::Decision, Error> {
+        let grant = caller.grants().any(right).cloned();
+        Ok(grant.map_or(crate::audit::Decision::Kin, crate::audit::Decision::Grant))
+    }
+
+    fn subject(&self) -> crate::audit::Subject {
+        System.subject()
+    }
+}
+
+impl Waiting for v1::ReadOutput {
+    type Target = ProcessTarget;
+
+    fn target(&self, scope: &Scope<'_>) -> Result<ProcessTarget, Absent> {
+        scope.process(self.pid, Right::ProcInspect)
+    }
+
+    async fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::ReadOutputReply, Error> {
+        let program = cx.target.process.program.as_ref();
+        let stream = match v1::OutputStream::try_from(self.stream) {
+            Ok(v1::OutputStream::Unspecified | v1::OutputStream::Stdout) => {
+                program.and_then(|it| it.stdout.as_ref())
+            }
+            Ok(v1::OutputStream::Stderr) => program.and_then(|it| it.stderr.as_ref()),
+            Err(_) => {
+                return Err(Error::invalid("stream", format_args!("{} is not an OutputStream", self.stream)));
+            }
+        };
+        let stream = stream.ok_or_else(|| Error::invalid("stream", "nothing is kept of this stream"))?;
+        match within(self.timeout_us, stream.read(self.offset, reply_bytes(self.max_bytes))).await {
+            Some(Ok(part)) => Ok(v1::ReadOutputReply {
+                next_offset: part.offset + part.data.len() as u64,
+                offset: part.offset,
+                end: part.end,
+                data: part.data,
+            }),
+            Some(Err(BeyondEnd { length })) => {
+                Err(Error::invalid("offset", format_args!("the stream has ended after {length} bytes")))
+            }
+            None => Ok(v1::ReadOutputReply {
+                next_offset: self.offset,
+                offset: self.offset,
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+fn info(process: &Arc<Process>) -> v1::ProcessInfo {
+    let (parent_pid, state) = {
+        let family = process.family.lock();
+        let state = match family.phase {
+            Phase::Ended(_) => v1::ProcessState::Exited,
+            Phase::Running | Phase::Ending(_) => v1::ProcessState::Running,
+        };
+        (family.parent.as_ref().map_or(0, |parent| parent.pid.0), state)
+    };
+    let program = process.program.as_ref();
+    let enforcement = program.map(|program| program.child.enforcement().iter());
+    v1::ProcessInfo {
+        pid: process.pid.0,
+        parent_pid,
+        name: process.name.clone(),
+        state: state.into(),
+        level: match process.level {
+            Level::Minimal => v1::SandboxLevel::Minimal,
+            Level::Standard => v1::SandboxLevel::Standard,
+            Level::Privileged => v1::SandboxLevel::Privileged,
+        }
+        .into(),
+        priority: u32::from(process.priority.0),
+        os_pid: program.map(|program| program.child.os_pid()),
+        program: program.map(|program| program.path.to_string()).unwrap_or_default(),
+        created_us: process.created.as_micros() as u64,
+        usage: Some(usage(process.usage())),
+        handles: process.handles.len(),
+        enforcement: enforcement
+            .map(|means| means.map(|(guarantee, means)| format!("{guarantee}: {means}")).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn exit_of(end: End) -> v1::WaitProcessReply {
+    let (code, signal) = match end.exit.map(|exit| exit.cause) {
+        Some(ExitCause::Exited(code)) => (code, 0),
+        Some(ExitCause::Signaled { signal, .. }) => (128 + signal.number(), signal.number()),
+        Some(ExitCause::Lost) | None => (0, 0),
+    };
+    let cause = match (end.cause, signal) {
+        (EndCause::Killed, _) => v1::ExitCause::Killed,
+        (EndCause::Deadline, _) => v1::ExitCause::Deadline,
+        (EndCause::Itself, 0) => v1::ExitCause::Exited,
+        (EndCause::Itself, _) => v1::ExitCause::Signaled,
+    };
+    let used = end.exit.map(|exit| exit.usage).unwrap_or_default();
+    v1::WaitProcessReply { exited: true, cause: cause.into(), code, signal, usage: Some(usage(used)) }
+}
+
+fn usage(usage: Usage) -> v1::Usage {
+    v1::Usage {
+        cpu_user_us: usage.cpu_user_us,
+        cpu_system_us: usage.cpu_system_us,
+        resident_bytes: usage.peak_rss_bytes.filter(|_| usage.rss_bytes == 0).unwrap_or(usage.rss_bytes),
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
+    }
+}

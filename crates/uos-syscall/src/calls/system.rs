@@ -1,0 +1,73 @@
+//! Time and the scheduler.
+
+use std::time::Duration;
+
+use uos_proto::v1;
+
+use super::LONGEST;
+use crate::{
+    Error,
+    admit::{Absent, Cx},
+    perform::{Syscall, Waiting},
+    target::{Scope, System},
+};
+
+impl Syscall for v1::GetUptime {
+    type Target = System;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
+        Ok(System)
+    }
+
+    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetUptimeReply, Error> {
+        Ok(v1::GetUptimeReply { uptime_us: cx.kernel().since_start(cx.started()).as_micros() as u64 })
+    }
+}
+
+impl Waiting for v1::Sleep {
+    type Target = System;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
+        Ok(System)
+    }
+
+    async fn run(&self, _cx: Cx<'_, System>) -> Result<v1::SleepReply, Error> {
+        let duration = Duration::from_micros(self.duration_us);
+        if duration > LONGEST {
+            return Err(Error::invalid("duration_us", "at most 366 days"));
+        }
+        tokio::time::sleep(duration).await;
+        Ok(v1::SleepReply {})
+    }
+}
+
+impl Syscall for v1::GetSchedulerStats {
+    type Target = System;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
+        Ok(System)
+    }
+
+    /// What programs have used is read from the host.
+    fn blocks(_target: &System) -> bool {
+        true
+    }
+
+    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetSchedulerStatsReply, Error> {
+        let kernel = cx.kernel();
+        for process in kernel.processes.living() {
+            if process.program.is_some() {
+                kernel.tell_scheduler(&process, process.usage());
+            }
+        }
+        let stats = kernel.scheduler.lock().stats();
+        Ok(v1::GetSchedulerStatsReply {
+            policy: stats.policy.to_owned(),
+            scheduled: stats.scheduled,
+            context_switches: stats.context_switches,
+            preemptions: stats.preemptions,
+            active: stats.active as u64,
+            runtime_us: stats.runtime.as_micros(),
+        })
+    }
+}

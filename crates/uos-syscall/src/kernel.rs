@@ -1,0 +1,300 @@
+//! The kernel: what composes the four leaves, and the one door to all calls.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use tokio::{runtime::Handle, sync::Semaphore};
+use uos_proc::{Level, Spawner};
+use uos_proto::v1::{CreateProcessRequest, CreateProcessResponse, call::Call, reply::Reply};
+use uos_sched::{Fair, Nanos, Priority, Scheduler};
+use uos_vfs::{Mounts, VPath};
+
+use crate::{
+    Errno, Error, InUse, Limits, Pid,
+    audit::{self, Log, Sink, Trail},
+    limits::Quotas,
+    perform::{Invocation, Outcome, at_once},
+    process::{Origin, Process},
+    replay::Replay,
+    rights::Grants,
+    table::Table,
+};
+
+/// A running kernel. Cheap to clone; all clones are the same kernel.
+#[derive(Clone)]
+pub struct Kernel(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) mounts: Mounts,
+    pub(crate) spawner: Arc<dyn Spawner>,
+    /// Protects the scheduler's books; held for one step.
+    pub(crate) scheduler: Mutex<Scheduler<Fair>>,
+    pub(crate) processes: Table,
+    pub(crate) quotas: Quotas,
+    pub(crate) limits: Limits,
+    pub(crate) log: Log,
+    pub(crate) replay: Replay,
+    pub(crate) runtime: Handle,
+    next_object: AtomicU64,
+    pool: Arc<Semaphore>,
+    init: Arc<Process>,
+}
+
+/// Somebody who makes calls: a process, as whom the holder of this value acts. Who that is was settled when the channel
+/// was, and is never an argument of a call.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Process>);
+
+/// What a kernel is made of.
+pub struct Builder {
+    mounts: Mounts,
+    spawner: Arc<dyn Spawner>,
+    log: Log,
+    limits: Limits,
+}
+
+impl Kernel {
+    /// A kernel over a namespace and a spawner, with default limits, keeping the newest 4,096 audit records in memory.
+    pub fn builder(mounts: Mounts, spawner: impl Spawner + 'static) -> Builder {
+        Builder {
+            mounts,
+            spawner: Arc::new(spawner),
+            log: Log::new(audit::Memory::new(4_096)),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Makes a call. Waiting calls wait without holding a thread; calls that need a disk are moved off this one. Dropping
+    /// the future gives a waiting call up.
+    pub async fn invoke(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
+        let (kernel, caller) = (&self.0, &caller.0);
+        if kernel.log.is_full() {
+            kernel.log.room().await;
+        }
+        let call = match uos_proto::dispatch(call, Invocation { kernel, caller, may_block: false }) {
+            Outcome::Done(result) => return result,
+            Outcome::Pending(waiting) => return waiting.await,
+            Outcome::NeedsPool(call) => call,
+        };
+        let trail = Trail::begin(&kernel.log, caller.pid, call.info());
+        let turn = self.turn().await;
+        trail.hand_over();
+        let (kernel, caller) = (Arc::clone(kernel), Arc::clone(caller));
+        let done = kernel.runtime.clone().spawn_blocking(move || {
+            let _turn = turn;
+            match uos_proto::dispatch(call, Invocation { kernel: &kernel, caller: &caller, may_block: true })
+            {
+                Outcome::Done(result) => result,
+                Outcome::NeedsPool(_) | Outcome::Pending(_) => Err(Errno::EIO.into()),
+            }
+        });
+        done.await.unwrap_or_else(|_| Err(Error::new(Errno::EIO, "the call failed inside the kernel")))
+    }
+
+    /// Makes a call that doesn't wait, on this thread, which it may block while a disk or a new program is waited for.
+    /// Calls that wait need [`Kernel::invoke`]; here they answer `ENOTSUP`.
+    pub fn invoke_blocking(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
+        match uos_proto::dispatch(call, Invocation { kernel: &self.0, caller: &caller.0, may_block: true }) {
+            Outcome::Done(result) => result,
+            Outcome::NeedsPool(_) => Err(Errno::EIO.into()),
+            Outcome::Pending(_) => Err(Error::new(Errno::ENOTSUP, "this call waits; make it with `invoke`")),
+        }
+    }
+
+    /// Makes a process as a child of the caller, with a token of its own. Admitted and audited like a call.
+    pub async fn create_process(
+        &self,
+        caller: &Caller,
+        request: CreateProcessRequest,
+    ) -> Result<CreateProcessResponse, Error> {
+        self.0.log.room().await;
+        let trail = Trail::begin(&self.0.log, caller.0.pid, &uos_proto::CREATE_PROCESS);
+        let turn = self.turn().await;
+        trail.hand_over();
+        let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));
+        let done = self.0.runtime.spawn_blocking(move || {
+            let _turn = turn;
+            at_once(&kernel, &caller, request, false).unwrap_or_else(|_| Err(Errno::EIO.into()))
+        });
+        done.await.unwrap_or_else(|_| Err(Error::new(Errno::EIO, "the call failed inside the kernel")))
+    }
+
+    async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.0.pool).acquire_owned().await.ok()
+    }
+
+    /// Process 1, the operator's.
+    pub fn init(&self) -> Caller {
+        Caller(Arc::clone(&self.0.init))
+    }
+
+    /// Acts as another process. Only for those who hold the operator's authority: who may ask this is the rim's business.
+    pub fn act_as(&self, pid: Pid) -> Result<Caller, Error> {
+        match self.0.processes.get(pid) {
+            Some(process) if process.is_alive() => Ok(Caller(process)),
+            _ => Err(Error::no_process(pid.0)),
+        }
+    }
+
+    /// The process that a token acts as, while it lives.
+    pub fn by_token(&self, token: &str) -> Option<Caller> {
+        let (pid, secret) = token.strip_prefix("uos-")?.split_once('-')?;
+        let process = self.0.processes.get(Pid(pid.parse().ok()?))?;
+        let real = hex(process.token.get()?);
+        let same: bool = real.as_bytes().ct_eq(secret.as_bytes()).into();
+        (same && process.is_alive()).then_some(Caller(process))
+    }
+
+    /// Replaces the rights of a process. Holds from its next call on.
+    pub fn set_grants(&self, pid: Pid, grants: Grants) -> Result<(), Error> {
+        self.act_as(pid)?.0.set_grants(grants);
+        Ok(())
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// How much of what is limited is in use.
+    pub fn in_use(&self) -> InUse {
+        self.0.quotas.in_use()
+    }
+
+    /// The namespace.
+    pub fn mounts(&self) -> &Mounts {
+        &self.0.mounts
+    }
+
+    /// Ends every process but process 1, and waits until their programs are gone.
+    pub async fn shut_down(&self) {
+        loop {
+            let others: Vec<_> =
+                self.0.processes.living().into_iter().filter(|process| process.pid != Pid::INIT).collect();
+            if others.is_empty() {
+                break;
+            }
+            for process in &others {
+                self.0.end(process, crate::process::EndCause::Killed, true);
+            }
+            for process in &others {
+                process.ended().await;
+            }
+        }
+    }
+
+    /// Makes a call with a request id: the same id from the same process within ten minutes gives the first answer
+    /// again, so that a client may repeat what it has not heard the answer of.
+    pub async fn invoke_once(&self, caller: &Caller, call: Call, request_id: &str) -> Result<Reply, Error> {
+        self.0.replay.once(caller.pid(), request_id, self.invoke(caller, call)).await
+    }
+}
+
+impl Inner {
+    /// A number for a new object, never given before.
+    pub(crate) fn new_object(&self) -> u64 {
+        self.next_object.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn since_start(&self, now: Instant) -> Duration {
+        self.log.since_start(now)
+    }
+
+    pub(crate) fn sched_now(&self) -> Nanos {
+        Nanos(self.log.started().elapsed().as_nanos() as u64)
+    }
+}
+
+impl Caller {
+    /// Who it is.
+    pub fn pid(&self) -> Pid {
+        self.0.pid
+    }
+}
+
+impl Builder {
+    /// Where audit records go.
+    #[must_use]
+    pub fn audit(mut self, sink: impl Sink) -> Self {
+        self.log = Log::new(sink);
+        self
+    }
+
+    /// What may be held.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Starts the kernel. Must be called within a tokio runtime with time and IO enabled, on which it runs what waits.
+    pub fn start(self) -> Result<Kernel, Error> {
+        let Builder { mounts, spawner, log, limits } = self;
+        let quotas = Quotas::new(&limits);
+        let processes = Table::new(limits.ended_children);
+        let scheduler = Scheduler::new(Fair::default(), cpus())
+            .map_err(|error| Error::new(Errno::EINVAL, error.to_string()))?;
+        let init = processes.add(
+            None,
+            Origin {
+                name: "init".to_owned(),
+                level: Level::Privileged,
+                ceiling: Level::Privileged,
+                priority: Priority::default(),
+                created: Duration::ZERO,
+                program: None,
+                grants: Grants::all(),
+                cwd: VPath::root(),
+                handles: quotas.handles.child("handles_per_process", limits.handles_per_process),
+                pipe_bytes: quotas.pipe_bytes.child("pipe_bytes_per_process", limits.pipe_bytes_per_process),
+                output_bytes: quotas
+                    .output_bytes
+                    .child("output_bytes_per_process", limits.output_bytes_per_process),
+                place: quotas.processes.take(1)?,
+            },
+        )?;
+        let kernel = Inner {
+            mounts,
+            spawner,
+            scheduler: Mutex::new(scheduler),
+            processes,
+            quotas,
+            pool: Arc::new(Semaphore::new(limits.pool_threads.max(1))),
+            limits,
+            log,
+            replay: Replay::default(),
+            runtime: Handle::current(),
+            next_object: AtomicU64::new(1),
+            init: Arc::clone(&init),
+        };
+        kernel.join_scheduler(&init);
+        Ok(Kernel(Arc::new(kernel)))
+    }
+}
+
+fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| count.get() as u32)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Kernel").field("in_use", &self.in_use()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! A process: a principal with rights and handles, and possibly a real program behind it.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::Notify;
+use uos_ipc::{Permit, Quota};
+use uos_proc::{Child, Level};
+use uos_sched::{Priority, TaskId};
+use uos_vfs::VPath;
+
+use crate::{handles::Handles, output::Output, rights::Grants};
+
+/// The number of a process. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub u64);
+
+impl Pid {
+    /// Process 1, the operator's.
+    pub const INIT: Pid = Pid(1);
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// One process. Its record outlives it for a while, so that its parent can see how it ended.
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) name: String,
+    pub(crate) level: Level,
+    /// The loosest level its programs and those of its descendants may run at.
+    pub(crate) ceiling: Level,
+    pub(crate) priority: Priority,
+    pub(crate) created: Duration,
+    pub(crate) program: Option<Program>,
+    pub(crate) handles: Handles,
+    pub(crate) pipe_bytes: Quota,
+    pub(crate) output_bytes: Quota,
+    pub(crate) task: Mutex<Task>,
+    /// Read at every check, written when rights change: a change holds from the next call on.
+    grants: RwLock<Grants>,
+    cwd: RwLock<VPath>,
+    /// Where it stands among its kin, and in its life. Held briefly, and never while another process's is taken, but by
+    /// `Table::add` and `Table::retire`, which take a parent's before the table's.
+    pub(crate) family: Mutex<Family>,
+    /// The same as `family.phase` being `Running`, to be read without the lock.
+    alive: AtomicBool,
+    /// The phase has changed.
+    pub(crate) changed: Notify,
+    /// Somebody has been told how it ended.
+    pub(crate) waited: AtomicBool,
+    pub(crate) token: OnceLock<[u8; 32]>,
+}
+
+/// The real program behind a process.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) path: VPath,
+    pub(crate) stdout: Option<Arc<Output>>,
+    pub(crate) stderr: Option<Arc<Output>>,
+}
+
+/// Its place in the scheduler, and how much of what its program used was told to it.
+pub(crate) struct Task {
+    pub(crate) id: Option<TaskId>,
+    pub(crate) told: uos_proc::Usage,
+}
+
+pub(crate) struct Family {
+    pub(crate) parent: Option<Arc<Process>>,
+    pub(crate) children: BTreeSet<Pid>,
+    /// Ended children whose records are kept, oldest first.
+    pub(crate) ended: VecDeque<Arc<Process>>,
+    pub(crate) phase: Phase,
+    /// Its place among the living; given back when it has ended altogether.
+    pub(crate) place: Option<Permit>,
+}
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    Running,
+    /// It takes no more calls; its program is being killed.
+    Ending(EndCause),
+    Ended(End),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) cause: EndCause,
+    pub(crate) exit: Option<uos_proc::Exit>,
+}
+
+/// Why a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndCause {
+    /// By itself: its program returned or was killed by a signal that is not ours.
+    Itself,
+    /// It was killed, or its parent ended.
+    Killed,
+    /// Its deadline passed.
+    Deadline,
+}
+
+/// Everything a process starts out with.
+pub(crate) struct Origin {
+    pub(crate) name: String,
+    pub(crate) level: Level,
+    pub(crate) ceiling: Level,
+    pub(crate) priority: Priority,
+    pub(crate) created: Duration,
+    pub(crate) program: Option<Program>,
+    pub(crate) grants: Grants,
+    pub(crate) cwd: VPath,
+    pub(crate) handles: Quota,
+    pub(crate) pipe_bytes: Quota,
+    pub(crate) output_bytes: Quota,
+    pub(crate) place: Permit,
+}
+
+impl Process {
+    pub(crate) fn new(pid: Pid, parent: Option<Arc<Process>>, origin: Origin) -> Self {
+        Self {
+            pid,
+            name: origin.name,
+            level: origin.level,
+            ceiling: origin.ceiling,
+            priority: origin.priority,
+            created: origin.created,
+            program: origin.program,
+            handles: Handles::new(origin.handles),
+            pipe_bytes: origin.pipe_bytes,
+            output_bytes: origin.output_bytes,
+            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default() }),
+            grants: RwLock::new(origin.grants),
+            cwd: RwLock::new(origin.cwd),
+            family: Mutex::new(Family {
+                parent,
+                children: BTreeSet::new(),
+                ended: VecDeque::new(),
+                phase: Phase::Running,
+                place: Some(origin.place),
+            }),
+            alive: AtomicBool::new(true),
+            changed: Notify::new(),
+            waited: AtomicBool::new(false),
+            token: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// Called with the family locked, when the phase leaves `Running`.
+    pub(crate) fn no_more_calls(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn grants(&self) -> RwLockReadGuard<'_, Grants> {
+        self.grants.read()
+    }
+
+    pub(crate) fn set_grants(&self, grants: Grants) {
+        *self.grants.write() = grants;
+    }
+
+    pub(crate) fn cwd(&self) -> RwLockReadGuard<'_, VPath> {
+        self.cwd.read()
+    }
+
+    pub(crate) fn parent(&self) -> Option<Arc<Process>> {
+        self.family.lock().parent.clone()
+    }
+
+    /// Whether `other` is this process or a descendant of it.
+    pub(crate) fn is_kin(&self, other: &Arc<Process>) -> bool {
+        let mut at = Some(Arc::clone(other));
+        while let Some(process) = at {
+            if process.pid == self.pid {
+                return true;
+            }
+            at = process.parent();
+        }
+        false
+    }
+
+    /// Waits until it takes no more calls.
+    pub(crate) async fn dying(&self) {
+        self.until(|phase| (!matches!(phase, Phase::Running)).then_some(())).await;
+    }
+
+    /// Waits until it has ended altogether.
+    pub(crate) async fn ended(&self) -> End {
+        self.until(|phase| if let Phase::Ended(end) = phase { Some(end) } else { None }).await
+    }
+
+    async fn until<T>(&self, look: impl Fn(Phase) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(answer) = look(self.family.lock().phase) {
+                return answer;
+            }
+            changed.await;
+        }
+    }
+
+    /// What its program has used so far, or in all.
+    pub(crate) fn usage(&self) -> uos_proc::Usage {
+        if let Phase::Ended(End { exit: Some(exit), .. }) = self.family.lock().phase {
+            return exit.usage;
+        }
+        self.program.as_ref().map(|program| program.child.usage()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Process").field("pid", &self.pid).field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,192 @@
+//! One grant: a right, and what it is for.
+
+use std::fmt;
+
+use uos_proto::Right;
+
+use super::pattern::{PathPattern, PatternError};
+
+/// A right with what it is for, written `right:pattern`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    right: Right,
+    scope: Scope,
+}
+
+/// What a grant is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everything: the right has no pattern.
+    All,
+    /// Paths.
+    Paths(PathPattern),
+    /// A network address, `HOST:PORT` or `HOST`.
+    Address(Box<str>),
+}
+
+/// Why a grant can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// Not in the vocabulary.
+    #[error("`{0}` is not a right")]
+    UnknownRight(String),
+    /// The right is for paths or addresses, and none is given.
+    #[error("`{0}` needs a pattern: `{0}:…`")]
+    NeedsPattern(&'static str),
+    /// The right is for everything or nothing.
+    #[error("`{0}` takes no pattern")]
+    TakesNoPattern(&'static str),
+    /// The pattern is malformed.
+    #[error("`{text}`: {error}")]
+    Pattern {
+        /// The whole grant.
+        text: String,
+        /// What is wrong.
+        error: PatternError,
+    },
+    /// The address is empty or has blanks in it.
+    #[error("`{0}` is not a host, or a host and port")]
+    Address(String),
+}
+
+/// What a right is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    Nothing,
+    Path,
+    Address,
+}
+
+pub(crate) fn domain(right: Right) -> Domain {
+    match right {
+        Right::FsRead | Right::FsWrite | Right::ProcSpawn => Domain::Path,
+        Right::NetConnect | Right::NetBind | Right::NetResolve => Domain::Address,
+        _ => Domain::Nothing,
+    }
+}
+
+impl Grant {
+    /// A right for everything it can be for.
+    pub fn all(right: Right) -> Self {
+        let scope = match domain(right) {
+            Domain::Path => Scope::Paths(PathPattern::everything()),
+            Domain::Address => Scope::Address("*".into()),
+            Domain::Nothing => Scope::All,
+        };
+        Self { right, scope }
+    }
+
+    /// Reads `right:pattern`.
+    pub fn parse(text: &str) -> Result<Self, GrantError> {
+        let (name, pattern) = match text.split_once(':') {
+            Some((name, pattern)) => (name, Some(pattern)),
+            None => (text, None),
+        };
+        let (right, name) = Right::ALL
+            .iter()
+            .find_map(|&right| Some((right, right.grant_name().filter(|known| *known == name)?)))
+            .ok_or_else(|| GrantError::UnknownRight(name.chars().take(64).collect()))?;
+        let scope = match (domain(right), pattern) {
+            (Domain::Nothing, None) => Scope::All,
+            (Domain::Nothing, Some(_)) => return Err(GrantError::TakesNoPattern(name)),
+            (_, None | Some("")) => return Err(GrantError::NeedsPattern(name)),
+            (Domain::Path, Some(pattern)) => match PathPattern::parse(pattern.as_bytes()) {
+                Ok(pattern) => Scope::Paths(pattern),
+                Err(error) => {
+                    return Err(GrantError::Pattern { text: text.chars().take(256).collect(), error });
+                }
+            },
+            (Domain::Address, Some(address)) => {
+                if address.len() > 300
+                    || address.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+                {
+                    return Err(GrantError::Address(address.chars().take(64).collect()));
+                }
+                Scope::Address(address.into())
+            }
+        };
+        Ok(Self { right, scope })
+    }
+
+    /// The right.
+    pub fn right(&self) -> Right {
+        self.right
+    }
+
+    /// What it is for.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether this grant gives everything that `other` gives.
+    pub fn covers(&self, other: &Grant) -> bool {
+        self.right == other.right
+            && match (&self.scope, &other.scope) {
+                (Scope::All, _) => true,
+                (Scope::Paths(ours), Scope::Paths(theirs)) => ours.covers(theirs),
+                (Scope::Address(ours), Scope::Address(theirs)) => &**ours == "*" || ours == theirs,
+                _ => false,
+            }
+    }
+
+    /// Whether it lets somebody act on a canonical path.
+    pub(crate) fn allows_path(&self, path: &[u8]) -> bool {
+        match &self.scope {
+            Scope::Paths(pattern) => pattern.matches(path),
+            Scope::All => true,
+            Scope::Address(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.right.grant_name().unwrap_or("none"))?;
+        match &self.scope {
+            Scope::All => Ok(()),
+            Scope::Paths(pattern) => write!(out, ":{pattern}"),
+            Scope::Address(address) => write!(out, ":{address}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Grant, GrantError};
+    use uos_proto::Right;
+
+    #[test]
+    fn the_vocabulary_is_read_and_written_alike() {
+        for text in [
+            "fs.read:/home/**",
+            "proc.spawn:/usr/bin/*",
+            "ipc.create",
+            "net.connect:example.org:443",
+            "sys.info",
+        ] {
+            assert_eq!(Grant::parse(text).unwrap().to_string(), text);
+        }
+        for &right in Right::ALL.iter().filter(|right| right.grant_name().is_some()) {
+            let all = Grant::all(right);
+            assert_eq!(Grant::parse(&all.to_string()), Ok(all));
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert!(matches!(Grant::parse("root"), Err(GrantError::UnknownRight(_))));
+        assert!(matches!(Grant::parse(""), Err(GrantError::UnknownRight(_))));
+        assert!(matches!(Grant::parse("fs.read"), Err(GrantError::NeedsPattern("fs.read"))));
+        assert!(matches!(Grant::parse("fs.read:"), Err(GrantError::NeedsPattern("fs.read"))));
+        assert!(matches!(Grant::parse("ipc.create:/x"), Err(GrantError::TakesNoPattern("ipc.create"))));
+        assert!(matches!(Grant::parse("fs.read:home"), Err(GrantError::Pattern { .. })));
+        assert!(matches!(Grant::parse("net.connect:a b"), Err(GrantError::Address(_))));
+    }
+
+    #[test]
+    fn one_right_never_covers_another() {
+        let read = Grant::parse("fs.read:/**").unwrap();
+        assert!(!read.covers(&Grant::parse("fs.write:/a").unwrap()));
+        assert!(read.covers(&Grant::parse("fs.read:/a/*").unwrap()));
+    }
+}

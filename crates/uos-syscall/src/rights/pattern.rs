@@ -1,0 +1,227 @@
+//! Patterns over canonical paths, compared component by component, never by string prefix.
+
+use std::fmt;
+
+/// A pattern such as `/home/**` or `/usr/bin/*`.
+///
+/// `*` stands for any run of bytes within one component; a last component `**` stands for the path before it and
+/// everything below; anything else means itself.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PathPattern {
+    components: Vec<Box<[u8]>>,
+    /// Ends in `**`.
+    below: bool,
+}
+
+/// What is wrong with a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Patterns are absolute.
+    #[error("a path pattern begins with `/`")]
+    NotAbsolute,
+    /// `//`, `.` and `..` never occur in a canonical path, so a pattern with them would never match.
+    #[error("a path pattern has no empty, `.` or `..` components")]
+    NotCanonical,
+    /// `**` only makes sense at the end.
+    #[error("`**` is the last component of a pattern, and stands alone")]
+    MisplacedDoubleStar,
+    /// NUL never occurs in a path.
+    #[error("a path pattern has no NUL")]
+    Nul,
+    /// Longer than any path.
+    #[error("a path pattern is shorter than 4,096 bytes")]
+    TooLong,
+}
+
+impl PathPattern {
+    /// Everything: `/**`.
+    pub fn everything() -> Self {
+        Self { components: Vec::new(), below: true }
+    }
+
+    /// Reads a pattern.
+    pub fn parse(text: &[u8]) -> Result<Self, PatternError> {
+        if text.contains(&0) {
+            return Err(PatternError::Nul);
+        }
+        if text.len() >= 4_096 {
+            return Err(PatternError::TooLong);
+        }
+        let Some((b'/', rest)) = text.split_first() else { return Err(PatternError::NotAbsolute) };
+        let mut pattern = Self { components: Vec::new(), below: false };
+        if rest.is_empty() {
+            return Ok(pattern);
+        }
+        for component in rest.split(|&byte| byte == b'/') {
+            if pattern.below {
+                return Err(PatternError::MisplacedDoubleStar);
+            }
+            match component {
+                b"" | b"." | b".." => return Err(PatternError::NotCanonical),
+                b"**" => pattern.below = true,
+                other if other.windows(2).any(|pair| pair == b"**") => {
+                    return Err(PatternError::MisplacedDoubleStar);
+                }
+                other => pattern.components.push(other.into()),
+            }
+        }
+        Ok(pattern)
+    }
+
+    /// Whether a canonical path is meant.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let mut names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        for component in &self.components {
+            match names.next() {
+                Some(name) if glob(component, name) => {}
+                _ => return false,
+            }
+        }
+        self.below || names.next().is_none()
+    }
+
+    /// Whether everything that `other` means is meant by this one too.
+    pub fn covers(&self, other: &PathPattern) -> bool {
+        let mut theirs = other.components.iter();
+        for ours in &self.components {
+            match theirs.next() {
+                // Within a component, their `*` is a byte that only our own `*` can take in: exact on literals, and on
+                // patterns never more than the truth.
+                Some(their) if glob(ours, their) => {}
+                _ => return false,
+            }
+        }
+        self.below || (theirs.next().is_none() && !other.below)
+    }
+}
+
+/// Whether `name` fits a component with `*`s. Greedy with one point to go back to, so never worse than length × length.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while from < name.len() {
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at, from));
+            at += 1;
+        } else if pattern.get(at) == Some(&name[from]) {
+            at += 1;
+            from += 1;
+        } else if let Some((place, taken)) = star {
+            star = Some((place, taken + 1));
+            at = place + 1;
+            from = taken + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for component in &self.components {
+            write!(out, "/{}", String::from_utf8_lossy(component))?;
+        }
+        match (self.below, self.components.is_empty()) {
+            (true, _) => out.write_str("/**"),
+            (false, true) => out.write_str("/"),
+            (false, false) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "PathPattern({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{PathPattern, PatternError};
+
+    fn pattern(text: &str) -> PathPattern {
+        PathPattern::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_table_of_matches() {
+        for (text, path, expected) in [
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/b/c", true),
+            ("/a/**", "/ab", false),
+            ("/data/**", "/data-secret/x", false),
+            ("/**", "/", true),
+            ("/**", "/x/y", true),
+            ("/", "/", true),
+            ("/", "/x", false),
+            ("/usr/bin/*", "/usr/bin/printf", true),
+            ("/usr/bin/*", "/usr/bin", false),
+            ("/usr/bin/*", "/usr/bin/a/b", false),
+            ("/l/*.txt", "/l/a.txt", true),
+            ("/l/*.txt", "/l/.txt", true),
+            ("/l/*.txt", "/l/a.txt.gz", false),
+            ("/l/a*b*c", "/l/aXbYbZc", true),
+            ("/l/a*b*c", "/l/aXbYbZ", false),
+            ("/x", "/x", true),
+            ("/x", "/x/y", false),
+            ("/*/x", "/home/x", true),
+            ("/*/x", "/home/a/x", false),
+        ] {
+            assert_eq!(pattern(text).matches(path.as_bytes()), expected, "{text} on {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, error) in [
+            ("", PatternError::NotAbsolute),
+            ("home", PatternError::NotAbsolute),
+            ("//", PatternError::NotCanonical),
+            ("/a/../b", PatternError::NotCanonical),
+            ("/a/", PatternError::NotCanonical),
+            ("/**/x", PatternError::MisplacedDoubleStar),
+            ("/a**", PatternError::MisplacedDoubleStar),
+            ("/a\0b", PatternError::Nul),
+        ] {
+            assert_eq!(PathPattern::parse(text.as_bytes()), Err(error), "{text}");
+        }
+    }
+
+    fn component() -> impl Strategy<Value = String> {
+        prop_oneof![Just("*".to_owned()), "[ab]{1,2}", "[ab]?\\*[ab]?"]
+    }
+
+    fn any_pattern() -> impl Strategy<Value = PathPattern> {
+        (prop::collection::vec(component(), 0..4), any::<bool>()).prop_map(|(components, below)| {
+            let mut text = components.iter().map(|name| format!("/{name}")).collect::<String>();
+            if below {
+                text.push_str("/**");
+            }
+            pattern(if text.is_empty() { "/" } else { &text })
+        })
+    }
+
+    fn any_path() -> impl Strategy<Value = String> {
+        prop::collection::vec("[ab]{1,3}", 0..5).prop_map(|names| format!("/{}", names.join("/")))
+    }
+
+    proptest! {
+        /// Covering is sound: what the covered one means, the covering one means.
+        #[test]
+        fn covering_never_widens(wide in any_pattern(), narrow in any_pattern(), path in any_path()) {
+            if wide.covers(&narrow) && narrow.matches(path.as_bytes()) {
+                prop_assert!(wide.matches(path.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn everything_covers_and_each_covers_itself(one in any_pattern()) {
+            prop_assert!(PathPattern::everything().covers(&one));
+            prop_assert!(one.covers(&one));
+            prop_assert_eq!(&pattern(&one.to_string()), &one);
+        }
+    }
+}

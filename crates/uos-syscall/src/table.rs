@@ -1,0 +1,161 @@
+//! All processes by pid: joining, leaving, and what becomes of children.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+
+use crate::{
+    Error,
+    process::{End, EndCause, Origin, Phase, Pid, Process},
+};
+
+/// The process table.
+pub(crate) struct Table {
+    /// The living, and the ended whose records are kept. Taken after a family's lock, never before one.
+    processes: RwLock<BTreeMap<Pid, Arc<Process>>>,
+    next: AtomicU64,
+    keep_ended: usize,
+}
+
+/// What is left to do when a process stops taking calls.
+pub(crate) struct Orphans {
+    pub(crate) children: Vec<Arc<Process>>,
+    pub(crate) parent: Option<Arc<Process>>,
+}
+
+impl Table {
+    pub(crate) fn new(keep_ended: usize) -> Self {
+        Self { processes: RwLock::default(), next: AtomicU64::new(1), keep_ended }
+    }
+
+    pub(crate) fn get(&self, pid: Pid) -> Option<Arc<Process>> {
+        self.processes.read().get(&pid).cloned()
+    }
+
+    /// Up to `most` processes after a pid, in order, of those that `wanted` wants; and whether there are more.
+    pub(crate) fn after(
+        &self,
+        pid: Pid,
+        most: usize,
+        wanted: impl Fn(&Arc<Process>) -> bool,
+    ) -> (Vec<Arc<Process>>, bool) {
+        // `wanted` may take family locks, so the table's is let go before it is asked.
+        let all: Vec<_> = self
+            .processes
+            .read()
+            .range(Pid(pid.0.saturating_add(1))..)
+            .map(|(_, process)| Arc::clone(process))
+            .collect();
+        let mut found: Vec<_> =
+            all.into_iter().filter(|process| wanted(process)).take(most.saturating_add(1)).collect();
+        let more = found.len() > most;
+        found.truncate(most);
+        (found, more)
+    }
+
+    pub(crate) fn living(&self) -> Vec<Arc<Process>> {
+        self.processes.read().values().filter(|process| process.is_alive()).cloned().collect()
+    }
+
+    /// Makes a process the child of another. Fails if the parent has ended in the meantime: then the origin, with any
+    /// program in it, is dropped, which kills the program.
+    pub(crate) fn add(&self, parent: Option<&Arc<Process>>, origin: Origin) -> Result<Arc<Process>, Error> {
+        let pid = Pid(self.next.fetch_add(1, Ordering::Relaxed));
+        let process = Arc::new(Process::new(pid, parent.cloned(), origin));
+        let Some(parent) = parent else {
+            self.processes.write().insert(pid, Arc::clone(&process));
+            return Ok(process);
+        };
+        let mut family = parent.family.lock();
+        if !matches!(family.phase, Phase::Running) {
+            return Err(Error::no_process(parent.pid.0));
+        }
+        family.children.insert(pid);
+        self.processes.write().insert(pid, Arc::clone(&process));
+        Ok(process)
+    }
+
+    /// Stops a process from taking calls, once. `None` if somebody else has done so already.
+    pub(crate) fn stop(&self, process: &Arc<Process>, cause: EndCause) -> Option<Orphans> {
+        let (children, parent) = {
+            let mut family = process.family.lock();
+            if !matches!(family.phase, Phase::Running) {
+                return None;
+            }
+            family.phase = Phase::Ending(cause);
+            process.no_more_calls();
+            (std::mem::take(&mut family.children), family.parent.clone())
+        };
+        process.changed.notify_waiters();
+        let children = children.into_iter().filter_map(|pid| self.get(pid)).collect();
+        Some(Orphans { children, parent })
+    }
+
+    /// Gives a child to another parent. `false` if that one has ended too.
+    pub(crate) fn adopt(&self, child: &Arc<Process>, heir: &Arc<Process>) -> bool {
+        let mut family = heir.family.lock();
+        if !matches!(family.phase, Phase::Running) {
+            return false;
+        }
+        family.children.insert(child.pid);
+        drop(family);
+        let mut own = child.family.lock();
+        own.parent = Some(Arc::clone(heir));
+        let gone = matches!(own.phase, Phase::Ended(_));
+        drop(own);
+        if gone {
+            // It ended on its own just before; its record was kept by the parent it had.
+            heir.family.lock().children.remove(&child.pid);
+        }
+        true
+    }
+
+    /// Marks a process as ended altogether and keeps its record with its parent, if that one lives.
+    pub(crate) fn retire(&self, process: &Arc<Process>, exit: Option<uos_proc::Exit>) {
+        let (parent, kept) = {
+            let mut family = process.family.lock();
+            let cause = match family.phase {
+                Phase::Ended(_) => return,
+                Phase::Ending(cause) => cause,
+                Phase::Running => EndCause::Itself,
+            };
+            family.phase = Phase::Ended(End { cause, exit });
+            family.place = None;
+            (family.parent.clone(), std::mem::take(&mut family.ended))
+        };
+        process.changed.notify_waiters();
+        for record in kept {
+            self.forget(&record);
+        }
+        let Some(parent) = parent else { return self.forget(process) };
+        let evicted = {
+            let mut family = parent.family.lock();
+            family.children.remove(&process.pid);
+            if matches!(family.phase, Phase::Ended(_)) {
+                Some(Arc::clone(process))
+            } else {
+                family.ended.push_back(Arc::clone(process));
+                (family.ended.len() > self.keep_ended)
+                    .then(|| {
+                        let waited = |record: &Arc<Process>| record.waited.load(Ordering::Relaxed);
+                        let oldest = family.ended.iter().position(waited).unwrap_or(0);
+                        family.ended.remove(oldest)
+                    })
+                    .flatten()
+            }
+        };
+        if let Some(record) = evicted {
+            self.forget(&record);
+        }
+    }
+
+    fn forget(&self, process: &Arc<Process>) {
+        self.processes.write().remove(&process.pid);
+    }
+}

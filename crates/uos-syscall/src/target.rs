@@ -1,0 +1,180 @@
+//! What calls are aimed at: nothing, a path, a process, a handle.
+
+use std::sync::Arc;
+
+use uos_proto::Right;
+use uos_vfs::{How, NodeRef, Place, Unresolved, VPath};
+
+use crate::{
+    Errno, Error,
+    admit::{Absent, Target},
+    audit::{Decision, Subject},
+    handles::Handle,
+    kernel::Inner,
+    process::{Pid, Process},
+    rights::Grants,
+};
+
+/// Where a call looks for its target.
+pub(crate) struct Scope<'a> {
+    pub(crate) kernel: &'a Arc<Inner>,
+    pub(crate) caller: &'a Arc<Process>,
+    /// Stop rather than wait for a disk.
+    pub(crate) memory_only: bool,
+}
+
+impl Scope<'_> {
+    /// Resolves a path, once. Whatever comes of it, there is a canonical path to judge.
+    pub(crate) fn path(&self, text: &str, raw: &[u8], follow_last: bool) -> PathTarget {
+        let path = if raw.is_empty() { text.as_bytes() } else { raw };
+        let base = self.caller.cwd();
+        let how = How { base: &base, follow_last, memory_only: self.memory_only };
+        PathTarget(self.kernel.mounts.resolve(path, &how))
+    }
+
+    /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
+    pub(crate) fn visible(&self, pid: u64, right: Right) -> Option<(Arc<Process>, Decision)> {
+        if pid == 0 || pid == self.caller.pid.0 {
+            return Some((Arc::clone(self.caller), Decision::Kin));
+        }
+        let process = self.kernel.processes.get(Pid(pid))?;
+        if self.caller.is_kin(&process) {
+            return Some((process, Decision::Kin));
+        }
+        let grant = self.caller.grants().any(right).cloned()?;
+        Some((process, Decision::Grant(grant)))
+    }
+
+    /// The process of a pid as a target. One that the caller may not see is as absent as one that never was.
+    pub(crate) fn process(&self, pid: u64, right: Right) -> Result<ProcessTarget, Absent> {
+        match self.visible(pid, right) {
+            Some((process, decision)) => Ok(ProcessTarget { process, decision }),
+            None => Err(Absent { error: Error::no_process(pid), subject: Subject::Process(pid) }),
+        }
+    }
+
+    /// What `look` finds of a handle in the caller's table.
+    pub(crate) fn handle<T>(
+        &self,
+        id: u64,
+        look: impl FnOnce(&Handle) -> Option<T>,
+    ) -> Result<HandleTarget<T>, Absent> {
+        match self.caller.handles.with(id, look) {
+            Some(found) => Ok(HandleTarget { id, found }),
+            None => Err(Absent { error: Error::no_handle(id), subject: Subject::Handle(id) }),
+        }
+    }
+}
+
+/// A call with no target but the system itself.
+pub(crate) struct System;
+
+impl Target for System {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        if right == Right::None {
+            return Ok(Decision::Free);
+        }
+        held(&caller.grants(), right)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::None
+    }
+}
+
+/// The grant of a right that is for everything or nothing.
+pub(crate) fn held(grants: &Grants, right: Right) -> Result<Decision, Error> {
+    match grants.any(right) {
+        Some(grant) => Ok(Decision::Grant(Arc::clone(grant))),
+        None => Err(Error::denied(right.grant_name().unwrap_or_default().to_owned())),
+    }
+}
+
+/// A path, resolved.
+pub(crate) struct PathTarget(pub(crate) Result<Place, Unresolved>);
+
+impl PathTarget {
+    /// Where the path leads, or would lead if everything on the way were there.
+    pub(crate) fn path(&self) -> &VPath {
+        match &self.0 {
+            Ok(place) => &place.path,
+            Err(unresolved) => &unresolved.path,
+        }
+    }
+
+    fn links(&self) -> &[VPath] {
+        match &self.0 {
+            Ok(place) => &place.links,
+            Err(unresolved) => &unresolved.links,
+        }
+    }
+
+    /// The place, or why there is none.
+    pub(crate) fn place(&self) -> Result<&Place, Error> {
+        self.0.as_ref().map_err(|unresolved| Error::from(unresolved.error.clone()))
+    }
+
+    /// What is at the place.
+    pub(crate) fn node(&self) -> Result<&NodeRef, Error> {
+        self.place()?.node.as_ref().ok_or_else(|| Errno::ENOENT.into())
+    }
+
+    /// What allows a right here, or a refusal that says no more than the caller may know: a symbolic link that the
+    /// caller can't read is spoken of as if it were not a link.
+    pub(crate) fn judge_path(&self, right: Right, grants: &Grants) -> Result<Decision, Error> {
+        if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
+            return Ok(Decision::Grant(Arc::clone(grant)));
+        }
+        let may_see = |path: &VPath| {
+            [right, Right::FsRead].iter().any(|&right| grants.for_path(right, path.as_bytes()).is_some())
+        };
+        let named = self.links().iter().find(|link| !may_see(link)).unwrap_or(self.path());
+        Err(Error::denied(format!("{}:{named}", right.grant_name().unwrap_or_default())))
+    }
+}
+
+impl Target for PathTarget {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        self.judge_path(right, &caller.grants())
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Path(self.path().clone())
+    }
+
+    fn stopped_at_disk(&self) -> bool {
+        matches!(&self.0, Err(Unresolved { error: uos_vfs::Error::WouldBlock, .. }))
+    }
+}
+
+/// A process that the caller may act on.
+pub(crate) struct ProcessTarget {
+    pub(crate) process: Arc<Process>,
+    decision: Decision,
+}
+
+impl Target for ProcessTarget {
+    fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
+        Ok(self.decision.clone())
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Process(self.process.pid.0)
+    }
+}
+
+/// Something of a handle that the caller holds.
+pub(crate) struct HandleTarget<T> {
+    id: u64,
+    pub(crate) found: T,
+}
+
+impl<T> Target for HandleTarget<T> {
+    fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
+        Ok(Decision::Held)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Handle(self.id)
+    }
+}
