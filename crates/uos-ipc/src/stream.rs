@@ -1,6 +1,6 @@
 //! What a byte stream is, whoever carries the bytes.
 
-use crate::pipe::{Pipe, PipeError, PipeStats, Readable, Writable};
+use crate::pipe::{Pipe, PipeError, PipeStats};
 use bytes::Bytes;
 use std::future::Future;
 
@@ -45,13 +45,11 @@ impl ByteStream for Pipe {
     }
 
     fn readable(&self) -> impl Future<Output = ()> + Send + 'static {
-        let readable: Readable = self.reader.readable();
-        readable
+        self.reader.readable()
     }
 
     fn writable(&self, len: usize) -> impl Future<Output = ()> + Send + 'static {
-        let writable: Writable = self.writer.writable(len);
-        writable
+        self.writer.writable(len)
     }
 
     fn close_read(&self) {
