@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::{runtime::Handle, sync::Semaphore};
 use uos_proc::{Level, Spawner};
-use uos_proto::v1::{CreateProcessRequest, CreateProcessResponse, call::Call, reply::Reply};
+use uos_proto::{
+    CallInfo,
+    v1::{CreateProcessRequest, CreateProcessResponse, call::Call, reply::Reply},
+};
 use uos_sched::{Fair, Nanos, Priority, Scheduler};
 use uos_vfs::{Mounts, VPath};
 
@@ -158,6 +161,11 @@ impl Kernel {
     pub fn set_grants(&self, pid: Pid, grants: Grants) -> Result<(), Error> {
         self.act_as(pid)?.0.set_grants(grants);
         Ok(())
+    }
+
+    /// Writes down a call that the rim refused because it had no caller to make it as.
+    pub fn record_refusal(&self, by: Pid, call: &'static CallInfo, error: &Error) {
+        Trail::begin(&self.0.log, by, call).finish::<()>(&Err(error.clone()));
     }
 
     /// The audit log.

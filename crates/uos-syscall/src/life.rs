@@ -97,14 +97,18 @@ impl Inner {
     }
 
     pub(crate) fn join_scheduler(&self, process: &Process) {
-        let now = self.sched_now();
-        // The books refuse only tasks they can't number, and a process runs without being in them.
-        process.task.lock().id = self.scheduler.lock().add(process.priority.weight(), now).ok();
+        // The books refuse only tasks they can't number, and a process runs without being in them. The time is taken
+        // under the lock, so that it never goes back.
+        let mut task = process.task.lock();
+        let mut scheduler = self.scheduler.lock();
+        task.id = scheduler.add(process.priority.weight(), self.sched_now()).ok();
     }
 
     fn leave_scheduler(&self, process: &Process) {
-        if let Some(task) = process.task.lock().id.take() {
-            let _ = self.scheduler.lock().remove(task, self.sched_now());
+        let task = process.task.lock().id.take();
+        if let Some(task) = task {
+            let mut scheduler = self.scheduler.lock();
+            let _ = scheduler.remove(task, self.sched_now());
         }
     }
 

@@ -29,7 +29,6 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct Log {
     shared: Arc<Shared>,
     epoch: Instant,
-    epoch_wall: SystemTime,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -57,7 +56,9 @@ struct State {
 
 impl Log {
     /// A log that ends in `sink`.
-    pub fn new(sink: impl Sink) -> Self {
+    pub fn new(mut sink: impl Sink) -> Self {
+        let (epoch, epoch_wall) = (Instant::now(), SystemTime::now());
+        sink.start(epoch_wall);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { buffer: Vec::with_capacity(CAPACITY), ..State::default() }),
             wanted: Condvar::new(),
@@ -72,8 +73,7 @@ impl Log {
         });
         Self {
             shared,
-            epoch: Instant::now(),
-            epoch_wall: SystemTime::now(),
+            epoch,
             writer: Some(writer.expect("a process that can't start one thread can't serve calls either")),
         }
     }
@@ -129,11 +129,6 @@ impl Log {
     /// How often the sink failed. Nothing is lost by a failure; calls wait when it lasts.
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
-    }
-
-    /// The wall-clock time of a record's `at`.
-    pub fn wall_clock(&self, at: Duration) -> SystemTime {
-        self.epoch_wall + at
     }
 
     /// When the log, and with it the kernel, started.

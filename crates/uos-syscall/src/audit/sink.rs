@@ -1,6 +1,6 @@
 //! Where records end up.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc, time::SystemTime};
 
 use parking_lot::Mutex;
 
@@ -8,6 +8,9 @@ use super::Record;
 
 /// Takes records in batches, in order, on a thread of its own.
 pub trait Sink: Send + 'static {
+    /// Told once, before the first batch: the wall-clock time that a record's `at` counts from.
+    fn start(&mut self, _epoch: SystemTime) {}
+
     /// Writes a batch down. A failure is counted, and the batch is offered again.
     fn write(&mut self, batch: &[Record]) -> io::Result<()>;
 }

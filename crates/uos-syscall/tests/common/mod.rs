@@ -1,0 +1,184 @@
+//! What the tests share: a kernel with a folder of the host in it, and short ways to make processes and calls.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+use std::{future::Future, time::Duration};
+
+use tempfile::TempDir;
+use uos_proc::{LinuxSpawner, Spawner};
+use uos_proto::{
+    Request,
+    v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
+};
+use uos_syscall::{Caller, Errno, Error, Kernel, Limits, audit::Memory, namespace, rights};
+
+/// A kernel over the default namespace and a folder of the host at `/data`, whose audit can be read.
+pub(crate) struct World {
+    pub(crate) kernel: Kernel,
+    pub(crate) audit: Memory,
+    /// What `/data` shows.
+    pub(crate) host: TempDir,
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Self::with(Limits::default(), LinuxSpawner::new().unwrap())
+    }
+
+    pub(crate) fn with(limits: Limits, spawner: impl Spawner + 'static) -> Self {
+        let host = TempDir::new().unwrap();
+        // The folder's own path must not run through a link, so that tests can compare paths.
+        let folder = host.path().canonicalize().unwrap();
+        let mounts =
+            namespace::standard(namespace::Capacity { home_bytes: 1 << 20, tmp_bytes: 1 << 20 }).unwrap();
+        namespace::mount_host(&mounts, "/data", &folder, false).unwrap();
+        let audit = Memory::new(100_000);
+        let kernel = Kernel::builder(mounts, spawner).audit(audit.clone()).limits(limits).start().unwrap();
+        Self { kernel, audit, host }
+    }
+
+    /// A child of process 1 with exactly these grants.
+    pub(crate) async fn agent(&self, grants: &[&str]) -> Caller {
+        self.child(&self.kernel.init(), grants).await
+    }
+
+    /// A child with exactly these grants, as its token acts.
+    pub(crate) async fn child(&self, parent: &Caller, grants: &[&str]) -> Caller {
+        let request = CreateProcessRequest {
+            grants: texts(grants),
+            // The level whose base is empty.
+            sandbox_level: SandboxLevel::Minimal.into(),
+            ..Default::default()
+        };
+        let made = within(self.kernel.create_process(parent, request)).await.unwrap();
+        self.kernel.by_token(&made.token).unwrap()
+    }
+
+    /// Makes a call that is expected to come back.
+    pub(crate) async fn call<R: Answered>(&self, caller: &Caller, request: R) -> Result<R::Reply, Error> {
+        within(self.kernel.invoke(caller, request.into())).await.map(R::of)
+    }
+
+    /// The errno of a call that is expected to fail.
+    pub(crate) async fn errno<R: Answered>(&self, caller: &Caller, request: R) -> Errno
+    where
+        R::Reply: std::fmt::Debug,
+    {
+        self.call(caller, request).await.unwrap_err().errno
+    }
+
+    /// A file in the host's folder, made from outside.
+    pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.host.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// What a file in the host's folder holds, as seen from outside.
+    pub(crate) fn seen(&self, name: &str) -> String {
+        std::fs::read_to_string(self.host.path().join(name)).unwrap()
+    }
+
+    pub(crate) fn set_grants(&self, caller: &Caller, given: &[&str]) {
+        self.kernel.set_grants(caller.pid(), grants(given)).unwrap();
+    }
+}
+
+/// Calls whose answers tests look into.
+pub(crate) trait Answered: Request + Into<Call> {
+    fn of(reply: Reply) -> Self::Reply;
+}
+
+macro_rules! answered {
+    ($($name:ident)*) => {
+        $(impl Answered for v1::$name {
+            fn of(reply: Reply) -> Self::Reply {
+                match reply {
+                    Reply::$name(reply) => reply,
+                    other => panic!("{} answered {other:?}", stringify!($name)),
+                }
+            }
+        })*
+    };
+}
+
+answered! {
+    ReadFile WriteFile DeleteFile ListDirectory FileExists FileStat CreateDirectory SpawnProcess KillProcess
+    GetProcessInfo GetProcessList WaitProcess CreatePipe WritePipe ReadPipe ClosePipe DestroyPipe PipeStats
+    GetSchedulerStats Sleep GetUptime ReadOutput
+}
+
+/// Only a guard against hanging for ever; no test depends on how long anything takes.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("this hangs")
+}
+
+/// Lets a future come as far as it can, and gives it up there.
+pub(crate) async fn give_up<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(Duration::ZERO, future).await.ok()
+}
+
+/// Waits for something to become true, which nothing announces.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub(crate) fn texts(all: &[&str]) -> Vec<String> {
+    all.iter().map(|text| (*text).to_owned()).collect()
+}
+
+pub(crate) fn grants(given: &[&str]) -> rights::Grants {
+    given.iter().map(|text| rights::Grant::parse(text).unwrap()).collect()
+}
+
+/// A program of the host with its arguments, held by nothing that this machine may lack.
+pub(crate) fn program(path: &str, args: &[&str]) -> v1::SpawnProcess {
+    v1::SpawnProcess {
+        program: path.to_owned(),
+        args: texts(args),
+        level: SandboxLevel::Privileged.into(),
+        ..Default::default()
+    }
+}
+
+/// A shell that runs a script.
+pub(crate) fn shell(script: &str) -> v1::SpawnProcess {
+    let mut shell = program("/bin/sh", &["-c", script]);
+    shell.env = vec!["PATH=/usr/bin:/bin".to_owned()];
+    shell
+}
+
+/// Everything that a program writes to its standard output.
+pub(crate) async fn output(world: &World, caller: &Caller, pid: u64) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let offset = all.len() as u64;
+        let part = world.call(caller, v1::ReadOutput { pid, offset, ..Default::default() }).await.unwrap();
+        assert_eq!(part.offset, offset, "nothing may be missing");
+        all.extend_from_slice(&part.data);
+        if part.end {
+            return all;
+        }
+    }
+}
+
+/// Waits for a process to end.
+pub(crate) async fn wait(world: &World, caller: &Caller, pid: u64) -> v1::WaitProcessReply {
+    world.call(caller, v1::WaitProcess { pid, timeout_us: None }).await.unwrap()
+}
+
+pub(crate) fn write(path: &str, data: impl AsRef<[u8]>) -> v1::WriteFile {
+    v1::WriteFile { path: path.to_owned(), data: data.as_ref().to_vec().into(), ..Default::default() }
+}
+
+pub(crate) fn read(path: &str) -> v1::ReadFile {
+    v1::ReadFile { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn exists(path: &str) -> v1::FileExists {
+    v1::FileExists { path: path.to_owned(), ..Default::default() }
+}

@@ -1,0 +1,263 @@
+//! What holds for every call in the table, whichever they are.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod samples;
+
+use std::{collections::HashSet, fmt::Debug};
+
+use bytes::{Buf, BytesMut};
+use common::{World, give_up, within};
+use samples::Owner;
+use uos_proto::{
+    AtOnce, Audit, CallInfo, Class, Later, Perform, Performer, Request, Right, TABLE,
+    v1::{self, call::Call, reply::Reply},
+};
+use uos_syscall::{
+    Caller, Cause, Errno,
+    audit::{Decision, Record, Subject},
+};
+
+/// What was written down of somebody's calls of one kind.
+fn records(world: &World, caller: &Caller, row: &CallInfo) -> Vec<Record> {
+    world.kernel.audit().flush();
+    let all = world.audit.records();
+    all.into_iter().filter(|it| it.caller == caller.pid() && it.call.number == row.number).collect()
+}
+
+/// The one record there is to be.
+fn record(world: &World, caller: &Caller, row: &CallInfo) -> Record {
+    let mut all = records(world, caller, row);
+    assert_eq!(all.len(), 1, "{} is to be recorded once", row.name);
+    let record = all.remove(0);
+    assert_eq!(
+        record.subject == Subject::None,
+        row.audit == Audit::Plain,
+        "{} on {:?}",
+        row.name,
+        record.subject
+    );
+    record
+}
+
+/// What somebody without any right is told.
+fn refusal(row: &CallInfo) -> Option<Errno> {
+    match row.right {
+        Right::None => None,
+        // Everybody sees something; the right widens the view.
+        Right::ProcInspect if row.name == "GetProcessList" => None,
+        Right::Handle => Some(Errno::EBADF),
+        // Somebody else's process looks absent.
+        Right::ProcInspect | Right::ProcSignal | Right::ProcControl => Some(Errno::ESRCH),
+        _ => Some(Errno::EACCES),
+    }
+}
+
+#[tokio::test]
+async fn every_call_is_refused_without_its_right_and_recorded_once() {
+    let world = World::start();
+    let owner = Owner::new(&world).await;
+    for row in &TABLE {
+        let stranger = world.agent(&[]).await;
+        let result = within(world.kernel.invoke(&stranger, owner.sample(row).await)).await;
+        let record = record(&world, &stranger, row);
+        match refusal(row) {
+            Some(errno) => {
+                let error = result.expect_err(row.name);
+                assert_eq!(error.errno, errno, "{}: {error}", row.name);
+                assert_eq!(
+                    (record.outcome, record.decision),
+                    (Err(errno), Decision::Refused),
+                    "{}",
+                    row.name
+                );
+                if errno == Errno::EACCES {
+                    let right = row.right.grant_name().unwrap();
+                    let named =
+                        matches!(error.cause.as_deref(), Some(Cause::Right(it)) if it.starts_with(right));
+                    assert!(
+                        named && error.message.contains(right),
+                        "{} must name {right}: {error:?}",
+                        row.name
+                    );
+                }
+            }
+            None => {
+                let reply = result.expect(row.name);
+                assert_eq!(record.outcome, Ok(()), "{}", row.name);
+                if let Reply::GetProcessList(list) = reply {
+                    let pids: Vec<u64> = list.processes.iter().map(|process| process.pid).collect();
+                    assert_eq!(pids, [stranger.pid().0], "no more than its own tree");
+                }
+            }
+        }
+    }
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
+async fn every_call_succeeds_with_its_right_and_is_recorded_once() {
+    for row in &TABLE {
+        // A world of its own for each, because some of them end what others need.
+        let world = World::start();
+        let owner = Owner::new(&world).await;
+        owner.settle(&world).await;
+        let before = records(&world, &owner.caller, row).len();
+        let reply =
+            within(world.kernel.invoke(&owner.caller, owner.sample(row).await)).await.expect(row.name);
+        if let Reply::SpawnProcess(v1::SpawnProcessReply { pid, .. }) = reply {
+            assert_eq!(samples::spawned(&world, &owner, pid).await, b"x");
+        }
+        let after = records(&world, &owner.caller, row);
+        // Setting the owner up took some calls of the same kinds.
+        let [record] = &after[before..] else { panic!("{}: {after:?}", row.name) };
+        assert_eq!(record.outcome, Ok(()), "{}", row.name);
+        assert_eq!(record.subject == Subject::None, row.audit == Audit::Plain, "{}", row.name);
+        let fits = match (&record.decision, row.right) {
+            (Decision::Free, Right::None) | (Decision::Held, Right::Handle) => true,
+            (Decision::Kin, right) => matches!(right, Right::ProcInspect | Right::ProcSignal),
+            (Decision::Grant(grant), right) => grant.right() == right,
+            _ => false,
+        };
+        assert!(fits, "{} was let through by {:?}", row.name, record.decision);
+        world.kernel.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn every_waiting_call_that_is_given_up_is_recorded_once() {
+    let world = World::start();
+    for row in TABLE.iter().filter(|row| matches!(row.class, Class::Wait | Class::Async)) {
+        let owner = Owner::new(&world).await;
+        let call = owner.endless(&world, row).await;
+        let before = records(&world, &owner.caller, row).len();
+        assert!(give_up(world.kernel.invoke(&owner.caller, call)).await.is_none(), "{} must wait", row.name);
+        let after = records(&world, &owner.caller, row);
+        let [record] = &after[before..] else { panic!("{}: {after:?}", row.name) };
+        assert_eq!(record.outcome, Err(Errno::ECANCELED), "{}", row.name);
+        assert_ne!(record.decision, Decision::Refused, "{} had been let through", row.name);
+    }
+    world.kernel.shut_down().await;
+}
+
+/// Sends a call over the wire and back, and looks under which number its reply goes.
+struct Wire {
+    sent: Call,
+}
+
+impl Performer for Wire {
+    type Outcome = &'static CallInfo;
+}
+
+impl Wire {
+    fn check<R>(self, request: &R) -> &'static CallInfo
+    where
+        R: Request + Default + PartialEq + Debug,
+        R::Reply: Default + Into<Reply>,
+    {
+        let (mut call, mut answer) = (BytesMut::new(), BytesMut::new());
+        self.sent.encode(&mut call);
+        R::Reply::default().into().encode(&mut answer);
+        for message in [&mut call, &mut answer] {
+            // A key is the tag, and 2 for "a message of so many bytes follows".
+            assert_eq!(varint(message), u64::from(R::INFO.number) << 3 | 2, "{}", R::INFO.name);
+            assert_eq!(varint(message), message.len() as u64);
+        }
+        assert_eq!(&R::decode(call).unwrap(), request);
+        assert!(answer.is_empty(), "an empty reply is empty on the wire");
+        R::INFO
+    }
+}
+
+impl<R> Perform<R, AtOnce> for Wire
+where
+    R: Request + Default + PartialEq + Debug,
+    R::Reply: Default + Into<Reply>,
+{
+    fn perform(self, request: R) -> &'static CallInfo {
+        self.check(&request)
+    }
+}
+
+impl<R> Perform<R, Later> for Wire
+where
+    R: Request + Default + PartialEq + Debug,
+    R::Reply: Default + Into<Reply>,
+{
+    fn perform(self, request: R) -> &'static CallInfo {
+        self.check(&request)
+    }
+}
+
+fn varint(from: &mut BytesMut) -> u64 {
+    let mut value = 0;
+    for place in 0.. {
+        let byte = from.get_u8();
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            break;
+        }
+    }
+    value
+}
+
+#[tokio::test]
+async fn every_call_survives_the_wire_and_is_answered_under_its_number() {
+    let world = World::start();
+    let owner = Owner::new(&world).await;
+    for row in &TABLE {
+        let call = owner.sample(row).await;
+        assert_eq!(call.info().name, row.name);
+        let seen = uos_proto::dispatch(call.clone(), Wire { sent: call });
+        assert_eq!(seen.number, row.number);
+    }
+    world.kernel.shut_down().await;
+}
+
+#[test]
+fn every_call_is_documented_and_has_a_number_of_its_own() {
+    let numbers: HashSet<u32> = TABLE.iter().map(|row| row.number).collect();
+    assert_eq!(numbers.len(), TABLE.len());
+    for (index, row) in TABLE.iter().enumerate() {
+        assert_eq!(row.index, index);
+        assert!(!row.doc.is_empty(), "{}", row.name);
+        for field in row.arguments.iter().chain(row.reply) {
+            assert!(!field.doc.is_empty() && !field.kind.is_empty(), "{} of {}", field.name, row.name);
+        }
+        for (name, when) in row.errors {
+            assert!(Errno::ALL.iter().any(|errno| errno.name() == *name), "{} of {}", name, row.name);
+            assert!(!when.is_empty(), "{} of {}", name, row.name);
+        }
+    }
+}
+
+/// The numbers are the contract: clients hold them, so they never change.
+#[test]
+fn the_numbers_are_those_of_the_contract() {
+    for (number, name) in [
+        (1, "ReadFile"),
+        (2, "WriteFile"),
+        (4, "DeleteFile"),
+        (5, "ListDirectory"),
+        (6, "FileExists"),
+        (7, "FileStat"),
+        (10, "CreateDirectory"),
+        (15, "SpawnProcess"),
+        (16, "KillProcess"),
+        (17, "GetProcessInfo"),
+        (18, "GetProcessList"),
+        (22, "WaitProcess"),
+        (28, "CreatePipe"),
+        (29, "WritePipe"),
+        (30, "ReadPipe"),
+        (31, "ClosePipe"),
+        (32, "DestroyPipe"),
+        (33, "PipeStats"),
+        (44, "GetSchedulerStats"),
+        (45, "Sleep"),
+        (46, "GetUptime"),
+        (113, "ReadOutput"),
+    ] {
+        assert!(TABLE.iter().any(|row| row.number == number && row.name == name), "{number} {name}");
+    }
+}

@@ -1,0 +1,98 @@
+//! One valid sample of every call. A call that is missing here fails the tests, so a new call brings its sample.
+
+use uos_proto::{
+    CallInfo,
+    v1::{self, call::Call},
+};
+use uos_syscall::Caller;
+
+use crate::common::{World, output, program, read, shell, write};
+
+/// Somebody with a pipe, a file and programs, and the rights for all calls but on strangers.
+pub(crate) struct Owner {
+    pub(crate) caller: Caller,
+    pipe: u64,
+    /// A child that has written something.
+    talker: u64,
+    /// A child that neither writes nor ends.
+    sleeper: u64,
+}
+
+const GRANTS: &[&str] =
+    &["fs.read:/data/**", "fs.write:/data/**", "proc.spawn:/**", "ipc.create", "sched.inspect"];
+
+impl Owner {
+    pub(crate) async fn new(world: &World) -> Self {
+        world.put("file", "content");
+        world.put("folder/inner", "");
+        let caller = world.agent(GRANTS).await;
+        let pipe = world.call(&caller, v1::CreatePipe::default()).await.unwrap().id;
+        let data = "waiting".into();
+        world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
+        let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
+        let sleeper = world.call(&caller, program("/usr/bin/sleep", &["1000"])).await.unwrap().pid;
+        Self { caller, pipe, talker, sleeper }
+    }
+
+    /// A call that succeeds for the owner, and answers at once.
+    pub(crate) async fn sample(&self, row: &CallInfo) -> Call {
+        let file = || "/data/file".to_owned();
+        match row.name {
+            "ReadFile" => read("/data/file").into(),
+            "WriteFile" => write("/data/file", "new").into(),
+            "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
+            "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
+            "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
+            "FileStat" => v1::FileStat { path: file(), ..Default::default() }.into(),
+            "CreateDirectory" => {
+                v1::CreateDirectory { path: "/data/made".into(), ..Default::default() }.into()
+            }
+            "SpawnProcess" => program("/usr/bin/printf", &["x"]).into(),
+            "KillProcess" => v1::KillProcess { pid: self.sleeper, tree: true }.into(),
+            "GetProcessInfo" => v1::GetProcessInfo { pid: self.talker }.into(),
+            "GetProcessList" => v1::GetProcessList { after_pid: 0, limit: 0 }.into(),
+            "WaitProcess" => v1::WaitProcess { pid: self.talker, timeout_us: Some(0) }.into(),
+            "CreatePipe" => v1::CreatePipe::default().into(),
+            "WritePipe" => v1::WritePipe { id: self.pipe, data: "more".into(), timeout_us: None }.into(),
+            "ReadPipe" => v1::ReadPipe { id: self.pipe, max_bytes: 0, timeout_us: None }.into(),
+            "ClosePipe" => v1::ClosePipe { id: self.pipe }.into(),
+            "DestroyPipe" => v1::DestroyPipe { id: self.pipe }.into(),
+            "PipeStats" => v1::PipeStats { id: self.pipe }.into(),
+            "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
+            "Sleep" => v1::Sleep { duration_us: 1 }.into(),
+            "GetUptime" => v1::GetUptime {}.into(),
+            "ReadOutput" => v1::ReadOutput { pid: self.talker, max_bytes: 3, ..Default::default() }.into(),
+            other => panic!("give {other} a sample here"),
+        }
+    }
+
+    /// A call that waits until it is given up.
+    pub(crate) async fn endless(&self, world: &World, row: &CallInfo) -> Call {
+        match row.name {
+            "WaitProcess" => v1::WaitProcess { pid: self.sleeper, timeout_us: None }.into(),
+            "ReadOutput" => v1::ReadOutput { pid: self.sleeper, ..Default::default() }.into(),
+            "Sleep" => v1::Sleep { duration_us: 1_000_000_000 }.into(),
+            "ReadPipe" | "WritePipe" => {
+                let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
+                if row.name == "ReadPipe" {
+                    return v1::ReadPipe { id, max_bytes: 0, timeout_us: None }.into();
+                }
+                let data = vec![0; 1 << 20].into();
+                world.call(&self.caller, v1::WritePipe { id, data, timeout_us: None }).await.unwrap();
+                v1::WritePipe { id, data: "x".into(), timeout_us: None }.into()
+            }
+            other => panic!("say how {other} can be made to wait"),
+        }
+    }
+
+    /// Waits until the sample of ReadOutput has something to read.
+    pub(crate) async fn settle(&self, world: &World) {
+        let said = v1::ReadOutput { pid: self.talker, ..Default::default() };
+        assert_eq!(&world.call(&self.caller, said).await.unwrap().data[..], b"said\n");
+    }
+}
+
+/// What the owner's own program of the sample wrote, so that the sample of SpawnProcess is known to run.
+pub(crate) async fn spawned(world: &World, owner: &Owner, pid: u64) -> Vec<u8> {
+    output(world, &owner.caller, pid).await
+}
