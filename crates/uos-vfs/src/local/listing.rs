@@ -5,6 +5,7 @@ use super::attr::kind_of;
 use super::node::LocalNode;
 use crate::{DirEntry, Error, Kind, Result};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom, openat, seek};
+use rustix::io::Errno;
 
 /// Entries are asked for in lots that fit here; the longest single one takes 280 bytes.
 const BUFFER: usize = 16 * 1024;
@@ -25,7 +26,12 @@ pub(super) fn read_dir(
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
-        let entry = entry?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // The directory has been removed: it is empty.
+            Err(Errno::NOENT) => break,
+            Err(errno) => return Err(errno.into()),
+        };
         let name = entry.file_name().to_bytes();
         if matches!(name, b"." | b"..") {
             continue;
