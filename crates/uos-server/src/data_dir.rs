@@ -1,0 +1,113 @@
+//! The data directory: one server at a time, and the operator's token.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::Error;
+
+/// A data directory that is ours for as long as this lives. The lock goes with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be, and takes it.
+    pub(crate) fn take(path: &Path) -> Result<Self, Error> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(Error::io(format!("can't make the data directory {}", path.display())))?;
+        let file = path.join("lock");
+        let lock =
+            || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
+        let mut lock = lock().map_err(Error::io(format!("can't open {}", file.display())))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            // Who holds it may be between taking the lock and writing its name.
+            let read = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+            let holder = if read { holder.trim().to_owned() } else { "another uos-server".to_owned() };
+            return Err(Error::InUse { dir: path.to_owned(), holder });
+        }
+        let mut dir = Self { path: path.to_owned(), lock };
+        dir.sign(&format!("uos-server, process {}", std::process::id()))
+            .map_err(Error::io(format!("can't write {}", file.display())))?;
+        Ok(dir)
+    }
+
+    /// Leaves word of who holds the directory.
+    pub(crate) fn sign(&mut self, words: &str) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.rewind()?;
+        self.lock.write_all(words.as_bytes())
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The operator's token: kept from the last start, or made now. Readable by the owner alone.
+    pub(crate) fn token(&self) -> Result<String, Error> {
+        let file = self.join("token");
+        let what = format!("the token in {}", file.display());
+        match fs::read_to_string(&file) {
+            Ok(token) if token.trim().len() >= 32 => return Ok(token.trim().to_owned()),
+            Ok(_) => {
+                return Err(Error::Config(format!(
+                    "{what} is too short: remove the file to have a new one made"
+                )));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::Io { what, error }),
+        }
+        let mut secret = [0_u8; 32];
+        getrandom::fill(&mut secret).map_err(|error| Error::Config(format!("no random bytes: {error}")))?;
+        let token: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Written beside and renamed, so that a crash leaves no half a token.
+        let beside = self.join("token.new");
+        let write = || -> io::Result<()> {
+            let _ = fs::remove_file(&beside);
+            let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            out.write_all(token.as_bytes())?;
+            out.sync_all()?;
+            fs::rename(&beside, &file)
+        };
+        write().map_err(Error::io(what))?;
+        Ok(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::DataDir;
+
+    #[test]
+    fn a_second_taker_is_told_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::take(dir.path()).unwrap();
+        let refused = DataDir::take(dir.path()).unwrap_err();
+        assert_eq!(refused.exit_code(), 1);
+        assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        DataDir::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_token_is_kept_and_is_the_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::take(dir.path()).unwrap();
+        let token = data.token().unwrap();
+        assert_eq!((token.len(), data.token().unwrap()), (64, token));
+        assert_eq!(std::fs::metadata(data.join("token")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

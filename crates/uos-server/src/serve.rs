@@ -1,0 +1,225 @@
+//! Starting, serving, stopping.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, response::Response};
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+use tracing::{info, warn};
+use uos_proc::LinuxSpawner;
+use uos_syscall::{Kernel, namespace};
+
+use crate::{
+    Config, Error,
+    audit::AuditFile,
+    data_dir::DataDir,
+    gate::Gate,
+    http::{Http, refusal, routes},
+};
+
+/// How long requests under way may take once the server is told to stop, processes' ends included.
+const DRAIN: Duration = Duration::from_millis(4_500);
+/// How long a client may take over its request head.
+const HEAD: Duration = Duration::from_secs(15);
+/// Requests at the same time on one connection.
+const STREAMS: u32 = 1_024;
+/// How often histograms are brought up to date when nobody asks for them.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A server that has everything it needs and listens, but does not serve yet.
+pub struct Server {
+    listener: TcpListener,
+    kernel: Kernel,
+    gate: Arc<Gate>,
+    app: Router,
+    ready: Arc<AtomicBool>,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    token: String,
+    /// Held until the end: the directory is ours.
+    _data: DataDir,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let server = Server::start(config).await?;
+    let stop = stop_signal().map_err(Error::io("can't wait for signals"))?;
+    println!("listening on http://{}", server.address());
+    server.serve(stop).await;
+    Ok(())
+}
+
+impl Server {
+    /// Takes the data directory, starts the kernel, listens.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let own_token = std::env::var("UOS_TOKEN").ok().filter(|token| !token.is_empty());
+        if own_token.as_ref().is_some_and(|token| token.len() < 16) {
+            return Err(Error::Config("UOS_TOKEN is shorter than 16 bytes: too easy to guess".into()));
+        }
+        if !config.listen.ip().is_loopback() && own_token.is_none() {
+            return Err(Error::Exposed(config.listen));
+        }
+        let mut data = DataDir::take(&config.data_dir)?;
+        let token = match own_token {
+            Some(token) => token,
+            None => data.token()?,
+        };
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(Error::io(format!("can't listen on {}", config.listen)))?;
+        let address = listener.local_addr().map_err(Error::io("can't tell the address"))?;
+        data.sign(&format!("uos-server, process {}, listening on http://{address}", std::process::id()))
+            .map_err(Error::io("can't sign the data directory"))?;
+
+        let (audit, metrics) =
+            AuditFile::open(data.join("audit.log")).map_err(Error::io("can't open the audit file"))?;
+        let kernel = start_kernel(&config, audit)?;
+        let ready = Arc::new(AtomicBool::new(true));
+        let app =
+            routes(Http { kernel: kernel.clone(), metrics: metrics.clone(), ready: Arc::clone(&ready) });
+        let ip = address.ip();
+        let own_name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+        let hosts = config.allowed_hosts.iter().cloned().chain((!ip.is_unspecified()).then_some(own_name));
+        let gate = Arc::new(Gate::new(kernel.clone(), token.clone(), hosts));
+        Ok(Self { listener, kernel, gate, app, ready, metrics, token, _data: data })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        // It was asked when the socket was bound.
+        self.listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The operator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The kernel it serves.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Serves until `stop` is ready, then drains and ends all processes.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .keep_alive_interval(Some(Duration::from_secs(30)))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let upkeep = tokio::spawn({
+            let metrics = self.metrics.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(UPKEEP).await;
+                    metrics.run_upkeep();
+                }
+            }
+        });
+        let connections = GracefulShutdown::new();
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            match accepted {
+                Ok((stream, _)) => self.connect(&builder, &connections, stream),
+                Err(error) => {
+                    // Out of descriptors, most likely: let some connections end before trying again.
+                    warn!(%error, "can't accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        info!("stopping");
+        self.ready.store(false, Ordering::Release);
+        drop(self.listener);
+        let drain = async { tokio::join!(self.kernel.shut_down(), connections.shutdown()) };
+        if tokio::time::timeout(DRAIN, drain).await.is_err() {
+            warn!("some requests were cut off");
+        }
+        upkeep.abort();
+        let kernel = self.kernel.clone();
+        // The last records belong in the file before the process ends.
+        let _ = tokio::task::spawn_blocking(move || kernel.audit().flush()).await;
+    }
+
+    fn connect(
+        &self,
+        builder: &auto::Builder<TokioExecutor>,
+        connections: &GracefulShutdown,
+        stream: TcpStream,
+    ) {
+        // Answers are small and should not wait for company; without this a lost delayed ACK costs 40 ms.
+        if let Err(error) = stream.set_nodelay(true) {
+            warn!(%error, "can't set TCP_NODELAY");
+        }
+        let (gate, app) = (Arc::clone(&self.gate), self.app.clone());
+        let service =
+            service_fn(move |request: Request<Incoming>| answer(Arc::clone(&gate), app.clone(), request));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // A client that breaks off is its own business.
+            let _ = connection.await;
+        });
+    }
+}
+
+async fn answer(
+    gate: Arc<Gate>,
+    app: Router,
+    mut request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    match gate.admit(&request) {
+        Ok(Some(identity)) => drop(request.extensions_mut().insert(identity)),
+        Ok(None) => {}
+        Err(why) => return Ok(refusal(why, request.headers())),
+    }
+    app.oneshot(request.map(Body::new)).await
+}
+
+fn start_kernel(config: &Config, audit: AuditFile) -> Result<Kernel, Error> {
+    let capacity = namespace::Capacity { home_bytes: config.home_bytes, tmp_bytes: config.tmp_bytes };
+    let mounts = namespace::standard(capacity).map_err(Error::io("can't make the namespace"))?;
+    for mount in &config.mounts {
+        namespace::mount_host(&mounts, &mount.at, &mount.host, mount.read_only).map_err(|error| {
+            Error::Config(format!("can't mount {} at {}: {error}", mount.host.display(), mount.at))
+        })?;
+    }
+    let spawner = LinuxSpawner::new().map_err(Error::io("can't start the spawner"))?;
+    let kernel = Kernel::builder(mounts, spawner).audit(audit).start();
+    kernel.map_err(|error| Error::Config(error.to_string()))
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
