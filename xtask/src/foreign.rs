@@ -10,10 +10,10 @@ use crate::{
 
 const TESTS: &str = "tests/foreign";
 
-/// Builds the server, prepares Python and runs the tests. Gives pytest's own count.
+/// Prepares Python, builds the server and runs the tests. Gives pytest's own count.
 pub(crate) fn run(campaign: Campaign) -> Result<String> {
-    let server = shell::build("uos-server", false)?;
     let python = python()?;
+    let server = shell::build("uos-server", false)?;
     let mut command = program(&python);
     // Neither bytecode nor a cache of results: a test run leaves the tree as it was.
     command.args(["-B", "-m", "pytest", TESTS, "-p", "no:cacheprovider", "--color=no", "-ra"]);
