@@ -122,6 +122,10 @@ impl PathTarget {
     /// What allows a right here, or a refusal that says no more than the caller may know: a symbolic link that the
     /// caller can't read is spoken of as if it were not a link.
     pub(crate) fn judge_path(&self, right: Right, grants: &Grants) -> Result<Decision, Error> {
+        // Text that is no path names nothing to have a right on, and is the same to everybody.
+        if let Err(Unresolved { at: None, error, .. }) = &self.0 {
+            return Err(error.clone().into());
+        }
         if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
             return Ok(Decision::Grant(Arc::clone(grant)));
         }
