@@ -88,6 +88,14 @@ impl KernelService for Service {
             response.error = Some(error.into());
             return Ok(Response::new(response));
         }
+        if let Err(error) = session.caller(pid) {
+            let first = calls.first().and_then(|call| call.call.as_ref());
+            response.error = Some(match first {
+                Some(call) => session.refused(call.info(), error).into(),
+                None => error.into(),
+            });
+            return Ok(Response::new(response));
+        }
         for call in calls {
             let result = session.execute(pid, Some(call), None).await;
             let failed = matches!(result.result, Some(execute_response::Result::Error(_)));
@@ -169,9 +177,8 @@ impl Session {
         call: Option<v1::Call>,
         request_id: Option<&str>,
     ) -> Result<v1::reply::Reply, Error> {
-        let call = call.ok_or_else(|| Error::new(Errno::EINVAL, "the request holds no call"))?;
-        let call = call.call.ok_or_else(|| {
-            Error::new(Errno::ENOSYS, "the call is empty, or one that this server doesn't know")
+        let call = call.and_then(|call| call.call).ok_or_else(|| {
+            Error::new(Errno::ENOSYS, "the request holds no call, or one that this server doesn't know")
                 .hint("server reflection lists the calls")
         })?;
         let caller = self.caller(pid).map_err(|error| self.refused(call.info(), error))?;

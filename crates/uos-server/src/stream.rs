@@ -33,7 +33,7 @@ pub(crate) fn start(session: Session, mut requests: Streaming<StreamRequest>) ->
             by_task: HashMap::new(),
         };
         let mut open = true;
-        loop {
+        while open || !calls.running.is_empty() {
             tokio::select! {
                 request = requests.next(), if open => match request {
                     Some(Ok(request)) => calls.take(request).await,
@@ -44,7 +44,6 @@ pub(crate) fn start(session: Session, mut requests: Streaming<StreamRequest>) ->
                 },
                 Some(done) = calls.running.join_next_with_id() => calls.finished(done).await,
                 () = calls.answers.closed() => return,
-                else => return,
             }
         }
     });

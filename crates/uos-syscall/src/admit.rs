@@ -65,18 +65,19 @@ pub(crate) fn admit<'a, T: Target>(
     found: Result<T, Absent>,
     trail: &mut Trail<'_>,
 ) -> Result<Cx<'a, T>, Error> {
-    let target = match found {
-        Ok(target) => target,
-        Err(Absent { error, subject }) => {
-            trail.aimed_at(subject);
-            return Err(error);
+    let (found, subject) = match found {
+        Ok(target) => {
+            let subject = target.subject();
+            (Ok(target), subject)
         }
+        Err(Absent { error, subject }) => (Err(error), subject),
     };
-    trail.aimed_at(target.subject());
-    // A process that has ended makes no calls, whatever it may have held.
+    trail.aimed_at(subject);
+    // A process that has ended makes no calls, whatever it may have held; this goes before what it doesn't hold any more.
     if !caller.is_alive() {
         return Err(Error::no_process(caller.pid.0));
     }
+    let target = found?;
     trail.let_through_by(target.judge(right, caller)?);
     Ok(Cx { kernel, caller, started: trail.started(), target })
 }

@@ -186,8 +186,8 @@ impl Kernel {
     /// Ends every process but process 1, and waits until their programs are gone.
     pub async fn shut_down(&self) {
         loop {
-            let others: Vec<_> =
-                self.0.processes.living().into_iter().filter(|process| process.pid != Pid::INIT).collect();
+            // Those that are being killed already are waited for too.
+            let (others, _) = self.0.processes.after(Pid::INIT, usize::MAX, |process| !process.has_ended());
             if others.is_empty() {
                 break;
             }

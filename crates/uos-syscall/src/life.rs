@@ -33,6 +33,10 @@ impl Inner {
     ) -> Result<Arc<Process>, Error> {
         let process = self.processes.add(Some(parent), origin)?;
         self.join_scheduler(&process);
+        if process.program.is_none() && !process.is_alive() {
+            // Somebody ended it before it had joined, and so could not take it out again.
+            self.leave_scheduler(&process);
+        }
         if let (Some(program), Some(started)) = (&process.program, started) {
             let child = program.child.clone();
             for (source, kept) in [started.stdout, started.stderr].into_iter().flatten() {

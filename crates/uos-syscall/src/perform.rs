@@ -84,9 +84,10 @@ pub(crate) async fn later<R: Waiting + Sync>(
     let found = request.target(&Scope { kernel, caller, memory_only: true });
     let result = match admit(kernel, caller, R::INFO.right, found, &mut trail) {
         Ok(cx) => tokio::select! {
+            // The end of the caller first: what it waits for may end with it, and would answer as if it lived.
             biased;
-            result = request.run(cx) => result,
             () = caller.dying() => Err(Error::no_process(caller.pid.0)),
+            result = request.run(cx) => result,
         },
         Err(error) => Err(error),
     };

@@ -164,6 +164,11 @@ impl Process {
         self.alive.load(Ordering::Acquire)
     }
 
+    /// Whether it has ended altogether, its program included.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.family.lock().phase, Phase::Ended(_))
+    }
+
     /// Called with the family locked, when the phase leaves `Running`.
     pub(crate) fn no_more_calls(&self) {
         self.alive.store(false, Ordering::Release);

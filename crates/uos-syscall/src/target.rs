@@ -24,12 +24,16 @@ pub(crate) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// Resolves a path, once. Whatever comes of it, there is a canonical path to judge.
-    pub(crate) fn path(&self, text: &str, raw: &[u8], follow_last: bool) -> PathTarget {
+    /// Resolves a path, once. There is a canonical path to judge whatever comes of it, unless the text itself is no path:
+    /// then nothing was looked at, and saying so tells nobody anything.
+    pub(crate) fn path(&self, text: &str, raw: &[u8], follow_last: bool) -> Result<PathTarget, Absent> {
         let path = if raw.is_empty() { text.as_bytes() } else { raw };
+        if let Err(error) = well_formed(path) {
+            return Err(Absent { error: error.into(), subject: Subject::None });
+        }
         let base = self.caller.cwd();
         let how = How { base: &base, follow_last, memory_only: self.memory_only };
-        PathTarget(self.kernel.mounts.resolve(path, &how))
+        Ok(PathTarget(self.kernel.mounts.resolve(path, &how)))
     }
 
     /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
@@ -64,6 +68,19 @@ impl Scope<'_> {
             None => Err(Absent { error: Error::no_handle(id), subject: Subject::Handle(id) }),
         }
     }
+}
+
+fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
+    if path.contains(&0) {
+        return Err(uos_vfs::Error::InvalidPath);
+    }
+    if path.is_empty() {
+        return Err(uos_vfs::Error::NotFound);
+    }
+    if path.len() >= 4_096 || path.split(|&byte| byte == b'/').any(|name| name.len() > 255) {
+        return Err(uos_vfs::Error::NameTooLong);
+    }
+    Ok(())
 }
 
 /// A call with no target but the system itself.

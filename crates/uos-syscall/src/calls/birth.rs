@@ -62,8 +62,8 @@ impl Syscall for v1::SpawnProcess {
     type Target = NewProcess;
 
     fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
-        let cwd = (!self.cwd.is_empty()).then(|| scope.path(&self.cwd, b"", true));
-        Ok(NewProcess { program: Some(scope.path(&self.program, &self.program_raw, true)), cwd })
+        let cwd = (!self.cwd.is_empty()).then(|| scope.path(&self.cwd, b"", true)).transpose()?;
+        Ok(NewProcess { program: Some(scope.path(&self.program, &self.program_raw, true)?), cwd })
     }
 
     fn blocks(_target: &NewProcess) -> bool {
@@ -102,7 +102,7 @@ impl Syscall for v1::CreateProcessRequest {
     type Target = NewProcess;
 
     fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
-        let program = self.command.as_ref().map(|command| scope.path(command, b"", true));
+        let program = self.command.as_ref().map(|command| scope.path(command, b"", true)).transpose()?;
         Ok(NewProcess { program, cwd: None })
     }
 

@@ -17,7 +17,7 @@ impl Syscall for v1::ReadFile {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, true))
+        scope.path(&self.path, &self.path_raw, true)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ReadFileReply, Error> {
@@ -36,7 +36,7 @@ impl Syscall for v1::WriteFile {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, true))
+        scope.path(&self.path, &self.path_raw, true)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::WriteFileReply, Error> {
@@ -65,7 +65,7 @@ impl Syscall for v1::DeleteFile {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, false))
+        scope.path(&self.path, &self.path_raw, false)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::DeleteFileReply, Error> {
@@ -82,7 +82,7 @@ impl Syscall for v1::ListDirectory {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, true))
+        scope.path(&self.path, &self.path_raw, true)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ListDirectoryReply, Error> {
@@ -117,7 +117,7 @@ impl Syscall for v1::FileExists {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, true))
+        scope.path(&self.path, &self.path_raw, true)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::FileExistsReply, Error> {
@@ -135,7 +135,7 @@ impl Syscall for v1::FileStat {
     type Target = PathTarget;
 
     fn target(&self, scope: &Scope<'_>) -> Result<PathTarget, Absent> {
-        Ok(scope.path(&self.path, &self.path_raw, self.follow))
+        scope.path(&self.path, &self.path_raw, self.follow)
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::FileStatReply, Error> {
@@ -194,7 +194,10 @@ impl Syscall for v1::CreateDirectory {
 
     fn target(&self, scope: &Scope<'_>) -> Result<NewDirectory, Absent> {
         // Without parents the last name must be new, whatever it links to.
-        Ok(NewDirectory { path: scope.path(&self.path, &self.path_raw, self.parents), parents: self.parents })
+        Ok(NewDirectory {
+            path: scope.path(&self.path, &self.path_raw, self.parents)?,
+            parents: self.parents,
+        })
     }
 
     fn run(&self, cx: Cx<'_, NewDirectory>) -> Result<v1::CreateDirectoryReply, Error> {
