@@ -52,9 +52,10 @@ const RULES: &[Rule] = &[
         ships_without: &[WIRE, SQL],
         tests_without: &[WIRE, SQL],
     },
+    // The server picks the spawner that the kernel gets; of the other leaves it needs nothing.
     Rule {
         of: "uos-server",
-        knows: &["uos-proto", "uos-syscall"],
+        knows: &["uos-proc", "uos-proto", "uos-syscall"],
         tests_know: &["uos-client"],
         ships_without: &[],
         tests_without: &[],
