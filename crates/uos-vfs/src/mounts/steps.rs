@@ -28,12 +28,18 @@ impl<'a> Steps<'a> {
 
     /// The directory the walk stands in.
     pub(crate) fn top(&self) -> &NodeRef {
-        self.below(0)
+        match self.len.checked_sub(1).and_then(|index| self.step(index)) {
+            Some(step) => &step.node,
+            None => self.root,
+        }
     }
 
-    /// The directory above that one; the root for the root.
-    pub(crate) fn parent(&self) -> &NodeRef {
-        self.below(1)
+    /// Leaves that directory for the one above and hands it out; the root is its own parent.
+    pub(crate) fn take_top(&mut self) -> NodeRef {
+        match self.take() {
+            Some(step) => step.node,
+            None => self.root.clone(),
+        }
     }
 
     /// True if the walk stands at a mount point.
@@ -41,6 +47,7 @@ impl<'a> Steps<'a> {
         self.len == 0 || self.step(self.len - 1).is_some_and(|step| step.mounted)
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, step: Step) {
         match self.near.get_mut(self.len) {
             Some(slot) => *slot = Some(step),
@@ -50,13 +57,7 @@ impl<'a> Steps<'a> {
     }
 
     pub(crate) fn pop(&mut self) {
-        if self.len > 0 {
-            self.len -= 1;
-            match self.near.get_mut(self.len) {
-                Some(slot) => *slot = None,
-                None => drop(self.far.pop()),
-            }
-        }
+        drop(self.take());
     }
 
     pub(crate) fn clear(&mut self) {
@@ -65,10 +66,11 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn below(&self, depth: usize) -> &NodeRef {
-        match self.len.checked_sub(depth + 1).and_then(|index| self.step(index)) {
-            Some(step) => &step.node,
-            None => self.root,
+    fn take(&mut self) -> Option<Step> {
+        self.len = self.len.checked_sub(1)?;
+        match self.near.get_mut(self.len) {
+            Some(slot) => slot.take(),
+            None => self.far.pop(),
         }
     }
 

@@ -145,10 +145,14 @@ impl<'a> Walk<'a> {
     fn arrive(mut self, end: End<'a>) -> Place {
         let must_be_dir = self.text.ends_in_slash();
         let (node, parent, mount_point) = match end {
-            End::Here => (Some(self.steps.top().clone()), self.steps.parent().clone(), self.steps.mounted()),
+            End::Here => {
+                let mounted = self.steps.mounted();
+                let node = self.steps.take_top();
+                (Some(node), self.steps.take_top(), mounted)
+            }
             End::Name(name, node) => {
                 self.path.push(self.text.name(name));
-                (node, self.steps.top().clone(), false)
+                (node, self.steps.take_top(), false)
             }
         };
         Place { path: self.path, node, parent, links: self.links, must_be_dir, mount_point }
@@ -168,7 +172,7 @@ impl<'a> Walk<'a> {
             self.path.push(name);
         }
         self.text.append_to(&mut self.path);
-        let at = Some(self.steps.top().clone());
+        let at = Some(self.steps.take_top());
         Unresolved { error: stop.error, path: self.path, links: self.links, at, missing }
     }
 }
