@@ -165,7 +165,8 @@ fn requests(out: &mut String, rows: &[Row]) -> Result<()> {
             out,
             "impl Request for crate::v1::{name} {{\n    type Reply = crate::v1::{reply};\n    const INFO: &'static CallInfo = &TABLE[{index}];\n}}\n\
              impl From<crate::v1::{name}> for crate::v1::call::Call {{ fn from(request: crate::v1::{name}) -> Self {{ Self::{variant}(request) }} }}\n\
-             impl From<crate::v1::{reply}> for crate::v1::reply::Reply {{ fn from(reply: crate::v1::{reply}) -> Self {{ Self::{variant}(reply) }} }}"
+             impl From<crate::v1::{reply}> for crate::v1::reply::Reply {{ fn from(reply: crate::v1::{reply}) -> Self {{ Self::{variant}(reply) }} }}\n\
+             impl TryFrom<crate::v1::reply::Reply> for crate::v1::{reply} {{\n    type Error = crate::v1::reply::Reply;\n    fn try_from(reply: crate::v1::reply::Reply) -> Result<Self, Self::Error> {{ if let crate::v1::reply::Reply::{variant}(reply) = reply {{ Ok(reply) }} else {{ Err(reply) }} }}\n}}"
         )?;
     }
     Ok(())

@@ -1,1 +1,0 @@
-//! Side-by-side measurements of uOS and its peers.

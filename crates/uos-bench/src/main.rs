@@ -1,0 +1,63 @@
+//! Side-by-side measurements: ours and a peer in one run, interleaved, best and median.
+//!
+//! `cargo xtask bench [NAME] [--json]` runs them; without `--json` they are also written to `docs/benchmarks.md`.
+#![forbid(unsafe_code)]
+
+mod echo;
+mod invoke;
+mod report;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use report::Measurement;
+
+/// Measure uOS beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    /// Which group; all if left out.
+    #[arg(value_parser = ["syscall"])]
+    name: Option<String>,
+    /// One JSON object a measurement, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Where to write the document.
+    #[arg(long, default_value = "docs/benchmarks.md")]
+    out: PathBuf,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("at least one target does not hold");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("uos-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<bool> {
+    // There is one group so far; naming none means all of them.
+    debug_assert!(arguments.name.as_deref().is_none_or(|name| name == "syscall"));
+    let mut all: Vec<Measurement> = invoke::measure()?;
+    all.extend(echo::measure()?);
+    for measurement in &all {
+        if arguments.json {
+            println!("{}", serde_json::to_string(measurement)?);
+        } else {
+            println!("{measurement}");
+        }
+    }
+    if !arguments.json {
+        std::fs::write(&arguments.out, report::document(&all))?;
+        println!("written to {}", arguments.out.display());
+    }
+    Ok(all.iter().all(|measurement| measurement.holds))
+}
