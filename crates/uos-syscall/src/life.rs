@@ -13,7 +13,7 @@ use crate::{
     Error,
     kernel::Inner,
     output::Output,
-    process::{EndCause, Origin, Process},
+    process::{EndCause, Origin, Process, Program},
 };
 
 /// A program that has just been started, with the ends of its streams.
@@ -37,8 +37,7 @@ impl Inner {
             // Somebody ended it before it had joined, and so could not take it out again.
             self.leave_scheduler(&process);
         }
-        if let (Some(program), Some(started)) = (&process.program, started) {
-            let child = program.child.clone();
+        if let (Some(child), Some(started)) = (process.program.as_ref().and_then(Program::child), started) {
             for (source, kept) in [started.stdout, started.stderr].into_iter().flatten() {
                 let process = Arc::clone(&process);
                 self.runtime.spawn(async move {
@@ -69,7 +68,11 @@ impl Inner {
         self.end(&process, EndCause::Itself, true);
         self.tell_scheduler(&process, exit.usage);
         self.leave_scheduler(&process);
+        // From here on its usage is in the record.
         self.processes.retire(&process, Some(exit));
+        if let Some(program) = &process.program {
+            program.release();
+        }
     }
 
     /// Ends a process: it makes no more calls, its handles close, its program is killed. With `tree` its children end
@@ -89,7 +92,9 @@ impl Inner {
             match &process.program {
                 Some(program) if cause != EndCause::Itself => {
                     // It may have exited on its own just now; the watcher learns of either.
-                    let _ = program.child.kill_tree();
+                    if let Some(child) = program.child() {
+                        let _ = child.kill_tree();
+                    }
                 }
                 Some(_) => {}
                 None => {

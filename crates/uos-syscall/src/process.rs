@@ -13,7 +13,7 @@ use std::{
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 use uos_ipc::{Permit, Quota};
-use uos_proc::{Child, Level};
+use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
@@ -65,7 +65,10 @@ pub(crate) struct Process {
 
 /// The real program behind a process.
 pub(crate) struct Program {
-    pub(crate) child: Child,
+    /// Until it has ended: the handle holds descriptors of the host, and a record that is kept holds none. Held to look.
+    child: Mutex<Option<Child>>,
+    pub(crate) os_pid: u32,
+    pub(crate) enforcement: Enforcement,
     pub(crate) path: VPath,
     pub(crate) stdout: Option<Arc<Output>>,
     pub(crate) stderr: Option<Arc<Output>>,
@@ -128,6 +131,29 @@ pub(crate) struct Origin {
     pub(crate) pipe_bytes: Quota,
     pub(crate) output_bytes: Quota,
     pub(crate) place: Permit,
+}
+
+impl Program {
+    pub(crate) fn new(
+        child: Child,
+        path: VPath,
+        stdout: Option<Arc<Output>>,
+        stderr: Option<Arc<Output>>,
+    ) -> Self {
+        let (os_pid, enforcement) = (child.os_pid(), child.enforcement().clone());
+        Self { child: Mutex::new(Some(child)), os_pid, enforcement, path, stdout, stderr }
+    }
+
+    /// The program itself, until it has ended.
+    pub(crate) fn child(&self) -> Option<Child> {
+        self.child.lock().clone()
+    }
+
+    /// Lets go of the host's process, which has ended.
+    pub(crate) fn release(&self) {
+        let child = self.child.lock().take();
+        drop(child);
+    }
 }
 
 impl Process {
@@ -226,10 +252,14 @@ impl Process {
 
     /// What its program has used so far, or in all.
     pub(crate) fn usage(&self) -> uos_proc::Usage {
-        if let Phase::Ended(End { exit: Some(exit), .. }) = self.family.lock().phase {
-            return exit.usage;
+        // Asked in this order: the child is let go of only when the record has what it used.
+        if let Some(child) = self.program.as_ref().and_then(Program::child) {
+            return child.usage();
         }
-        self.program.as_ref().map(|program| program.child.usage()).unwrap_or_default()
+        match self.family.lock().phase {
+            Phase::Ended(End { exit: Some(exit), .. }) => exit.usage,
+            _ => uos_proc::Usage::default(),
+        }
     }
 }
 

@@ -159,3 +159,13 @@ impl Table {
         self.processes.write().remove(&process.pid);
     }
 }
+
+/// Kept records know their parent, and it keeps them: a ring that must be cut for either to go.
+impl Drop for Table {
+    fn drop(&mut self) {
+        for process in self.processes.get_mut().values() {
+            let kept = std::mem::take(&mut process.family.lock().ended);
+            drop(kept);
+        }
+    }
+}

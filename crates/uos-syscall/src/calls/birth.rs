@@ -93,7 +93,7 @@ impl Syscall for v1::SpawnProcess {
             }),
         };
         let process = wish.fulfil(&cx)?;
-        let os_pid = process.program.as_ref().map_or(0, |program| program.child.os_pid());
+        let os_pid = process.program.as_ref().map_or(0, |program| program.os_pid);
         Ok(v1::SpawnProcessReply { pid: process.pid.0, os_pid })
     }
 }
@@ -133,7 +133,7 @@ impl Syscall for v1::CreateProcessRequest {
         process.token.get_or_init(|| secret);
         Ok(v1::CreateProcessResponse {
             pid: process.pid.0,
-            os_pid: process.program.as_ref().map(|program| program.child.os_pid()),
+            os_pid: process.program.as_ref().map(|program| program.os_pid),
             token: format!("uos-{}-{}", process.pid, hex(&secret)),
             error: None,
         })
@@ -296,7 +296,7 @@ impl WishedProgram<'_> {
             stderr: child.take_stderr().zip(stderr.clone()),
             deadline,
         };
-        Ok((Program { child, path: found.path().clone(), stdout, stderr }, started))
+        Ok((Program::new(child, found.path().clone(), stdout, stderr), started))
     }
 }
 

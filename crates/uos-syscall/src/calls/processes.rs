@@ -156,7 +156,7 @@ fn info(process: &Arc<Process>) -> v1::ProcessInfo {
         (family.parent.as_ref().map_or(0, |parent| parent.pid.0), state)
     };
     let program = process.program.as_ref();
-    let enforcement = program.map(|program| program.child.enforcement().iter());
+    let enforcement = program.map(|program| program.enforcement.iter());
     v1::ProcessInfo {
         pid: process.pid.0,
         parent_pid,
@@ -169,7 +169,7 @@ fn info(process: &Arc<Process>) -> v1::ProcessInfo {
         }
         .into(),
         priority: u32::from(process.priority.0),
-        os_pid: program.map(|program| program.child.os_pid()),
+        os_pid: program.map(|program| program.os_pid),
         program: program.map(|program| program.path.to_string()).unwrap_or_default(),
         created_us: process.created.as_micros() as u64,
         usage: Some(usage(process.usage())),

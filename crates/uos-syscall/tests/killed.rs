@@ -1,0 +1,210 @@
+//! A process that is killed, whatever it is doing, leaves nothing behind: the campaign.
+//!
+//! `UOS_CAMPAIGN_KILLS` says how many processes are killed, `UOS_CAMPAIGN_SEED` repeats a run.
+
+mod common;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use common::{World, give_up, program, read, shell, texts, until, within, write};
+use uos_proto::v1::{self, CreateProcessRequest, OutputMode, Stdio, call::Call, reply::Reply};
+use uos_syscall::{Caller, InUse};
+
+const GRANTS: &[&str] = &[
+    "fs.read:/data/**",
+    "fs.read:/home/**",
+    "fs.write:/data/**",
+    "fs.write:/home/**",
+    "proc.spawn:/**",
+    "ipc.create",
+    "sched.inspect",
+];
+/// In the environment of every program of the campaign, so that its descendants can be told from other programs.
+const MARK: &str = "UOS_CAMPAIGN_MARK=1";
+
+/// Random enough, and the same again for the same seed (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
+        (!all.is_empty()).then(|| all[self.below(all.len() as u64) as usize])
+    }
+}
+
+/// One who is going to be killed, and what it has got hold of.
+struct Victim {
+    world: Arc<World>,
+    caller: Caller,
+    children: Mutex<Vec<u64>>,
+    pipes: Mutex<Vec<u64>>,
+}
+
+impl Victim {
+    async fn new(world: &Arc<World>) -> Arc<Self> {
+        let caller = world.agent(GRANTS).await;
+        Arc::new(Self {
+            world: Arc::clone(world),
+            caller,
+            children: Mutex::default(),
+            pipes: Mutex::default(),
+        })
+    }
+
+    fn some_call(&self, dice: &mut Dice) -> Call {
+        let pid = dice.one_of(&self.children.lock().unwrap()).unwrap_or(0);
+        let id = dice.one_of(&self.pipes.lock().unwrap()).unwrap_or(0);
+        let timeout_us = dice.one_of(&[None, None, Some(0), Some(500)]).flatten();
+        let path = dice.one_of(&["/data/a", "/data/b", "/home/a", "/home/b"]).unwrap();
+        let data = || vec![0; 3_000].into();
+        match dice.below(16) {
+            0 => read(path).into(),
+            1 => write(path, "content").into(),
+            2 => v1::Sleep { duration_us: 1_000_000_000 }.into(),
+            3 => v1::Sleep { duration_us: 100 }.into(),
+            4 | 5 => v1::CreatePipe { reader_pid: pid, writer_pid: 0, capacity: 8_192 }.into(),
+            6 => v1::ReadPipe { id, max_bytes: 0, timeout_us }.into(),
+            7 => v1::WritePipe { id, data: data(), timeout_us }.into(),
+            8 => v1::WaitProcess { pid, timeout_us }.into(),
+            9 => v1::ReadOutput { pid, timeout_us, ..Default::default() }.into(),
+            10 if pid != 0 => v1::KillProcess { pid, tree: dice.below(2) == 0 }.into(),
+            11 => v1::GetProcessList::default().into(),
+            12 => v1::ClosePipe { id }.into(),
+            _ => self.some_program(dice).into(),
+        }
+    }
+
+    fn some_program(&self, dice: &mut Dice) -> v1::SpawnProcess {
+        let spawn = match dice.below(6) {
+            0 => program("/usr/bin/printf", &["some output"]),
+            1 => program("/usr/bin/cat", &["/proc/self/status"]),
+            2 => program("/usr/bin/seq", &["1", "100000"]),
+            3 => shell("sleep 1000 & sleep 1000 & wait"),
+            4 => v1::SpawnProcess { deadline_us: 2_000, ..program("/usr/bin/sleep", &["1000"]) },
+            _ => program("/usr/bin/sleep", &["1000"]),
+        };
+        let stdout = dice.one_of(&[OutputMode::Capture, OutputMode::Pipe, OutputMode::Discard]).unwrap();
+        let stdio = Stdio { stdout: stdout.into(), capture_bytes: 4_096, ..Default::default() };
+        v1::SpawnProcess { stdio: Some(stdio), env: texts(&[MARK, "PATH=/usr/bin:/bin"]), ..spawn }
+    }
+
+    /// Makes some call, and remembers what it gave. Refusals are part of it.
+    async fn act(&self, mut dice: Dice) {
+        if dice.below(8) == 0 {
+            return self.beget(dice).await;
+        }
+        let call = self.some_call(&mut dice);
+        let made = self.world.kernel.invoke(&self.caller, call);
+        let reply = if dice.below(4) == 0 { give_up(made).await } else { Some(within(made).await) };
+        match reply {
+            Some(Ok(Reply::SpawnProcess(reply))) => self.children.lock().unwrap().push(reply.pid),
+            Some(Ok(Reply::CreatePipe(reply))) => self.pipes.lock().unwrap().push(reply.id),
+            _ => {}
+        }
+    }
+
+    /// Makes a child without a program, which then starts one itself and sleeps.
+    async fn beget(&self, mut dice: Dice) {
+        let kernel = &self.world.kernel;
+        let request = CreateProcessRequest { inherit_grants: true, ..Default::default() };
+        let Some(Ok(made)) = give_up_or_not(&mut dice, kernel.create_process(&self.caller, request)).await
+        else {
+            return;
+        };
+        self.children.lock().unwrap().push(made.pid);
+        let Some(child) = kernel.by_token(&made.token) else { return };
+        let _ = within(kernel.invoke(&child, self.some_program(&mut dice).into())).await;
+        let _ = within(kernel.invoke(&child, v1::Sleep { duration_us: 1_000_000_000 }.into())).await;
+    }
+}
+
+async fn give_up_or_not<T>(dice: &mut Dice, future: impl Future<Output = T>) -> Option<T> {
+    if dice.below(4) == 0 { give_up(future).await } else { Some(within(future).await) }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Children of this program, dead ones included, and whatever carries the mark.
+fn programs() -> usize {
+    let own = std::process::id().to_string();
+    let pids =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            parent == Some(&*own)
+                || environ.split(|&byte| byte == 0).any(|variable| variable == MARK.as_bytes())
+        })
+        .count()
+}
+
+async fn round(world: &Arc<World>, dice: &mut Dice) {
+    let victim = Victim::new(world).await;
+    let steps = dice.below(40);
+    let last = dice.below(steps + 1);
+    let mut tasks = Vec::new();
+    for step in 0..=steps {
+        if step == last {
+            let kill = v1::KillProcess { pid: victim.caller.pid().0, tree: true };
+            world.call(&world.kernel.init(), kill).await.unwrap();
+        }
+        let (actor, own) = (Arc::clone(&victim), Dice(dice.below(u64::MAX - 1) + 1));
+        tasks.push(tokio::spawn(async move { actor.act(own).await }));
+        for _ in 0..dice.below(4) {
+            tokio::task::yield_now().await;
+        }
+        if dice.below(6) == 0 {
+            // So that some of the calls get further than others.
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    for task in tasks {
+        within(task).await.unwrap();
+    }
+}
+
+// Alone in its file: other tests beside it would have descriptors, threads and programs of their own.
+#[test]
+fn killed_at_random_points_nothing_is_left() {
+    let kills: u64 = std::env::var("UOS_CAMPAIGN_KILLS").map_or(20, |count| count.parse().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed: u64 = std::env::var("UOS_CAMPAIGN_SEED").map_or(now | 1, |seed| seed.parse().unwrap());
+    println!("UOS_CAMPAIGN_SEED={seed}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = Arc::new(World::start());
+        let mut dice = Dice(seed);
+        let empty = InUse { processes: 1, handles: 0, pipe_bytes: 0, output_bytes: 0 };
+        assert_eq!(world.kernel.in_use(), empty);
+        let (fds, few) = (descriptors(), threads());
+        for kill in 0..kills {
+            round(&world, &mut dice).await;
+            let what = |what: &str| format!("{what}, after kill {kill} of seed {seed}");
+            until(&what("all quotas are back"), || world.kernel.in_use() == empty).await;
+            until(&what("no program is left"), || programs() == 0).await;
+            until(&what("all descriptors are back"), || descriptors() == fds).await;
+            let stats = world.call(&world.kernel.init(), v1::GetSchedulerStats {}).await.unwrap();
+            assert_eq!(stats.active, 1, "{}", what("the scheduler counts process 1 alone"));
+            // The pool's threads stay for a while, but are never more than the pool may have.
+            assert!(threads() <= few + 32, "{}", what("the pool is bounded"));
+        }
+        println!("{kills} kills: descriptors {fds}, threads {few} before and {} after", threads());
+    });
+}
