@@ -1,0 +1,191 @@
+//! Four threads change one tree in memory at random; none may wait for ever, and afterwards the
+//! tree must add up.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc;
+use std::time::Duration;
+use uos_vfs::{Access, Kind, MemFs, New, NodeRef, RenameFlags};
+
+const NEW: New = New { mode: 0o755, uid: 0, gid: 0 };
+const THREADS: u64 = 4;
+const OPERATIONS: u32 = 8_000;
+
+/// A small generator, so that every run does the same in each thread.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn name(&mut self) -> Vec<u8> {
+        format!("n{}", self.roll(6)).into_bytes()
+    }
+
+    /// Some directory, by up to three random steps from the root.
+    fn directory(&mut self, root: &NodeRef) -> NodeRef {
+        let mut dir = root.clone();
+        for _ in 0..self.roll(4) {
+            match dir.lookup(&self.name()) {
+                Ok(node) if node.kind() == Kind::Directory => dir = node,
+                _ => break,
+            }
+        }
+        dir
+    }
+}
+
+fn work(root: &NodeRef, seed: u64) {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ (seed + 1));
+    let mut held: Vec<NodeRef> = Vec::new();
+    for _ in 0..OPERATIONS {
+        let (dir, name) = (dice.directory(root), dice.name());
+        // Most of these fail, as they should; what counts is what is left at the end.
+        match dice.roll(10) {
+            0 | 1 => drop(dir.mkdir(&name, &NEW)),
+            2 => {
+                if let Ok(node) = dir.create(&name, &NEW) {
+                    let size = dice.roll(5_000) as usize;
+                    node.clone().open(Access::Write).unwrap().append(&vec![1; size]).unwrap();
+                    held.push(node);
+                }
+            }
+            3 => drop(dir.unlink(&name)),
+            4 => drop(dir.rmdir(&name)),
+            5 => {
+                if let Some(node) = held.get(dice.roll(held.len().max(1) as u64) as usize) {
+                    let _ = dir.link(&name, node);
+                }
+            }
+            6..9 => {
+                let (to_dir, to_name) = (dice.directory(root), dice.name());
+                let kind = dice.roll(4);
+                let flags = RenameFlags { exchange: kind == 0, no_replace: kind == 1 };
+                let _ = dir.rename(&name, &to_dir, &to_name, flags);
+            }
+            _ => dir
+                .read_dir(0, &mut |entry| {
+                    // Asking back from within a listing must not wait for the listing.
+                    dir.lookup(entry.name).is_ok() || dir.attr().is_ok()
+                })
+                .unwrap(),
+        }
+        if held.len() > 20 {
+            held.swap_remove(dice.roll(20) as usize);
+        }
+    }
+}
+
+/// What walking the whole tree finds.
+#[derive(Default)]
+struct Census {
+    directories: HashSet<u64>,
+    /// Names found of each file, and its size.
+    files: HashMap<u64, (u64, u64, u64)>,
+}
+
+impl Census {
+    fn take(&mut self, dir: &NodeRef) {
+        assert!(self.directories.insert(dir.id().ino), "a directory has two places in the tree");
+        let mut subdirectories = 0;
+        let mut names = Vec::new();
+        dir.read_dir(0, &mut |entry| {
+            names.push(entry.name.to_vec());
+            true
+        })
+        .unwrap();
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        for name in names {
+            let node = dir.lookup(&name).unwrap();
+            if node.kind() == Kind::Directory {
+                subdirectories += 1;
+                self.take(&node);
+            } else {
+                let attr = node.attr().unwrap();
+                self.files.entry(attr.id.ino).or_insert((0, attr.nlink, attr.size)).0 += 1;
+            }
+        }
+        assert_eq!(dir.attr().unwrap().nlink, 2 + subdirectories);
+    }
+}
+
+#[test]
+fn a_tree_changed_by_four_threads_adds_up() {
+    let fs = MemFs::builder().build();
+    let (done, finished) = mpsc::channel();
+    for seed in 0..THREADS {
+        let (root, done) = (fs.root(), done.clone());
+        std::thread::spawn(move || {
+            work(&root, seed);
+            done.send(()).unwrap();
+        });
+    }
+    drop(done);
+    for _ in 0..THREADS {
+        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+    }
+    let mut census = Census::default();
+    census.take(&fs.root());
+    for (ino, (names, nlink, _)) in &census.files {
+        assert_eq!(names, nlink, "names of {ino}");
+    }
+    let names: u64 = census.files.values().map(|(names, ..)| names).sum();
+    let bytes: u64 = census.files.values().map(|(.., size)| size).sum();
+    assert_eq!(fs.used_nodes(), census.directories.len() as u64 + names);
+    assert_eq!(fs.used_bytes(), bytes);
+    assert!(census.directories.len() > 1 && names > 1, "the threads left nothing to check");
+}
+
+#[test]
+fn a_replaced_content_is_seen_whole() {
+    let fs = MemFs::builder().build();
+    let file = fs.root().create(b"f", &NEW).unwrap().open(Access::ReadWrite).unwrap();
+    let (one, two) = (vec![1u8; 100_000], vec![2u8; 70_000]);
+    file.replace(&one).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..300 {
+                file.replace(&two).unwrap();
+                file.replace(&one).unwrap();
+            }
+        });
+        for _ in 0..300 {
+            let seen = file.read_bytes(0, usize::MAX).unwrap();
+            assert!(seen == one || seen == two);
+        }
+    });
+    assert_eq!(fs.used_bytes(), 100_000);
+}
+
+#[test]
+fn a_capacity_holds_against_racing_writers() {
+    let fs = MemFs::builder().capacity_bytes(10_000).build();
+    let root = fs.root();
+    let written: u64 = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|i| {
+                let root = root.clone();
+                scope.spawn(move || {
+                    let file = root.create(&[b'a' + i as u8], &NEW).unwrap().open(Access::Write).unwrap();
+                    (0..1_000).filter(|_| file.append(b"0123456").is_ok()).count() as u64 * 7
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert_eq!((written, fs.used_bytes()), (10_000 / 7 * 7, 10_000 / 7 * 7));
+}
+
+#[test]
+fn a_deep_tree_falls_apart_without_a_deep_stack() {
+    let fs = MemFs::builder().build();
+    let mut dir = fs.root();
+    for _ in 0..200_000 {
+        dir = dir.mkdir(b"d", &NEW).unwrap();
+    }
+    assert_eq!(fs.used_nodes(), 200_001);
+    drop((fs, dir));
+}
