@@ -1,5 +1,7 @@
 //! One suite for every filesystem: what a `Node` promises, asked of `MemFs` and of `LocalFs`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeSet;
 use uos_vfs::{Access, Error, Kind, LocalFs, MemFs, New, NodeRef, OpenFile, RenameFlags, SetAttr, Timestamp};
 

@@ -1,6 +1,8 @@
 //! Four threads change one tree in memory at random; none may wait for ever, and afterwards the
 //! tree must add up.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc;
 use std::time::Duration;

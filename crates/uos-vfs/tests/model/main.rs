@@ -2,6 +2,8 @@
 //! the same error numbers, and after every step the same tree. As the model changes nothing when it
 //! refuses, this also shows that a refused operation changes nothing.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod naive;
 
 use naive::{Answer, CHUNK, Naive, Node};
