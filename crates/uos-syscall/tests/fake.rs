@@ -1,4 +1,5 @@
 //! The same kernel over scripts in place of programs: it needs no more of a spawner than the trait says.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Files through the calls, seen from outside through the host's folder behind `/data`.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

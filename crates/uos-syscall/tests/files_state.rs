@@ -1,4 +1,5 @@
 //! Files while things change: no room, long listings, rights given and taken, links swapped under a call's hands.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! A process that is killed, whatever it is doing, leaves nothing behind: the campaign.
 //!
 //! `UOS_CAMPAIGN_KILLS` says how many processes are killed, `UOS_CAMPAIGN_SEED` repeats a run.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Pipes between processes: who may use them, how they end, and what they may hold.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Processes as principals: what they are given, who sees them, and what goes with them.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 
@@ -221,16 +222,41 @@ async fn the_scheduler_counts_who_takes_part() {
     world.call(&agent, kill(pid, true)).await.unwrap();
     wait(&world, &agent, pid).await;
     assert_eq!(active().await, 2);
-    world.kernel.shut_down().await;
+    world.call(&init, kill(agent.pid().0, true)).await.unwrap();
     let stats = world.call(&init, v1::GetSchedulerStats {}).await.unwrap();
     assert_eq!((stats.active, &*stats.policy), (1, "fair"));
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_process_ended_while_it_is_being_made_is_counted_nowhere() {
+    let world = World::start();
+    let init = world.kernel.init();
+    let first = world.agent(&[]).await.pid().0 + 1;
+    let killer = {
+        let (kernel, init) = (world.kernel.clone(), init.clone());
+        // Pids are given in order, so the next process can be hit at the very moment it is there.
+        std::thread::spawn(move || {
+            for pid in first..first + 500 {
+                while kernel.invoke_blocking(&init, kill(pid, true).into()).is_err() {}
+            }
+        })
+    };
+    for _ in 0..500 {
+        within(world.kernel.create_process(&init, CreateProcessRequest::default())).await.unwrap();
+    }
+    killer.join().unwrap();
+    until("only the agent and process 1 are left", || world.kernel.in_use().processes == 2).await;
+    let stats = world.call(&init, v1::GetSchedulerStats {}).await.unwrap();
+    assert_eq!(stats.active, 2);
+    within(world.kernel.shut_down()).await;
 }
 
 #[tokio::test]
 async fn shutting_down_leaves_no_program_whether_it_runs_or_is_being_killed() {
     for killed_before in [false, true] {
         let world = World::start();
-        let agent = world.agent(&["proc.spawn:/**"]).await;
+        let (init, agent) = (world.kernel.init(), world.agent(&["proc.spawn:/**"]).await);
         let mut os_pids = Vec::new();
         for _ in 0..10 {
             let spawned = sleeper(&world, &agent).await;
@@ -244,7 +270,7 @@ async fn shutting_down_leaves_no_program_whether_it_runs_or_is_being_killed() {
         let left: Vec<_> = os_pids.iter().filter(|pid| is_child(**pid)).collect();
         assert!(left.is_empty(), "{left:?} are left, killed before: {killed_before}");
         assert_eq!(world.kernel.in_use().processes, 1);
-        assert!(world.kernel.act_as(Pid::INIT).is_ok());
+        assert_eq!(world.errno(&init, v1::GetUptime {}).await, Errno::ESRCH, "no calls are taken any more");
     }
 }
 

@@ -1,4 +1,5 @@
 //! Real programs behind processes: what they are given, what they say, how they end.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A request repeated under its id gets the first answer again, and nothing happens twice.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

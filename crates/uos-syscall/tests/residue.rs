@@ -1,4 +1,5 @@
 //! What has ended holds nothing of the host any more, though its record is kept.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

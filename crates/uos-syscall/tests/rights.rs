@@ -1,4 +1,5 @@
 //! Rights against a naive model of them: the kernel and the model agree on every verdict.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

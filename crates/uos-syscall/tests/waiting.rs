@@ -1,4 +1,5 @@
 //! A call that waits holds no thread.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
 

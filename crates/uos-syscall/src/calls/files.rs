@@ -151,7 +151,7 @@ impl Syscall for v1::FileStat {
             accessed_us: attr.accessed.as_micros(),
             modified_us: attr.modified.as_micros(),
             changed_us: attr.changed.as_micros(),
-            created_us: attr.born.map(|time| time.as_micros()),
+            created_us: attr.born.map(uos_vfs::Timestamp::as_micros),
             canonical_path: cx.target.path().to_string(),
         })
     }

@@ -93,7 +93,8 @@ macro_rules! answered {
         $(impl Answered for v1::$name {
             fn of(reply: Reply) -> Self::Reply {
                 match reply {
-                    Reply::$name(reply) => reply,
+                    // The large ones come in a box, the others not.
+                    Reply::$name(reply) => *Box::<Self::Reply>::from(reply),
                     other => panic!("{} answered {other:?}", stringify!($name)),
                 }
             }

@@ -1,22 +1,24 @@
 //! What holds for every call in the table, whichever they are.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod samples;
+mod wire;
 
-use std::{collections::HashSet, fmt::Debug};
+use std::collections::HashSet;
 
-use bytes::{Buf, BytesMut};
 use common::{World, give_up, within};
 use samples::Owner;
 use uos_proto::{
-    AtOnce, Audit, CallInfo, Class, Later, Perform, Performer, Request, Right, TABLE,
-    v1::{self, call::Call, reply::Reply},
+    Audit, CallInfo, Class, Right, TABLE,
+    v1::{self, reply::Reply},
 };
 use uos_syscall::{
     Caller, Cause, Errno,
     audit::{Decision, Record, Subject},
 };
+use wire::Wire;
 
 /// What was written down of somebody's calls of one kind.
 fn records(world: &World, caller: &Caller, row: &CallInfo) -> Vec<Record> {
@@ -138,67 +140,6 @@ async fn every_waiting_call_that_is_given_up_is_recorded_once() {
         assert_ne!(record.decision, Decision::Refused, "{} had been let through", row.name);
     }
     world.kernel.shut_down().await;
-}
-
-/// Sends a call over the wire and back, and looks under which number its reply goes.
-struct Wire {
-    sent: Call,
-}
-
-impl Performer for Wire {
-    type Outcome = &'static CallInfo;
-}
-
-impl Wire {
-    fn check<R>(self, request: &R) -> &'static CallInfo
-    where
-        R: Request + Default + PartialEq + Debug,
-        R::Reply: Default + Into<Reply>,
-    {
-        let (mut call, mut answer) = (BytesMut::new(), BytesMut::new());
-        self.sent.encode(&mut call);
-        R::Reply::default().into().encode(&mut answer);
-        for message in [&mut call, &mut answer] {
-            // A key is the tag, and 2 for "a message of so many bytes follows".
-            assert_eq!(varint(message), u64::from(R::INFO.number) << 3 | 2, "{}", R::INFO.name);
-            assert_eq!(varint(message), message.len() as u64);
-        }
-        assert_eq!(&R::decode(call).unwrap(), request);
-        assert!(answer.is_empty(), "an empty reply is empty on the wire");
-        R::INFO
-    }
-}
-
-impl<R> Perform<R, AtOnce> for Wire
-where
-    R: Request + Default + PartialEq + Debug,
-    R::Reply: Default + Into<Reply>,
-{
-    fn perform(self, request: R) -> &'static CallInfo {
-        self.check(&request)
-    }
-}
-
-impl<R> Perform<R, Later> for Wire
-where
-    R: Request + Default + PartialEq + Debug,
-    R::Reply: Default + Into<Reply>,
-{
-    fn perform(self, request: R) -> &'static CallInfo {
-        self.check(&request)
-    }
-}
-
-fn varint(from: &mut BytesMut) -> u64 {
-    let mut value = 0;
-    for place in 0.. {
-        let byte = from.get_u8();
-        value |= u64::from(byte & 0x7f) << (7 * place);
-        if byte < 0x80 {
-            break;
-        }
-    }
-    value
 }
 
 #[tokio::test]
