@@ -142,6 +142,34 @@ fn a_tree_changed_by_four_threads_adds_up() {
 }
 
 #[test]
+fn a_move_up_does_not_lock_against_a_removal_from_above() {
+    let root = MemFs::builder().build().root();
+    let dir = root.mkdir(b"dir", &NEW).unwrap();
+    dir.create(b"stays", &NEW).unwrap();
+    dir.create(b"moves", &NEW).unwrap();
+    let (done, finished) = mpsc::channel();
+    let (mover, moved) = ((root.clone(), dir), done.clone());
+    std::thread::spawn(move || {
+        let (root, dir) = mover;
+        for _ in 0..20_000 {
+            dir.rename(b"moves", &root, b"moves", RenameFlags::default()).unwrap();
+            root.rename(b"moves", &dir, b"moves", RenameFlags::default()).unwrap();
+        }
+        moved.send(()).unwrap();
+    });
+    // Holds the upper directory and looks into the lower one, again and again.
+    std::thread::spawn(move || {
+        for _ in 0..40_000 {
+            assert_eq!(root.rmdir(b"dir"), Err(uos_vfs::Error::NotEmpty));
+        }
+        done.send(()).unwrap();
+    });
+    for _ in 0..2 {
+        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+    }
+}
+
+#[test]
 fn a_replaced_content_is_seen_whole() {
     let fs = MemFs::builder().build();
     let file = fs.root().create(b"f", &NEW).unwrap().open(Access::ReadWrite).unwrap();
