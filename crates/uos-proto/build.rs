@@ -27,6 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut messages = prost_build::Config::new();
     messages.bytes(["."]);
+    for path in table::boxed(&pool)? {
+        messages.boxed(path);
+    }
     let client = env::var_os("CARGO_FEATURE_CLIENT").is_some();
     let server = env::var_os("CARGO_FEATURE_SERVER").is_some();
     tonic_prost_build::configure()

@@ -42,6 +42,33 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String> {
     Ok(out)
 }
 
+/// The members of the two oneofs that are kept on the heap: a call is moved several times on its way, and one with many
+/// arguments would make all of them as large as itself.
+pub(crate) fn boxed(pool: &DescriptorPool) -> Result<Vec<String>> {
+    let rows = rows(pool)?;
+    let calls = rows
+        .iter()
+        .filter(|row| is_large(&row.request))
+        .map(|row| format!(".uos.v1.Call.call.{}", row.field));
+    let replies = rows
+        .iter()
+        .filter(|row| is_large(&row.reply))
+        .map(|row| format!(".uos.v1.Reply.reply.{}", row.field));
+    Ok(calls.chain(replies).collect())
+}
+
+/// More than eight fields, counting those of messages within.
+fn is_large(message: &MessageDescriptor) -> bool {
+    fn count(message: &MessageDescriptor) -> usize {
+        let inner = |field: FieldDescriptor| match field.kind() {
+            Kind::Message(inner) if !field.is_list() => count(&inner),
+            _ => 1,
+        };
+        message.fields().map(inner).sum()
+    }
+    count(message) > 8
+}
+
 /// Reads and checks the two oneofs.
 fn rows(pool: &DescriptorPool) -> Result<Vec<Row>> {
     let message = |name: &str| pool.get_message_by_name(name).ok_or(format!("{name} is missing"));
@@ -161,12 +188,16 @@ fn requests(out: &mut String, rows: &[Row]) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
         let (name, reply) = (row.request.name(), row.reply.name());
         let variant = camel(&row.field);
+        let wrap_call = if is_large(&row.request) { "Box::new(request)" } else { "request" };
+        let wrap_reply = if is_large(&row.reply) { "Box::new(reply)" } else { "reply" };
+        let unwrap = if is_large(&row.reply) { "*" } else { "" };
         writeln!(
             out,
-            "impl Request for crate::v1::{name} {{\n    type Reply = crate::v1::{reply};\n    const INFO: &'static CallInfo = &TABLE[{index}];\n}}\n\
-             impl From<crate::v1::{name}> for crate::v1::call::Call {{ fn from(request: crate::v1::{name}) -> Self {{ Self::{variant}(request) }} }}\n\
-             impl From<crate::v1::{reply}> for crate::v1::reply::Reply {{ fn from(reply: crate::v1::{reply}) -> Self {{ Self::{variant}(reply) }} }}\n\
-             impl TryFrom<crate::v1::reply::Reply> for crate::v1::{reply} {{\n    type Error = crate::v1::reply::Reply;\n    fn try_from(reply: crate::v1::reply::Reply) -> Result<Self, Self::Error> {{ if let crate::v1::reply::Reply::{variant}(reply) = reply {{ Ok(reply) }} else {{ Err(reply) }} }}\n}}"
+            "impl Request for v1::{name} {{\n    type Reply = v1::{reply};\n    const INFO: &'static CallInfo = &TABLE[{index}];\n}}\n\
+             impl From<v1::{name}> for v1::call::Call {{ fn from(request: v1::{name}) -> Self {{ Self::{variant}({wrap_call}) }} }}\n\
+             impl From<v1::{reply}> for v1::reply::Reply {{ fn from(reply: v1::{reply}) -> Self {{ Self::{variant}({wrap_reply}) }} }}\n\
+             impl TryFrom<v1::reply::Reply> for v1::{reply} {{\n    type Error = v1::reply::Reply;\n    \
+             fn try_from(reply: v1::reply::Reply) -> Result<Self, Self::Error> {{ if let v1::reply::Reply::{variant}(reply) = reply {{ Ok({unwrap}reply) }} else {{ Err(reply) }} }}\n}}"
         )?;
     }
     Ok(())
@@ -193,9 +224,10 @@ fn dispatch(out: &mut String, rows: &[Row]) -> Result<()> {
     for row in rows {
         writeln!(
             out,
-            "        crate::v1::call::Call::{}(request) => Perform::<_, {}>::perform(performer, request),",
+            "        crate::v1::call::Call::{}(request) => Perform::<_, {}>::perform(performer, {}request),",
             camel(&row.field),
-            manner(row)
+            manner(row),
+            if is_large(&row.request) { "*" } else { "" }
         )?;
     }
     writeln!(out, "    }}\n}}")?;

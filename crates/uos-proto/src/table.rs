@@ -1,5 +1,7 @@
 //! The call table: what the contract says of each call, as data and as types.
 
+use crate::v1;
+
 /// One row of the table.
 #[derive(Debug)]
 pub struct CallInfo {

@@ -25,7 +25,7 @@ use crate::{
     audit::{self, Log, Sink, Trail},
     limits::Quotas,
     perform::{Invocation, Outcome, at_once},
-    process::{Origin, Process},
+    process::{EndCause, Origin, Process},
     replay::Replay,
     rights::Grants,
     table::Table,
@@ -183,8 +183,10 @@ impl Kernel {
         &self.0.mounts
     }
 
-    /// Ends every process but process 1, and waits until their programs are gone.
+    /// Ends every process and waits until their programs are gone. No calls are taken from then on.
     pub async fn shut_down(&self) {
+        // Process 1 stops first: it makes no more children, and what it waits for is given up.
+        self.0.processes.stop(&self.0.init, EndCause::Killed);
         loop {
             // Those that are being killed already are waited for too.
             let (others, _) = self.0.processes.after(Pid::INIT, usize::MAX, |process| !process.has_ended());
@@ -192,7 +194,7 @@ impl Kernel {
                 break;
             }
             for process in &others {
-                self.0.end(process, crate::process::EndCause::Killed, true);
+                self.0.end(process, EndCause::Killed, true);
             }
             for process in &others {
                 process.ended().await;

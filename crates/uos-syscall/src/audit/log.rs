@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::{Record, Sink};
 
 /// How many records may wait for the sink before calls do.
-const CAPACITY: usize = 8_192;
+const CAPACITY: usize = 4_096;
 /// How long a record waits for company.
 const LINGER: Duration = Duration::from_millis(20);
 /// How long to wait before a failed batch is offered again.
@@ -47,7 +47,11 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// The first `waiting` wait for the sink; what lies behind them has been written and is dropped when its place is
+    /// needed. So a record is dropped by a call, not by the writer: the writer would free by the thousand what calls are
+    /// allocating, and count down the very grants that they count up, and both would wait for each other's cache lines.
     buffer: Vec<Record>,
+    waiting: usize,
     recorded: u64,
     written: u64,
     flush: bool,
@@ -78,13 +82,22 @@ impl Log {
         }
     }
 
-    /// Leaves a record. Never waits.
-    pub fn record(&self, record: Record) {
+    /// Leaves a record, made in its place. Never waits.
+    pub(crate) fn record(&self, record: impl FnOnce() -> Record) {
         let mut state = self.shared.state.lock();
-        state.buffer.push(record);
+        let place = state.waiting;
+        let written = match state.buffer.get_mut(place) {
+            Some(old) => Some(std::mem::replace(old, record())),
+            None => {
+                state.buffer.push(record());
+                None
+            }
+        };
+        state.waiting += 1;
         state.recorded += 1;
-        let waiting = state.buffer.len();
+        let waiting = state.waiting;
         drop(state);
+        drop(written);
         if waiting == CAPACITY / 2 {
             self.shared.wanted.notify_one();
         }
@@ -146,23 +159,24 @@ impl Shared {
         let mut batch = Vec::with_capacity(CAPACITY);
         loop {
             let mut state = self.state.lock();
-            if !state.closing && !state.flush && state.buffer.len() < CAPACITY / 2 {
+            if !state.closing && !state.flush && state.waiting < CAPACITY / 2 {
                 self.wanted.wait_for(&mut state, LINGER);
             }
             std::mem::swap(&mut batch, &mut state.buffer);
+            let count = std::mem::take(&mut state.waiting);
             state.flush = false;
             let closing = state.closing;
             drop(state);
             if self.full.swap(false, Ordering::AcqRel) {
                 self.room.notify_waiters();
             }
-            if batch.is_empty() {
+            if count == 0 {
                 if closing {
                     return;
                 }
                 continue;
             }
-            while sink.write(&batch).is_err() {
+            while sink.write(&batch[..count]).is_err() {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 // A log that is being closed over a broken sink must not hold the process for ever.
                 if self.state.lock().closing {
@@ -170,9 +184,8 @@ impl Shared {
                 }
                 std::thread::sleep(RETRY);
             }
-            self.state.lock().written += batch.len() as u64;
+            self.state.lock().written += count as u64;
             self.progress.notify_all();
-            batch.clear();
         }
     }
 }

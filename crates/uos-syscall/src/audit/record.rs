@@ -61,23 +61,18 @@ pub enum Decision {
 /// A record in the making. Dropped unfinished, it records that the call was given up.
 pub(crate) struct Trail<'a> {
     log: &'a Log,
-    record: Option<Record>,
+    caller: Pid,
+    call: &'static CallInfo,
+    subject: Subject,
+    decision: Decision,
     started: Instant,
+    open: bool,
 }
 
 impl<'a> Trail<'a> {
     pub(crate) fn begin(log: &'a Log, caller: Pid, call: &'static CallInfo) -> Self {
-        let started = Instant::now();
-        let record = Record {
-            at: log.since_start(started),
-            caller,
-            call,
-            subject: Subject::None,
-            decision: Decision::Refused,
-            outcome: Err(Errno::ECANCELED),
-            latency: Duration::ZERO,
-        };
-        Self { log, record: Some(record), started }
+        let (subject, decision) = (Subject::None, Decision::Refused);
+        Self { log, caller, call, subject, decision, started: Instant::now(), open: true }
     }
 
     /// When the call began.
@@ -86,15 +81,11 @@ impl<'a> Trail<'a> {
     }
 
     pub(crate) fn aimed_at(&mut self, subject: Subject) {
-        if let Some(record) = &mut self.record {
-            record.subject = subject;
-        }
+        self.subject = subject;
     }
 
     pub(crate) fn let_through_by(&mut self, decision: Decision) {
-        if let Some(record) = &mut self.record {
-            record.decision = decision;
-        }
+        self.decision = decision;
     }
 
     /// Writes it down.
@@ -104,15 +95,23 @@ impl<'a> Trail<'a> {
 
     /// The call goes on elsewhere, under a trail of its own.
     pub(crate) fn hand_over(mut self) {
-        self.record = None;
+        self.open = false;
     }
 
     fn write(&mut self, outcome: Result<(), Errno>) {
-        if let Some(mut record) = self.record.take() {
-            record.outcome = outcome;
-            record.latency = self.started.elapsed();
-            self.log.record(record);
+        if !std::mem::take(&mut self.open) {
+            return;
         }
+        let latency = self.started.elapsed();
+        self.log.record(|| Record {
+            at: self.log.since_start(self.started),
+            caller: self.caller,
+            call: self.call,
+            subject: std::mem::replace(&mut self.subject, Subject::None),
+            decision: std::mem::replace(&mut self.decision, Decision::Refused),
+            outcome,
+            latency,
+        });
     }
 }
 
