@@ -138,7 +138,7 @@ fn line(record: &Record, epoch: SystemTime) -> Line<'_> {
             Decision::Held => "held".to_owned(),
             Decision::Grant(grant) => grant.to_string(),
         },
-        outcome: record.outcome.map_or_else(|errno| errno.name(), |()| "ok"),
+        outcome: record.outcome.map_or_else(uos_syscall::Errno::name, |()| "ok"),
         latency_us: record.latency.as_micros() as u64,
     }
 }

@@ -84,17 +84,15 @@ impl Calls {
                 self.by_task.insert(task.id(), id);
                 self.by_id.insert(id, task);
             }
-            Some(Action::Cancel(_)) => match self.by_id.get(&id) {
-                Some(task) => task.abort(),
-                // It has been answered already: the answer and the cancellation have crossed.
-                None => {}
-            },
+            Some(Action::Cancel(_)) => {
+                // One that is not there has been answered already: the answer and the cancellation have crossed.
+                if let Some(task) = self.by_id.get(&id) {
+                    task.abort();
+                }
+            }
             None => {
-                self.answer(
-                    id,
-                    Err(Error::new(Errno::EINVAL, "the request holds neither a call nor a cancellation")),
-                )
-                .await
+                let error = Error::new(Errno::EINVAL, "the request holds neither a call nor a cancellation");
+                self.answer(id, Err(error)).await;
             }
         }
     }

@@ -78,20 +78,23 @@ impl Kernel {
     /// Makes a call. Waiting calls wait without holding a thread; calls that need a disk are moved off this one. Dropping
     /// the future gives a waiting call up.
     pub async fn invoke(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
-        let (kernel, caller) = (&self.0, &caller.0);
-        if kernel.log.is_full() {
-            kernel.log.room().await;
+        // What is seldom awaited is boxed, so that this future is small and a call that is done at once is cheap.
+        if self.0.log.is_full() {
+            Box::pin(self.0.log.room()).await;
         }
-        let call = match uos_proto::dispatch(call, Invocation { kernel, caller, may_block: false }) {
-            Outcome::Done(result) => return result,
-            Outcome::Pending(waiting) => return waiting.await,
-            Outcome::NeedsPool(call) => call,
-        };
-        let trail = Trail::begin(&kernel.log, caller.pid, call.info());
+        match uos_proto::dispatch(call, Invocation { kernel: &self.0, caller: &caller.0, may_block: false }) {
+            Outcome::Done(result) => result,
+            Outcome::Pending(waiting) => waiting.await,
+            Outcome::NeedsPool(call) => Box::pin(self.invoke_in_pool(caller, call)).await,
+        }
+    }
+
+    async fn invoke_in_pool(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
+        let trail = Trail::begin(&self.0.log, caller.0.pid, call.info());
         let turn = self.turn().await;
         trail.hand_over();
-        let (kernel, caller) = (Arc::clone(kernel), Arc::clone(caller));
-        let done = kernel.runtime.clone().spawn_blocking(move || {
+        let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));
+        let done = self.0.runtime.spawn_blocking(move || {
             let _turn = turn;
             match uos_proto::dispatch(call, Invocation { kernel: &kernel, caller: &caller, may_block: true })
             {

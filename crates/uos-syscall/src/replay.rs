@@ -17,6 +17,8 @@ use crate::{Error, Pid};
 const KEPT: Duration = Duration::from_secs(600);
 /// How many are kept at most; the oldest go first.
 const MOST: usize = 65_536;
+/// How large all of them together may be; the oldest go first.
+const MOST_BYTES: usize = 64 << 20;
 /// How long an id may be.
 const LONGEST: usize = 128;
 
@@ -33,7 +35,15 @@ pub(crate) struct Replay {
 #[derive(Default)]
 struct Kept {
     cells: HashMap<Key, Cell>,
-    order: VecDeque<(Instant, Key)>,
+    order: VecDeque<Entry>,
+    bytes: usize,
+}
+
+struct Entry {
+    since: Instant,
+    key: Key,
+    /// How large its answer is; nothing until there is one.
+    bytes: usize,
 }
 
 impl Replay {
@@ -48,27 +58,42 @@ impl Replay {
         if id.is_empty() || id.len() > LONGEST {
             return Err(Error::invalid("request_id", format_args!("1 to {LONGEST} bytes, not {}", id.len())));
         }
-        let cell = self.kept.lock().cell((pid, id.into()), Instant::now());
-        cell.get_or_init(|| call).await.clone()
+        let key: Key = (pid, id.into());
+        let cell = self.kept.lock().cell(&key, Instant::now());
+        let first = async {
+            let answer = call.await;
+            self.kept.lock().answered(&key, answer.as_ref().map_or(0, Reply::encoded_len));
+            answer
+        };
+        cell.get_or_init(|| first).await.clone()
     }
 }
 
 impl Kept {
-    fn cell(&mut self, key: Key, now: Instant) -> Cell {
-        while let Some((since, _)) = self.order.front() {
-            if now.duration_since(*since) < KEPT && self.order.len() < MOST {
-                break;
-            }
-            if let Some((_, key)) = self.order.pop_front() {
+    fn cell(&mut self, key: &Key, now: Instant) -> Cell {
+        while self.order.front().is_some_and(|entry| {
+            now.duration_since(entry.since) >= KEPT || self.order.len() >= MOST || self.bytes > MOST_BYTES
+        }) {
+            if let Some(Entry { key, bytes, .. }) = self.order.pop_front() {
                 self.cells.remove(&key);
+                self.bytes -= bytes;
             }
         }
-        if let Some(cell) = self.cells.get(&key) {
+        if let Some(cell) = self.cells.get(key) {
             return Arc::clone(cell);
         }
         let cell = Cell::default();
         self.cells.insert(key.clone(), Arc::clone(&cell));
-        self.order.push_back((now, key));
+        self.order.push_back(Entry { since: now, key: key.clone(), bytes: 0 });
         cell
+    }
+
+    /// Charges an answer to its entry, unless that has had to go meanwhile.
+    fn answered(&mut self, key: &Key, bytes: usize) {
+        // Answers mostly come soon after their call, so the search is short.
+        if let Some(entry) = self.order.iter_mut().rev().find(|entry| entry.key == *key) {
+            entry.bytes = bytes;
+            self.bytes += bytes;
+        }
     }
 }

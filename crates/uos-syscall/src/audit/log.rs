@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 
 use super::{Record, Sink};
 
-/// How many records may wait for the sink before calls do.
-const CAPACITY: usize = 4_096;
+/// How many records may wait for the sink before calls do. Both buffers stay in a core's own cache: with four times as many, a
+/// call that reads a path takes half as long again.
+const CAPACITY: usize = 1_024;
 /// How long a record waits for company.
 const LINGER: Duration = Duration::from_millis(20);
 /// How long to wait before a failed batch is offered again.
