@@ -1,6 +1,6 @@
 //! Time and the scheduler.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uos_proto::v1;
 
@@ -21,6 +21,23 @@ impl Syscall for v1::GetUptime {
 
     fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetUptimeReply, Error> {
         Ok(v1::GetUptimeReply { uptime_us: cx.kernel().since_start(cx.started()).as_micros() as u64 })
+    }
+}
+
+impl Syscall for v1::GetCurrentTime {
+    type Target = System;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
+        Ok(System)
+    }
+
+    fn run(&self, _cx: Cx<'_, System>) -> Result<v1::GetCurrentTimeReply, Error> {
+        let micros = |since: Duration| since.as_micros() as i64;
+        let time_us = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        };
+        Ok(v1::GetCurrentTimeReply { time_us })
     }
 }
 
