@@ -45,7 +45,11 @@ impl fmt::Display for Measurement {
             self.peer_best,
             self.ratio,
             self.target,
-            if self.holds { "holds" } else { "DOES NOT HOLD" },
+            match (self.target.as_str(), self.holds) {
+                ("–", _) => "for comparison",
+                (_, true) => "holds",
+                (_, false) => "DOES NOT HOLD",
+            },
             unit = self.unit,
         )
     }
@@ -71,7 +75,11 @@ pub(crate) fn document(all: &[Measurement]) -> String {
             one.peer_best,
             one.ratio,
             one.target,
-            if one.holds { "yes" } else { "**no**" },
+            match (one.target.as_str(), one.holds) {
+                ("–", _) => "–",
+                (_, true) => "yes",
+                (_, false) => "**no**",
+            },
             one.n,
             unit = one.unit,
         );

@@ -7,7 +7,11 @@ use uos_proto::Right;
 use super::pattern::{PathPattern, PatternError};
 
 /// A right with what it is for, written `right:pattern`.
+///
+/// Aligned to a cache line, so that the audit's thread, which reads it, and the calls, which count its users, don't take
+/// the line from each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[repr(align(64))]
 pub struct Grant {
     right: Right,
     scope: Scope,
