@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -25,7 +25,7 @@ const LATENCY: [f64; 10] = [1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 1.
 /// The server's audit sink.
 pub(crate) struct AuditFile {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: File,
     written: u64,
     epoch: SystemTime,
     /// By place in the table; the last is `CreateProcess`.
@@ -75,17 +75,16 @@ impl AuditFile {
     }
 
     fn put_aside(&mut self) -> io::Result<()> {
-        self.out.flush()?;
         fs::rename(&self.path, self.path.with_extension("log.1"))?;
         (self.out, self.written) = open(&self.path)?;
         Ok(())
     }
 }
 
-fn open(path: &PathBuf) -> io::Result<(BufWriter<File>, u64)> {
+fn open(path: &PathBuf) -> io::Result<(File, u64)> {
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let written = file.metadata()?.len();
-    Ok((BufWriter::with_capacity(256 << 10, file), written))
+    Ok((file, written))
 }
 
 impl Sink for AuditFile {
@@ -102,8 +101,11 @@ impl Sink for AuditFile {
         if self.written > 0 && self.written + lines.len() as u64 > FILE_BYTES {
             self.put_aside()?;
         }
-        self.out.write_all(&lines)?;
-        self.out.flush()?;
+        if let Err(error) = self.out.write_all(&lines) {
+            // The batch is offered again: what of it went down goes, so that no line is torn or there twice.
+            self.out.set_len(self.written)?;
+            return Err(error);
+        }
         self.written += lines.len() as u64;
         // Counted once the batch is down, so that one that is offered again is not counted twice.
         for record in batch {

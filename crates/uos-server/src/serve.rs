@@ -32,7 +32,9 @@ use crate::{
 };
 
 /// How long requests under way may take once the server is told to stop, processes' ends included.
-const DRAIN: Duration = Duration::from_millis(4_500);
+const DRAIN: Duration = Duration::from_millis(4_000);
+/// How long the last audit records may take after that.
+const LAST_RECORDS: Duration = Duration::from_millis(500);
 /// How long a client may take over its request head.
 const HEAD: Duration = Duration::from_secs(15);
 /// Requests at the same time on one connection.
@@ -159,8 +161,11 @@ impl Server {
         }
         upkeep.abort();
         let kernel = self.kernel.clone();
-        // The last records belong in the file before the process ends.
-        let _ = tokio::task::spawn_blocking(move || kernel.audit().flush()).await;
+        // The last records belong in the file before the process ends, unless the disk takes no more.
+        let flushed = tokio::task::spawn_blocking(move || kernel.audit().flush_within(LAST_RECORDS)).await;
+        if !flushed.unwrap_or(false) {
+            warn!("the last audit records could not be written");
+        }
     }
 
     fn connect(

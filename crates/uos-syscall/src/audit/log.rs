@@ -124,15 +124,24 @@ impl Log {
         self.shared.full.load(Ordering::Acquire)
     }
 
-    /// Waits until everything recorded so far has reached the sink. Blocks the thread.
+    /// Waits until everything recorded so far has reached the sink, as long as that takes. Blocks the thread.
     pub fn flush(&self) {
+        while !self.flush_within(RETRY) {}
+    }
+
+    /// The same for a time; `false` if the sink has not taken everything by then. Blocks the thread.
+    pub fn flush_within(&self, time: Duration) -> bool {
+        let by = Instant::now() + time;
         let mut state = self.shared.state.lock();
         let goal = state.recorded;
         while state.written < goal {
             state.flush = true;
             self.shared.wanted.notify_one();
-            self.shared.progress.wait(&mut state);
+            if self.shared.progress.wait_until(&mut state, by).timed_out() {
+                return state.written >= goal;
+            }
         }
+        true
     }
 
     /// How many calls were recorded.

@@ -1,0 +1,52 @@
+//! The audit over a sink that fails: nothing is lost, and nobody who only looks waits for ever.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use uos_proto::v1::GetUptime;
+use uos_syscall::{
+    Kernel,
+    audit::{Record, Sink},
+    namespace,
+};
+
+/// A disk that is full until it is told otherwise.
+#[derive(Clone, Default)]
+struct Disk {
+    has_room: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+}
+
+impl Sink for Disk {
+    fn write(&mut self, batch: &[Record]) -> io::Result<()> {
+        if !self.has_room.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.written.fetch_add(batch.len() as u64, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_records_and_loses_none() {
+    let disk = Disk::default();
+    let mounts = namespace::standard(namespace::Capacity::default()).unwrap();
+    let spawner = uos_proc::FakeSpawner::new(|_| Ok(uos_proc::Script::new()));
+    let kernel = Kernel::builder(mounts, spawner).audit(disk.clone()).start().unwrap();
+    for _ in 0..3 {
+        kernel.invoke(&kernel.init(), GetUptime {}.into()).await.unwrap();
+    }
+    assert!(!kernel.audit().flush_within(Duration::from_millis(300)), "the disk is full");
+    assert!(kernel.audit().failures() >= 1);
+    assert_eq!(disk.written.load(Ordering::Acquire), 0);
+
+    disk.has_room.store(true, Ordering::Release);
+    kernel.audit().flush();
+    assert_eq!(disk.written.load(Ordering::Acquire), 3);
+}
