@@ -75,7 +75,11 @@ impl AuditFile {
     }
 
     fn put_aside(&mut self) -> io::Result<()> {
-        fs::rename(&self.path, self.path.with_extension("log.1"))?;
+        match fs::rename(&self.path, self.path.with_extension("log.1")) {
+            // It was put aside before, and then the new file could not be opened.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         (self.out, self.written) = open(&self.path)?;
         Ok(())
     }

@@ -263,6 +263,7 @@ impl Builder {
                 level: Level::Privileged,
                 ceiling: Level::Privileged,
                 priority: Priority::default(),
+                depth: 0,
                 created: Duration::ZERO,
                 program: None,
                 grants: Grants::all(),

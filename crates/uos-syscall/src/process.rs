@@ -42,6 +42,8 @@ pub(crate) struct Process {
     /// The loosest level its programs and those of its descendants may run at.
     pub(crate) ceiling: Level,
     pub(crate) priority: Priority,
+    /// How many ancestors it was born under.
+    pub(crate) depth: u32,
     pub(crate) created: Duration,
     pub(crate) program: Option<Program>,
     pub(crate) handles: Handles,
@@ -123,6 +125,7 @@ pub(crate) struct Origin {
     pub(crate) level: Level,
     pub(crate) ceiling: Level,
     pub(crate) priority: Priority,
+    pub(crate) depth: u32,
     pub(crate) created: Duration,
     pub(crate) program: Option<Program>,
     pub(crate) grants: Grants,
@@ -164,6 +167,7 @@ impl Process {
             level: origin.level,
             ceiling: origin.ceiling,
             priority: origin.priority,
+            depth: origin.depth,
             created: origin.created,
             program: origin.program,
             handles: Handles::new(origin.handles),

@@ -62,7 +62,7 @@ impl Replay {
         let cell = self.kept.lock().cell(&key, Instant::now());
         let first = async {
             let answer = call.await;
-            self.kept.lock().answered(&key, answer.as_ref().map_or(0, Reply::encoded_len));
+            self.kept.lock().answered(&key, size(&answer));
             answer
         };
         cell.get_or_init(|| first).await.clone()
@@ -92,8 +92,17 @@ impl Kept {
     fn answered(&mut self, key: &Key, bytes: usize) {
         // Answers mostly come soon after their call, so the search is short.
         if let Some(entry) = self.order.iter_mut().rev().find(|entry| entry.key == *key) {
+            self.bytes = self.bytes - entry.bytes + bytes;
             entry.bytes = bytes;
-            self.bytes += bytes;
         }
+    }
+}
+
+/// About how much memory an answer takes.
+fn size(answer: &Result<Reply, Error>) -> usize {
+    match answer {
+        Ok(reply) => reply.encoded_len(),
+        // The cause repeats what the message names.
+        Err(error) => 2 * error.message.len() + error.hint.len(),
     }
 }

@@ -33,7 +33,7 @@ impl Scope<'_> {
         }
         let base = self.caller.cwd();
         let how = How { base: &base, follow_last, memory_only: self.memory_only };
-        Ok(PathTarget(self.kernel.mounts.resolve(path, &how)))
+        Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), left: left(path, &base) })
     }
 
     /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
@@ -68,6 +68,24 @@ impl Scope<'_> {
             None => Err(Absent { error: Error::no_handle(id), subject: Subject::Handle(id) }),
         }
     }
+}
+
+/// The paths that the text of a path passes through and leaves again by `..`; the root is no secret.
+fn left(path: &[u8], base: &VPath) -> Vec<VPath> {
+    let names = || path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    if !names().any(|name| name == b"..") {
+        return Vec::new();
+    }
+    let mut at = if path[0] == b'/' { VPath::root() } else { base.clone() };
+    let mut left = Vec::new();
+    for name in names() {
+        if name != b".." {
+            at = at.join(name);
+        } else if let Some(parent) = at.parent() {
+            left.push(std::mem::replace(&mut at, parent));
+        }
+    }
+    left
 }
 
 fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
@@ -108,19 +126,23 @@ pub(crate) fn held(grants: &Grants, right: Right) -> Result<Decision, Error> {
 }
 
 /// A path, resolved.
-pub(crate) struct PathTarget(pub(crate) Result<Place, Unresolved>);
+pub(crate) struct PathTarget {
+    pub(crate) found: Result<Place, Unresolved>,
+    /// What the text of the path enters and leaves again by `..`: whether it is there shows in where the path leads.
+    left: Vec<VPath>,
+}
 
 impl PathTarget {
     /// Where the path leads, or would lead if everything on the way were there.
     pub(crate) fn path(&self) -> &VPath {
-        match &self.0 {
+        match &self.found {
             Ok(place) => &place.path,
             Err(unresolved) => &unresolved.path,
         }
     }
 
     fn links(&self) -> &[VPath] {
-        match &self.0 {
+        match &self.found {
             Ok(place) => &place.links,
             Err(unresolved) => &unresolved.links,
         }
@@ -128,7 +150,7 @@ impl PathTarget {
 
     /// The place, or why there is none.
     pub(crate) fn place(&self) -> Result<&Place, Error> {
-        self.0.as_ref().map_err(|unresolved| Error::from(unresolved.error.clone()))
+        self.found.as_ref().map_err(|unresolved| Error::from(unresolved.error.clone()))
     }
 
     /// What is at the place.
@@ -140,15 +162,18 @@ impl PathTarget {
     /// caller can't read is spoken of as if it were not a link.
     pub(crate) fn judge_path(&self, right: Right, grants: &Grants) -> Result<Decision, Error> {
         // Text that is no path names nothing to have a right on, and is the same to everybody.
-        if let Err(Unresolved { at: None, error, .. }) = &self.0 {
+        if let Err(Unresolved { at: None, error, .. }) = &self.found {
             return Err(error.clone().into());
-        }
-        if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
-            return Ok(Decision::Grant(Arc::clone(grant)));
         }
         let may_see = |path: &VPath| {
             [right, Right::FsRead].iter().any(|&right| grants.for_path(right, path.as_bytes()).is_some())
         };
+        if let Some(foreign) = self.left.iter().find(|path| !may_see(path)) {
+            return Err(Error::denied(format!("{}:{foreign}", right.grant_name().unwrap_or_default())));
+        }
+        if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
+            return Ok(Decision::Grant(Arc::clone(grant)));
+        }
         let named = self.links().iter().find(|link| !may_see(link)).unwrap_or(self.path());
         Err(Error::denied(format!("{}:{named}", right.grant_name().unwrap_or_default())))
     }
@@ -164,7 +189,7 @@ impl Target for PathTarget {
     }
 
     fn stopped_at_disk(&self) -> bool {
-        matches!(&self.0, Err(Unresolved { error: uos_vfs::Error::WouldBlock, .. }))
+        matches!(&self.found, Err(Unresolved { error: uos_vfs::Error::WouldBlock, .. }))
     }
 }
 

@@ -235,3 +235,19 @@ fn with_secret() -> (World, TempDir) {
     namespace::mount_host(world.kernel.mounts(), "/data-secret", secret.path(), false).unwrap();
     (world, secret)
 }
+
+/// Whether a foreign name is there, and what it is, must not show in where a path that leaves it again leads.
+#[tokio::test]
+async fn what_a_path_enters_and_leaves_again_must_be_the_callers_to_see() {
+    let world = World::start();
+    world.put("own/file", "content");
+    world.put("foreign/folder/inner", "");
+    world.put("foreign/plain", "");
+    let caller = world.agent(&["fs.read:/data/own/**"]).await;
+    for name in ["folder", "plain", "nothing"] {
+        let path = format!("/data/foreign/{name}/../../own/file");
+        let refused = world.call(&caller, read(&path)).await.unwrap_err();
+        assert_eq!(refused.message, format!("the right fs.read:/data/foreign/{name} is missing"));
+    }
+    assert_eq!(&world.call(&caller, read("/data/own/../own/file")).await.unwrap().data[..], b"content");
+}

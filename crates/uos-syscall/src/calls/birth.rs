@@ -28,6 +28,10 @@ use crate::{
 
 /// How much of a stream is kept when the caller doesn't say, and at most.
 const CAPTURE: (u64, u64) = (1 << 20, 16 << 20);
+/// How many generations there may be: each look at kinship walks them.
+const DEEPEST: u32 = 64;
+/// How many grants one process may be given by name: each check walks them.
+const MOST_GRANTS: usize = 256;
 /// How long a name for people may be.
 const NAME_BYTES: usize = 256;
 
@@ -176,6 +180,12 @@ impl Wish<'_> {
                     .map_err(|_| Error::invalid("priority", format_args!("0 to 255, not {priority}")))?,
             ),
         };
+        if caller.depth >= DEEPEST {
+            return Err(Error::limit(Errno::EAGAIN, "process_depth", caller.depth.into(), DEEPEST.into()));
+        }
+        if self.grants.len() > MOST_GRANTS {
+            return Err(Error::limit(Errno::E2BIG, "grants", self.grants.len() as u64, MOST_GRANTS as u64));
+        }
         let grants = grants(level, self.grants, self.inherit_grants, &caller.grants())?;
         if self.name.len() > NAME_BYTES {
             return Err(Error::invalid("name", format_args!("at most {NAME_BYTES} bytes")));
@@ -209,6 +219,7 @@ impl Wish<'_> {
             // A process with no program binds its descendants no more than its parent does: it is its maker's own hand.
             ceiling: if program.is_some() { level } else { caller.ceiling },
             priority,
+            depth: caller.depth + 1,
             created: kernel.since_start(cx.started()),
             program,
             grants,
@@ -245,10 +256,13 @@ impl WishedProgram<'_> {
     ) -> Result<(Program, Started), Error> {
         let mut spec = Spec::new(executable(found)?).argv(self.argv).level(level).nice(priority.nice());
         for variable in self.env {
-            let (name, value) = variable
-                .split_once('=')
-                .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| Error::invalid("env", format_args!("`{variable}` is not KEY=VALUE")))?;
+            let (name, value) =
+                variable.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+                    Error::invalid(
+                        "env",
+                        format_args!("`{}` is not KEY=VALUE", variable.chars().take(64).collect::<String>()),
+                    )
+                })?;
             spec = spec.env(name, value);
         }
         if let Some(cwd) = cwd {

@@ -167,7 +167,7 @@ impl Target for NewDirectory {
     fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = self.path.judge_path(right, &grants)?;
-        if let (true, Err(Unresolved { missing, path, .. })) = (self.parents, &self.path.0) {
+        if let (true, Err(Unresolved { missing, path, .. })) = (self.parents, &self.path.found) {
             let mut parent = path.parent();
             for _ in 1..missing.len() {
                 let Some(path) = parent else { break };
@@ -202,7 +202,7 @@ impl Syscall for v1::CreateDirectory {
 
     fn run(&self, cx: Cx<'_, NewDirectory>) -> Result<v1::CreateDirectoryReply, Error> {
         let new = New { mode: bits(self.mode, 0o755)?, uid: 0, gid: 0 };
-        match &cx.target.path.0 {
+        match &cx.target.path.found {
             Ok(place) => match &place.node {
                 Some(node) if self.parents && node.kind() == Kind::Directory => {}
                 Some(_) => return Err(Errno::EEXIST.into()),
