@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 
 use super::{Record, Sink};
 
-/// How many records may wait for the sink before calls do. Both buffers stay in a core's own cache: with four times as many, a
-/// call that reads a path takes half as long again.
+/// How many records may wait for the sink before calls do. Few enough that both
+/// buffers stay in a core's own cache.
 const CAPACITY: usize = 1_024;
 /// How long a record waits for company.
 const LINGER: Duration = Duration::from_millis(20);

@@ -10,8 +10,7 @@ pub(super) struct Directory {
     pub(super) parent: Weak<Inode>,
     /// It was removed and takes no entries any more.
     pub(super) dead: bool,
-    /// Hashed with keys made anew for each directory, by a hash that costs a quarter of the standard one: looking a name up is
-    /// most of what resolving a path does.
+    /// Hashed with random keys, by a hash meant for short keys: looking names up is much of what resolving a path does.
     entries: HashMap<Arc<[u8]>, Entry, foldhash::quality::RandomState>,
     /// The names by their cookies. A cookie says where a listing goes on; it stays with its entry and
     /// is not used again, so entries that stay are neither missed nor seen twice.
