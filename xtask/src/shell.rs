@@ -6,15 +6,21 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::OnceLock,
 };
 
 use serde_json::Value;
 
 use crate::Result;
 
-/// The root of the repository.
+/// The root of the repository that this run is for: asked of `cargo run`, not of the build, since two checkouts may
+/// share one build folder and the chores of one must never pass for those of the other.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the root")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&xtask).parent().expect("xtask lies in a folder of the root").to_owned()
+    })
 }
 
 /// A program, to be run in the root.

@@ -4,9 +4,9 @@ use uos_proto::v1::CreateProcessRequest;
 use uos_syscall::{Cause, Errno, Error, Kernel, namespace};
 
 fn kernel() -> Kernel {
-    let mounts = namespace::standard(namespace::Capacity::default()).unwrap();
+    let mounts = namespace::standard(namespace::Capacity::default()).expect("the standard namespace mounts");
     let spawner = uos_proc::FakeSpawner::new(|_| Ok(uos_proc::Script::new()));
-    Kernel::builder(mounts, spawner).start().unwrap()
+    Kernel::builder(mounts, spawner).start().expect("a kernel starts")
 }
 
 fn limit(error: &Error) -> Option<&'static str> {
