@@ -33,7 +33,7 @@ impl Scope<'_> {
         }
         let base = self.caller.cwd();
         let how = How { base: &base, follow_last, memory_only: self.memory_only };
-        Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), left: left(path, &base) })
+        Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), detours: detours(path, &base) })
     }
 
     /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
@@ -70,11 +70,11 @@ impl Scope<'_> {
     }
 }
 
-/// The paths that the text of a path passes through and leaves again by `..`; the root is no secret.
-fn left(path: &[u8], base: &VPath) -> Vec<VPath> {
+/// What the text of a path enters and leaves again by `..`, if anything; the root is no secret.
+fn detours(path: &[u8], base: &VPath) -> Option<Detours> {
     let names = || path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
     if !names().any(|name| name == b"..") {
-        return Vec::new();
+        return None;
     }
     let mut at = if path[0] == b'/' { VPath::root() } else { base.clone() };
     let mut left = Vec::new();
@@ -85,7 +85,7 @@ fn left(path: &[u8], base: &VPath) -> Vec<VPath> {
             left.push(std::mem::replace(&mut at, parent));
         }
     }
-    left
+    Some(Detours { left, text_leads_to: at })
 }
 
 fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
@@ -128,8 +128,14 @@ pub(crate) fn held(grants: &Grants, right: Right) -> Result<Decision, Error> {
 /// A path, resolved.
 pub(crate) struct PathTarget {
     pub(crate) found: Result<Place, Unresolved>,
-    /// What the text of the path enters and leaves again by `..`: whether it is there shows in where the path leads.
+    detours: Option<Detours>,
+}
+
+/// What a path enters and leaves again by `..`: whether it is there shows in where the path leads.
+struct Detours {
     left: Vec<VPath>,
+    /// Where the path leads by its text alone, which tells nothing that its author doesn't know.
+    text_leads_to: VPath,
 }
 
 impl PathTarget {
@@ -168,14 +174,19 @@ impl PathTarget {
         let may_see = |path: &VPath| {
             [right, Right::FsRead].iter().any(|&right| grants.for_path(right, path.as_bytes()).is_some())
         };
-        if let Some(foreign) = self.left.iter().find(|path| !may_see(path)) {
-            return Err(Error::denied(format!("{}:{foreign}", right.grant_name().unwrap_or_default())));
+        let denied =
+            |path: &VPath| Error::denied(format!("{}:{path}", right.grant_name().unwrap_or_default()));
+        if let Some(Detours { left, text_leads_to }) = &self.detours
+            && let Some(foreign) = left.iter().find(|path| !may_see(path))
+        {
+            let aimed_well = grants.for_path(right, text_leads_to.as_bytes()).is_some();
+            return Err(denied(if aimed_well { foreign } else { text_leads_to }));
         }
         if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
             return Ok(Decision::Grant(Arc::clone(grant)));
         }
         let named = self.links().iter().find(|link| !may_see(link)).unwrap_or(self.path());
-        Err(Error::denied(format!("{}:{named}", right.grant_name().unwrap_or_default())))
+        Err(denied(named))
     }
 }
 
