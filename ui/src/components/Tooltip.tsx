@@ -1,0 +1,45 @@
+import { Tooltip as Radix } from 'radix-ui';
+import { createContext, type ReactElement, type ReactNode, useContext } from 'react';
+import { Keys } from './Kbd';
+
+const Provided = createContext(false);
+
+/** Shares the opening delay, so that moving along a row of buttons opens the next tip at once. */
+export function TooltipProvider({ children }: { children: ReactNode }) {
+  return (
+    <Provided value={true}>
+      <Radix.Provider delayDuration={500} skipDelayDuration={250}>
+        {children}
+      </Radix.Provider>
+    </Provided>
+  );
+}
+
+export interface TooltipProps {
+  label: ReactNode;
+  /** Chords, as registered with the command: "Ctrl+Alt+W". */
+  keys?: readonly string[];
+  side?: 'top' | 'right' | 'bottom' | 'left';
+  children: ReactElement;
+}
+
+export function Tooltip({ label, keys, side = 'bottom', children }: TooltipProps) {
+  const provided = useContext(Provided);
+  const tip = (
+    <Radix.Root disableHoverableContent>
+      <Radix.Trigger asChild>{children}</Radix.Trigger>
+      <Radix.Portal>
+        <Radix.Content
+          side={side}
+          sideOffset={6}
+          collisionPadding={8}
+          className="z-[9500] flex max-w-80 items-center gap-2 rounded-md bg-overlay px-2 py-1 text-sm text-text shadow-menu select-none data-[state=delayed-open]:animate-fade"
+        >
+          <span className="truncate">{label}</span>
+          {keys?.length ? <Keys chord={keys[0] as string} /> : null}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+  return provided ? tip : <TooltipProvider>{tip}</TooltipProvider>;
+}
