@@ -8,7 +8,8 @@ export interface Chord {
   key: string;
 }
 
-export type KeyLike = Pick<KeyboardEvent, 'key' | 'code' | 'ctrlKey' | 'altKey' | 'shiftKey' | 'metaKey'>;
+export type KeyLike = Pick<KeyboardEvent, 'key' | 'code' | 'ctrlKey' | 'altKey' | 'shiftKey' | 'metaKey'> &
+  Partial<Pick<KeyboardEvent, 'getModifierState'>>;
 
 export function onMac(platform = globalThis.navigator?.platform ?? ''): boolean {
   return /mac|iphone|ipad/i.test(platform);
@@ -60,6 +61,8 @@ const codes: Readonly<Record<string, string>> = {
 };
 
 export function matchesChord(event: KeyLike, chord: Chord): boolean {
+  // AltGr reports Ctrl and Alt as pressed, and types characters: it is no chord of ours.
+  if (chord.ctrl && chord.alt && event.getModifierState?.('AltGraph')) return false;
   if (event.ctrlKey !== chord.ctrl || event.altKey !== chord.alt || event.metaKey !== chord.meta)
     return false;
   const typed = normalKey(event.key);
