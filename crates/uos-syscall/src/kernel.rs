@@ -21,7 +21,7 @@ use uos_sched::{Fair, Nanos, Priority, Scheduler};
 use uos_vfs::{Mounts, VPath};
 
 use crate::{
-    Errno, Error, InUse, Limits, Pid,
+    Errno, Error, InUse, Limits, Observer, Pid,
     audit::{self, Log, Sink, Trail},
     limits::Quotas,
     perform::{Invocation, Outcome, at_once},
@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) log: Log,
     pub(crate) replay: Replay,
+    pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -54,7 +55,7 @@ pub(crate) struct Inner {
 /// Somebody who makes calls: a process, as whom the holder of this value acts. Who that is was settled when the channel
 /// was, and is never an argument of a call.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<Process>);
+pub struct Caller(pub(crate) Arc<Process>);
 
 /// What a kernel is made of.
 pub struct Builder {
@@ -62,6 +63,7 @@ pub struct Builder {
     spawner: Arc<dyn Spawner>,
     log: Log,
     limits: Limits,
+    observers: Vec<Box<dyn Observer>>,
 }
 
 impl Kernel {
@@ -72,6 +74,7 @@ impl Kernel {
             spawner: Arc::new(spawner),
             log: Log::new(audit::Memory::new(4_096)),
             limits: Limits::default(),
+            observers: Vec::new(),
         }
     }
 
@@ -249,11 +252,18 @@ impl Builder {
         self
     }
 
+    /// Somebody who is told of every event from the start on, beside those named before.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
     /// Starts the kernel. Must be called within a tokio runtime with time and IO enabled, on which it runs what waits.
     pub fn start(self) -> Result<Kernel, Error> {
-        let Builder { mounts, spawner, log, limits } = self;
+        let Builder { mounts, spawner, log, limits, observers } = self;
         let quotas = Quotas::new(&limits);
-        let processes = Table::new(limits.ended_children);
+        let processes = Table::new(limits.ended_children, limits.processes);
         let scheduler = Scheduler::new(Fair::default(), cpus())
             .map_err(|error| Error::new(Errno::EINVAL, error.to_string()))?;
         let init = processes.add(
@@ -286,11 +296,13 @@ impl Builder {
             limits,
             log,
             replay: Replay::default(),
+            observers,
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),
         };
         kernel.join_scheduler(&init);
+        kernel.tell_start(&init);
         Ok(Kernel(Arc::new(kernel)))
     }
 }

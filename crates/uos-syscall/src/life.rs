@@ -33,6 +33,7 @@ impl Inner {
     ) -> Result<Arc<Process>, Error> {
         let process = self.processes.add(Some(parent), origin)?;
         self.join_scheduler(&process);
+        self.tell_start(&process);
         if process.program.is_none() && !process.is_alive() {
             // Somebody ended it before it had joined, and so could not take it out again.
             self.leave_scheduler(&process);
@@ -69,9 +70,12 @@ impl Inner {
         self.tell_scheduler(&process, exit.usage);
         self.leave_scheduler(&process);
         // From here on its usage is in the record.
-        self.processes.retire(&process, Some(exit));
+        let ended = self.processes.retire(&process, Some(exit));
         if let Some(program) = &process.program {
             program.release();
+        }
+        if ended {
+            self.tell_end(&process);
         }
     }
 
@@ -99,7 +103,9 @@ impl Inner {
                 Some(_) => {}
                 None => {
                     self.leave_scheduler(&process);
-                    self.processes.retire(&process, None::<Exit>);
+                    if self.processes.retire(&process, None::<Exit>) {
+                        self.tell_end(&process);
+                    }
                 }
             }
         }

@@ -17,7 +17,7 @@ use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
-use crate::{handles::Handles, output::Output, rights::Grants};
+use crate::{events::Told, handles::Handles, output::Output, rights::Grants};
 
 /// The number of a process. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,8 @@ impl fmt::Display for Pid {
 /// One process. Its record outlives it for a while, so that its parent can see how it ended.
 pub(crate) struct Process {
     pub(crate) pid: Pid,
+    /// Who made it; 0 for process 1. Its parent may become another.
+    pub(crate) maker: Pid,
     pub(crate) name: String,
     pub(crate) level: Level,
     /// The loosest level its programs and those of its descendants may run at.
@@ -63,6 +65,7 @@ pub(crate) struct Process {
     /// Somebody has been told how it ended.
     pub(crate) waited: AtomicBool,
     pub(crate) token: OnceLock<[u8; 32]>,
+    pub(crate) told: Told,
 }
 
 /// The real program behind a process.
@@ -163,6 +166,7 @@ impl Process {
     pub(crate) fn new(pid: Pid, parent: Option<Arc<Process>>, origin: Origin) -> Self {
         Self {
             pid,
+            maker: parent.as_ref().map_or(Pid(0), |parent| parent.pid),
             name: origin.name,
             level: origin.level,
             ceiling: origin.ceiling,
@@ -187,6 +191,7 @@ impl Process {
             changed: Notify::new(),
             waited: AtomicBool::new(false),
             token: OnceLock::new(),
+            told: Told::default(),
         }
     }
 

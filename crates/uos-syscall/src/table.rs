@@ -12,8 +12,12 @@ use parking_lot::RwLock;
 
 use crate::{
     Error,
+    past::Past,
     process::{End, EndCause, Origin, Phase, Pid, Process},
 };
+
+/// Of how many forgotten processes it is known whose they were, at most.
+const REMEMBERED: u64 = 1 << 16;
 
 /// The process table.
 pub(crate) struct Table {
@@ -21,6 +25,7 @@ pub(crate) struct Table {
     processes: RwLock<BTreeMap<Pid, Arc<Process>>>,
     next: AtomicU64,
     keep_ended: usize,
+    past: Past,
 }
 
 /// What is left to do when a process stops taking calls.
@@ -30,8 +35,11 @@ pub(crate) struct Orphans {
 }
 
 impl Table {
-    pub(crate) fn new(keep_ended: usize) -> Self {
-        Self { processes: RwLock::default(), next: AtomicU64::new(1), keep_ended }
+    /// Keeps so many records of the ended for each parent, and knows the kin of as many forgotten ones as may live at once,
+    /// up to a bound: all of them may end together.
+    pub(crate) fn new(keep_ended: usize, most_living: u64) -> Self {
+        let past = Past::new(most_living.min(REMEMBERED) as usize);
+        Self { processes: RwLock::default(), next: AtomicU64::new(1), keep_ended, past }
     }
 
     pub(crate) fn get(&self, pid: Pid) -> Option<Arc<Process>> {
@@ -57,6 +65,21 @@ impl Table {
         let more = found.len() > most;
         found.truncate(most);
         (found, more)
+    }
+
+    /// Whether a pid is a process or one of its descendants, or was until just now.
+    pub(crate) fn is_kin(&self, elder: &Process, pid: Pid) -> bool {
+        let mut at = pid;
+        // Each step goes to an older process, so there is an end to it.
+        loop {
+            if let Some(process) = self.get(at) {
+                return elder.is_kin(&process);
+            }
+            match self.past.parent(at) {
+                Some(parent) => at = parent,
+                None => return false,
+            }
+        }
     }
 
     pub(crate) fn living(&self) -> Vec<Arc<Process>> {
@@ -116,12 +139,13 @@ impl Table {
         true
     }
 
-    /// Marks a process as ended altogether and keeps its record with its parent, if that one lives.
-    pub(crate) fn retire(&self, process: &Arc<Process>, exit: Option<uos_proc::Exit>) {
+    /// Marks a process as ended altogether and keeps its record with its parent, if that one lives. `false` if somebody
+    /// else has done so already.
+    pub(crate) fn retire(&self, process: &Arc<Process>, exit: Option<uos_proc::Exit>) -> bool {
         let (parent, kept) = {
             let mut family = process.family.lock();
             let cause = match family.phase {
-                Phase::Ended(_) => return,
+                Phase::Ended(_) => return false,
                 Phase::Ending(cause) => cause,
                 Phase::Running => EndCause::Itself,
             };
@@ -133,7 +157,10 @@ impl Table {
         for record in kept {
             self.forget(&record);
         }
-        let Some(parent) = parent else { return self.forget(process) };
+        let Some(parent) = parent else {
+            self.forget(process);
+            return true;
+        };
         let evicted = {
             let mut family = parent.family.lock();
             family.children.remove(&process.pid);
@@ -153,9 +180,12 @@ impl Table {
         if let Some(record) = evicted {
             self.forget(&record);
         }
+        true
     }
 
     fn forget(&self, process: &Arc<Process>) {
+        // First, so that at no moment it is known to neither.
+        self.past.add(process.pid, process.parent().map_or(Pid(0), |parent| parent.pid));
         self.processes.write().remove(&process.pid);
     }
 }

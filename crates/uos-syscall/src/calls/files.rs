@@ -8,6 +8,7 @@ use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
     audit::{Decision, Subject},
+    events::FileChange,
     perform::Syscall,
     process::Process,
     target::{PathTarget, Scope},
@@ -43,7 +44,10 @@ impl Syscall for v1::WriteFile {
         let place = cx.target.place()?;
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
-            Some(node) => NodeRef::clone(node).open(Access::Write)?.replace(&self.data)?,
+            Some(node) => {
+                NodeRef::clone(node).open(Access::Write)?.replace(&self.data)?;
+                cx.tell_change(FileChange::Written, &place.path, false);
+            }
             None if place.must_be_dir => return Err(Errno::EISDIR.into()),
             None => {
                 let name = name_of(&place.path)?;
@@ -55,6 +59,7 @@ impl Syscall for v1::WriteFile {
                     let _ = place.parent.unlink(name);
                     return Err(error.into());
                 }
+                cx.tell_change(FileChange::Created, &place.path, false);
             }
         }
         Ok(v1::WriteFileReply { bytes_written: self.data.len() as u64 })
@@ -74,6 +79,7 @@ impl Syscall for v1::DeleteFile {
         }
         let place = cx.target.place()?;
         place.parent.unlink(name_of(&place.path)?)?;
+        cx.tell_change(FileChange::Removed, &place.path, false);
         Ok(v1::DeleteFileReply {})
     }
 }
@@ -206,12 +212,18 @@ impl Syscall for v1::CreateDirectory {
             Ok(place) => match &place.node {
                 Some(node) if self.parents && node.kind() == Kind::Directory => {}
                 Some(_) => return Err(Errno::EEXIST.into()),
-                None => drop(place.parent.mkdir(name_of(&place.path)?, &new).map_err(changed)?),
+                None => {
+                    place.parent.mkdir(name_of(&place.path)?, &new).map_err(changed)?;
+                    cx.tell_change(FileChange::Created, &place.path, true);
+                }
             },
-            Err(Unresolved { at: Some(at), missing, .. }) if self.parents && !missing.is_empty() => {
+            Err(Unresolved { at: Some(at), missing, path, .. }) if self.parents && !missing.is_empty() => {
                 let mut parent = NodeRef::clone(at);
-                for name in missing {
+                let names: Vec<_> = path.components().collect();
+                for (depth, name) in (names.len() - missing.len() + 1..).zip(missing) {
                     parent = parent.mkdir(name, &new).map_err(changed)?;
+                    let made = VPath::root().join(&names[..depth].join(&b'/'));
+                    cx.tell_change(FileChange::Created, &made, true);
                 }
             }
             Err(unresolved) => return Err(unresolved.error.clone().into()),

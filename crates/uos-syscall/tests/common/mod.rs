@@ -9,7 +9,9 @@ use uos_proto::{
     Request,
     v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
 };
-use uos_syscall::{Caller, Errno, Error, Kernel, Limits, audit::Memory, namespace, rights};
+use uos_syscall::{
+    Builder, Caller, Errno, Error, Kernel, Limits, Observer, audit::Memory, namespace, rights,
+};
 
 /// A kernel over the default namespace and a folder of the host at `/data`, whose audit can be read.
 pub(crate) struct World {
@@ -25,6 +27,15 @@ impl World {
     }
 
     pub(crate) fn with(limits: Limits, spawner: impl Spawner + 'static) -> Self {
+        Self::built(limits, spawner, |builder| builder)
+    }
+
+    /// One whose kernel has an observer.
+    pub(crate) fn observed(spawner: impl Spawner + 'static, observer: impl Observer) -> Self {
+        Self::built(Limits::default(), spawner, |builder| builder.observer(observer))
+    }
+
+    fn built(limits: Limits, spawner: impl Spawner + 'static, more: impl FnOnce(Builder) -> Builder) -> Self {
         let host = TempDir::new().unwrap();
         // The folder's own path must not run through a link, so that tests can compare paths.
         let folder = host.path().canonicalize().unwrap();
@@ -32,7 +43,8 @@ impl World {
             namespace::standard(namespace::Capacity { home_bytes: 1 << 20, tmp_bytes: 1 << 20 }).unwrap();
         namespace::mount_host(&mounts, "/data", &folder, false).unwrap();
         let audit = Memory::new(100_000);
-        let kernel = Kernel::builder(mounts, spawner).audit(audit.clone()).limits(limits).start().unwrap();
+        let builder = Kernel::builder(mounts, spawner).audit(audit.clone()).limits(limits);
+        let kernel = more(builder).start().unwrap();
         Self { kernel, audit, host }
     }
 
