@@ -1,0 +1,11 @@
+export { processColor, processHue } from './process';
+export {
+  applyTheme,
+  type ContrastChoice,
+  resolvedTheme,
+  type ThemeChoice,
+  toggleTheme,
+  useTheme,
+  WALLPAPERS,
+  type Wallpaper,
+} from './theme';
