@@ -1,0 +1,56 @@
+import { useCallback } from 'react';
+import { create } from 'zustand';
+import type { RunningApp } from '@/api/app';
+import { explain, type Who } from '@/api/explain';
+import type { Manifest, Service } from '@/api/manifest';
+import { listServices } from '@/api/routes';
+import { useDesktopStore } from '@/sync/desktop';
+
+interface Services {
+  services: readonly Service[] | null;
+}
+
+export const useServices = create<Services>(() => ({ services: null }));
+
+let loading: Promise<void> | null = null;
+
+/** Fetches the table of services, once. */
+export function loadServices(): Promise<void> {
+  loading ??= listServices()
+    .then((services) => useServices.setState({ services }))
+    .catch((error: unknown) => {
+      loading = null;
+      throw error;
+    });
+  return loading;
+}
+
+/** Everything an app asks for; null while it isn’t known what its services bring. */
+export function grantsOf(manifest: Manifest, services: readonly Service[] | null): string[] | null {
+  if (manifest.services.length === 0) return [...manifest.grants];
+  if (services === null) return null;
+  const brought = manifest.services.flatMap(
+    (name) => services.find((service) => service.name === name)?.grants ?? [],
+  );
+  return [...new Set([...brought, ...manifest.grants])];
+}
+
+type Named = Pick<RunningApp, 'title' | 'manifest_id'>;
+
+function whoOf(app: Named): Who {
+  const manifest = useDesktopStore.getState().manifests.find(({ id }) => id === app.manifest_id);
+  const grants = manifest === undefined ? null : grantsOf(manifest, useServices.getState().services);
+  return grants === null ? { title: app.title } : { title: app.title, grants };
+}
+
+/** Says to a person why one of this app’s calls failed. */
+export function useExplain({ title, manifest_id }: Named): (error: unknown) => string {
+  return useCallback(
+    (error: unknown) => {
+      // For the next time: a sentence that names what is held must not wait for it.
+      void loadServices().catch(() => undefined);
+      return explain(error, whoOf({ title, manifest_id }));
+    },
+    [title, manifest_id],
+  );
+}
