@@ -1,3 +1,4 @@
+import { MoveFlags } from '@/api/gen/uos/v1/files_pb';
 import { CLIENT_HEADER, clientId, errorOf } from '@/api/http';
 import { CallError, type Caller } from '@/api/kernel';
 import { BIN, type Entry, HOME, isFolder } from './model';
@@ -10,7 +11,7 @@ async function exists(call: Caller, path: Path): Promise<boolean> {
 }
 
 function there(call: Caller, path: Path): CallError {
-  return new CallError('moveFile', call.pid, {
+  return new CallError('writeFile', call.pid, {
     errno: 17,
     name: 'EEXIST',
     message: `\`${path.text}\` is there already.`,
@@ -19,12 +20,11 @@ function there(call: Caller, path: Path): CallError {
 }
 
 export async function move(call: Caller, from: Path, to: Path): Promise<void> {
-  if (await exists(call, to)) throw there(call, to);
   const raw = {
     ...(from.raw === null ? {} : { fromRaw: new Uint8Array(from.raw) }),
     ...(to.raw === null ? {} : { toRaw: new Uint8Array(to.raw) }),
   };
-  await call('moveFile', { from: from.text, to: to.text, ...raw });
+  await call('moveFile', { from: from.text, to: to.text, ...raw, flags: MoveFlags.NO_REPLACE });
 }
 
 export async function createFolder(call: Caller, path: Path): Promise<void> {

@@ -57,7 +57,8 @@ describe('paths', () => {
 
   it('judges and finds names', () => {
     expect(nameProblem('notes.txt')).toBeNull();
-    for (const name of ['', '.', '..', 'a/b', 'a\0', 'ü'.repeat(128)]) expect(nameProblem(name)).not.toBeNull();
+    for (const name of ['', '.', '..', 'a/b', 'a\0', 'ü'.repeat(128)])
+      expect(nameProblem(name)).not.toBeNull();
     const taken = new Set(['a.txt', 'a 2.txt', '.env', 'folder']);
     const free = (name: string) => freeName(name, (each) => taken.has(each));
     expect(free('b')).toBe('b');

@@ -178,7 +178,11 @@ export function useFolder(call: Caller, path: Path): Folder {
     const here = place.current.text;
     // The folder itself has gone or come back.
     const gone = event.change === 'removed' || event.change === 'moved';
-    if ((gone && isWithin(here, event.path)) || event.to === here || (event.change === 'created' && event.path === here)) {
+    if (
+      (gone && isWithin(here, event.path)) ||
+      event.to === here ||
+      (event.change === 'created' && event.path === here)
+    ) {
       reload();
     }
   });

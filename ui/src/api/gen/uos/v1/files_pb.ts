@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/files.proto.
  */
 export const file_uos_v1_files: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvZmlsZXMucHJvdG8SBnVvcy52MSJaCghSZWFkRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBm9mZnNldBgDIAEoBBITCgZsZW5ndGgYBCABKARIAIgBAUIJCgdfbGVuZ3RoIjEKDVJlYWRGaWxlUmVwbHkSDAoEZGF0YRgBIAEoDBISCgpzaXplX2J5dGVzGAIgASgEIlUKCVdyaXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEgwKBGRhdGEYAyABKAwSEQoEbW9kZRgEIAEoDUgAiAEBQgcKBV9tb2RlIicKDldyaXRlRmlsZVJlcGx5EhUKDWJ5dGVzX3dyaXR0ZW4YASABKAQiLAoKRGVsZXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMIhEKD0RlbGV0ZUZpbGVSZXBseSJOCg1MaXN0RGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSDgoGY3Vyc29yGAMgASgEEg0KBWxpbWl0GAQgASgNImcKEkxpc3REaXJlY3RvcnlSZXBseRInCgdlbnRyaWVzGAEgAygLMhYudW9zLnYxLkRpcmVjdG9yeUVudHJ5EhgKC25leHRfY3Vyc29yGAIgASgESACIAQFCDgoMX25leHRfY3Vyc29yIl8KDkRpcmVjdG9yeUVudHJ5EgwKBG5hbWUYASABKAkSEAoIbmFtZV9yYXcYAiABKAwSHgoEa2luZBgDIAEoDjIQLnVvcy52MS5GaWxlS2luZBINCgVpbm9kZRgEIAEoBCIsCgpGaWxlRXhpc3RzEgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwiIQoPRmlsZUV4aXN0c1JlcGx5Eg4KBmV4aXN0cxgBIAEoCCI6CghGaWxlU3RhdBIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBmZvbGxvdxgDIAEoCCKHAgoNRmlsZVN0YXRSZXBseRIeCgRraW5kGAEgASgOMhAudW9zLnYxLkZpbGVLaW5kEhIKCnNpemVfYnl0ZXMYAiABKAQSDAoEbW9kZRgDIAEoDRILCgN1aWQYBCABKA0SCwoDZ2lkGAUgASgNEg0KBWxpbmtzGAYgASgEEg0KBWlub2RlGAcgASgEEhMKC2FjY2Vzc2VkX3VzGAggASgDEhMKC21vZGlmaWVkX3VzGAkgASgDEhIKCmNoYW5nZWRfdXMYCiABKAMSFwoKY3JlYXRlZF91cxgLIAEoA0gAiAEBEhYKDmNhbm9uaWNhbF9wYXRoGAwgASgJQg0KC19jcmVhdGVkX3VzIl4KD0NyZWF0ZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKBG1vZGUYAyABKA1IAIgBARIPCgdwYXJlbnRzGAQgASgIQgcKBV9tb2RlIhYKFENyZWF0ZURpcmVjdG9yeVJlcGx5Kn4KCEZpbGVLaW5kEhkKFUZJTEVfS0lORF9VTlNQRUNJRklFRBAAEhIKDkZJTEVfS0lORF9GSUxFEAESFwoTRklMRV9LSU5EX0RJUkVDVE9SWRACEhUKEUZJTEVfS0lORF9TWU1MSU5LEAMSEwoPRklMRV9LSU5EX09USEVSEARiBnByb3RvMw");
+  fileDesc("ChJ1b3MvdjEvZmlsZXMucHJvdG8SBnVvcy52MSJaCghSZWFkRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBm9mZnNldBgDIAEoBBITCgZsZW5ndGgYBCABKARIAIgBAUIJCgdfbGVuZ3RoIjEKDVJlYWRGaWxlUmVwbHkSDAoEZGF0YRgBIAEoDBISCgpzaXplX2J5dGVzGAIgASgEIlUKCVdyaXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEgwKBGRhdGEYAyABKAwSEQoEbW9kZRgEIAEoDUgAiAEBQgcKBV9tb2RlIicKDldyaXRlRmlsZVJlcGx5EhUKDWJ5dGVzX3dyaXR0ZW4YASABKAQiLAoKRGVsZXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMIhEKD0RlbGV0ZUZpbGVSZXBseSJOCg1MaXN0RGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSDgoGY3Vyc29yGAMgASgEEg0KBWxpbWl0GAQgASgNImcKEkxpc3REaXJlY3RvcnlSZXBseRInCgdlbnRyaWVzGAEgAygLMhYudW9zLnYxLkRpcmVjdG9yeUVudHJ5EhgKC25leHRfY3Vyc29yGAIgASgESACIAQFCDgoMX25leHRfY3Vyc29yIl8KDkRpcmVjdG9yeUVudHJ5EgwKBG5hbWUYASABKAkSEAoIbmFtZV9yYXcYAiABKAwSHgoEa2luZBgDIAEoDjIQLnVvcy52MS5GaWxlS2luZBINCgVpbm9kZRgEIAEoBCIsCgpGaWxlRXhpc3RzEgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwiIQoPRmlsZUV4aXN0c1JlcGx5Eg4KBmV4aXN0cxgBIAEoCCI6CghGaWxlU3RhdBIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBmZvbGxvdxgDIAEoCCKHAgoNRmlsZVN0YXRSZXBseRIeCgRraW5kGAEgASgOMhAudW9zLnYxLkZpbGVLaW5kEhIKCnNpemVfYnl0ZXMYAiABKAQSDAoEbW9kZRgDIAEoDRILCgN1aWQYBCABKA0SCwoDZ2lkGAUgASgNEg0KBWxpbmtzGAYgASgEEg0KBWlub2RlGAcgASgEEhMKC2FjY2Vzc2VkX3VzGAggASgDEhMKC21vZGlmaWVkX3VzGAkgASgDEhIKCmNoYW5nZWRfdXMYCiABKAMSFwoKY3JlYXRlZF91cxgLIAEoA0gAiAEBEhYKDmNhbm9uaWNhbF9wYXRoGAwgASgJQg0KC19jcmVhdGVkX3VzImgKCE1vdmVGaWxlEgwKBGZyb20YASABKAkSEAoIZnJvbV9yYXcYAiABKAwSCgoCdG8YAyABKAkSDgoGdG9fcmF3GAQgASgMEiAKBWZsYWdzGAUgASgOMhEudW9zLnYxLk1vdmVGbGFncyIPCg1Nb3ZlRmlsZVJlcGx5Il4KD0NyZWF0ZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKBG1vZGUYAyABKA1IAIgBARIPCgdwYXJlbnRzGAQgASgIQgcKBV9tb2RlIhYKFENyZWF0ZURpcmVjdG9yeVJlcGx5IkQKD1JlbW92ZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKCXJlY3Vyc2l2ZRgDIAEoCCIWChRSZW1vdmVEaXJlY3RvcnlSZXBseSp+CghGaWxlS2luZBIZChVGSUxFX0tJTkRfVU5TUEVDSUZJRUQQABISCg5GSUxFX0tJTkRfRklMRRABEhcKE0ZJTEVfS0lORF9ESVJFQ1RPUlkQAhIVChFGSUxFX0tJTkRfU1lNTElOSxADEhMKD0ZJTEVfS0lORF9PVEhFUhAEKlsKCU1vdmVGbGFncxIaChZNT1ZFX0ZMQUdTX1VOU1BFQ0lGSUVEEAASGQoVTU9WRV9GTEFHU19OT19SRVBMQUNFEAESFwoTTU9WRV9GTEFHU19FWENIQU5HRRACYgZwcm90bzM");
 
 /**
  * Reads a file, or a part of it.
@@ -529,6 +529,91 @@ export const FileStatReplySchema: GenMessage<FileStatReply> = /*@__PURE__*/
   messageDesc(file_uos_v1_files, 12);
 
 /**
+ * Gives a file or directory another name, in its directory or elsewhere. Symbolic links are moved themselves, not what they
+ * point to.
+ *
+ * Everybody sees the old name or the new one. Only a plain file can go from one filesystem to another: it is copied
+ * beside its new name, put there in one step, and then removed from the old place; should that last step fail, it is at
+ * both places, and the error says so.
+ *
+ * Rights go by path, so a move must not lend any: what the caller may read where the file goes, it must be able to
+ * read where it comes from; and for a directory, that and `fs.write` are needed for everything below both names.
+ *
+ * Errors:
+ * - EACCES: no `fs.write` on one of the paths, or no right on what a move would give the right on.
+ * - EBUSY: one of the names is the root or a mount point.
+ * - EEXIST: the new name is taken, with MOVE_FLAGS_NO_REPLACE.
+ * - EINVAL: a directory can't move into itself; a path must not end in `.` or `..`; the flags are unknown.
+ * - EISDIR: the new name is a directory, and what is moved is none.
+ * - ENOENT: nothing is there, or with MOVE_FLAGS_EXCHANGE not both; or the new directory isn't there.
+ * - ENOSPC: the other filesystem has no room.
+ * - ENOTDIR: a directory can't replace what is none; or a name on the way is not a directory.
+ * - ENOTEMPTY: the new name is a directory with entries.
+ * - EROFS: the filesystem is read-only.
+ * - EXDEV: the paths are on different filesystems, and it is not a plain file or is to be exchanged.
+ *
+ * @generated from message uos.v1.MoveFile
+ */
+export type MoveFile = Message<"uos.v1.MoveFile"> & {
+  /**
+   * The old name.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes from_raw = 2;
+   */
+  fromRaw: Uint8Array;
+
+  /**
+   * The new name, in full: not the directory to move into.
+   *
+   * @generated from field: string to = 3;
+   */
+  to: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes to_raw = 4;
+   */
+  toRaw: Uint8Array;
+
+  /**
+   * What happens if the new name is taken.
+   *
+   * @generated from field: uos.v1.MoveFlags flags = 5;
+   */
+  flags: MoveFlags;
+};
+
+/**
+ * Describes the message uos.v1.MoveFile.
+ * Use `create(MoveFileSchema)` to create a new message.
+ */
+export const MoveFileSchema: GenMessage<MoveFile> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 13);
+
+/**
+ * Answer to MoveFile.
+ *
+ * @generated from message uos.v1.MoveFileReply
+ */
+export type MoveFileReply = Message<"uos.v1.MoveFileReply"> & {
+};
+
+/**
+ * Describes the message uos.v1.MoveFileReply.
+ * Use `create(MoveFileReplySchema)` to create a new message.
+ */
+export const MoveFileReplySchema: GenMessage<MoveFileReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 14);
+
+/**
  * Makes a directory.
  *
  * Errors:
@@ -575,7 +660,7 @@ export type CreateDirectory = Message<"uos.v1.CreateDirectory"> & {
  * Use `create(CreateDirectorySchema)` to create a new message.
  */
 export const CreateDirectorySchema: GenMessage<CreateDirectory> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 13);
+  messageDesc(file_uos_v1_files, 15);
 
 /**
  * Answer to CreateDirectory.
@@ -590,7 +675,69 @@ export type CreateDirectoryReply = Message<"uos.v1.CreateDirectoryReply"> & {
  * Use `create(CreateDirectoryReplySchema)` to create a new message.
  */
 export const CreateDirectoryReplySchema: GenMessage<CreateDirectoryReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 14);
+  messageDesc(file_uos_v1_files, 16);
+
+/**
+ * Removes a directory, or with `recursive` everything in it too.
+ *
+ * Symbolic links in it are removed, not followed. What is mounted below is never touched. Another call that puts
+ * something in meanwhile can make it fail half done; it may be repeated.
+ *
+ * Errors:
+ * - EACCES: no `fs.write` on the path; with `recursive`, no one grant of it on everything below.
+ * - EBUSY: the path is the root or a mount point, or something is mounted below it; then nothing has been removed.
+ * - EINVAL: the path must not end in `.` or `..`.
+ * - ENOENT: nothing is there.
+ * - ENOTDIR: the path is not a directory.
+ * - ENOTEMPTY: the directory has entries, and `recursive` isn't set.
+ * - EROFS: the filesystem is read-only.
+ *
+ * @generated from message uos.v1.RemoveDirectory
+ */
+export type RemoveDirectory = Message<"uos.v1.RemoveDirectory"> & {
+  /**
+   * The directory. A symbolic link is not followed.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+
+  /**
+   * Remove everything in it too.
+   *
+   * @generated from field: bool recursive = 3;
+   */
+  recursive: boolean;
+};
+
+/**
+ * Describes the message uos.v1.RemoveDirectory.
+ * Use `create(RemoveDirectorySchema)` to create a new message.
+ */
+export const RemoveDirectorySchema: GenMessage<RemoveDirectory> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 17);
+
+/**
+ * Answer to RemoveDirectory.
+ *
+ * @generated from message uos.v1.RemoveDirectoryReply
+ */
+export type RemoveDirectoryReply = Message<"uos.v1.RemoveDirectoryReply"> & {
+};
+
+/**
+ * Describes the message uos.v1.RemoveDirectoryReply.
+ * Use `create(RemoveDirectoryReplySchema)` to create a new message.
+ */
+export const RemoveDirectoryReplySchema: GenMessage<RemoveDirectoryReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 18);
 
 /**
  * What a name stands for.
@@ -639,4 +786,38 @@ export enum FileKind {
  */
 export const FileKindSchema: GenEnum<FileKind> = /*@__PURE__*/
   enumDesc(file_uos_v1_files, 0);
+
+/**
+ * How a move treats a name that is already there.
+ *
+ * @generated from enum uos.v1.MoveFlags
+ */
+export enum MoveFlags {
+  /**
+   * Replace it: a file by a file, an empty directory by a directory.
+   *
+   * @generated from enum value: MOVE_FLAGS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Refuse with EEXIST.
+   *
+   * @generated from enum value: MOVE_FLAGS_NO_REPLACE = 1;
+   */
+  NO_REPLACE = 1,
+
+  /**
+   * Swap the two; both must be there.
+   *
+   * @generated from enum value: MOVE_FLAGS_EXCHANGE = 2;
+   */
+  EXCHANGE = 2,
+}
+
+/**
+ * Describes the enum uos.v1.MoveFlags.
+ */
+export const MoveFlagsSchema: GenEnum<MoveFlags> = /*@__PURE__*/
+  enumDesc(file_uos_v1_files, 1);
 
