@@ -54,6 +54,19 @@ impl DataDir {
         self.path.join(name)
     }
 
+    /// The last part of its path.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// A folder in it, made if need be.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.join(name);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(Error::io(format!("can't make {}", path.display())))?;
+        Ok(path)
+    }
+
     /// The operator's token: kept from the last start, or made now. Readable by the owner alone.
     pub(crate) fn token(&self) -> Result<String, Error> {
         let file = self.join("token");

@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use crate::store::Fault;
+
 /// Why the server could not start, or stopped.
 #[derive(Debug)]
 pub enum Error {
@@ -15,6 +17,13 @@ pub enum Error {
         dir: PathBuf,
         /// Who holds it, in the words it left there.
         holder: String,
+    },
+    /// A database can't be used.
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
     },
     /// Something failed.
     Io {
@@ -36,7 +45,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Exposed(_) => 2,
-            Self::InUse { .. } | Self::Io { .. } => 1,
+            Self::InUse { .. } | Self::Database { .. } | Self::Io { .. } => 1,
         }
     }
 }
@@ -51,6 +60,9 @@ impl std::fmt::Display for Error {
             ),
             Self::InUse { dir, holder } => {
                 write!(out, "the data directory {} is in use by {holder}", dir.display())
+            }
+            Self::Database { path, fault } => {
+                write!(out, "the database {} can't be used: {fault}", path.display())
             }
             Self::Io { what, error } => write!(out, "{what}: {error}"),
         }

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body, response::Response};
@@ -17,18 +17,27 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tower::ServiceExt;
 use tracing::{info, warn};
 use uos_proc::LinuxSpawner;
-use uos_syscall::{Kernel, namespace};
+use uos_syscall::{Event, Kernel, Observer, Pid, namespace};
 
 use crate::{
     Config, Error,
     audit::AuditFile,
     data_dir::DataDir,
+    desktop::Desktop,
+    events::Hub,
     gate::Gate,
     http::{Http, refusal, routes},
+    login::Logins,
+    random_id,
+    store::Store,
 };
 
 /// How long requests under way may take once the server is told to stop, processes' ends included.
@@ -42,6 +51,9 @@ const STREAMS: u32 = 1_024;
 /// How often histograms are brought up to date when nobody asks for them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Where the namespace has a folder that is kept on the disk, in the data directory. The rest of `/home` is memory.
+const KEPT: &str = "/home/files";
+
 /// A server that has everything it needs and listens, but does not serve yet.
 pub struct Server {
     listener: TcpListener,
@@ -51,6 +63,12 @@ pub struct Server {
     ready: Arc<AtomicBool>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     token: String,
+    hub: Hub,
+    logins: Logins,
+    /// Notes which apps' processes end.
+    ends: JoinHandle<()>,
+    /// Ends when everything that was to be written is.
+    writer: JoinHandle<()>,
     /// Held until the end: the directory is ours.
     _data: DataDir,
 }
@@ -60,6 +78,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let server = Server::start(config).await?;
     let stop = stop_signal().map_err(Error::io("can't wait for signals"))?;
     println!("listening on http://{}", server.address());
+    println!("log in, once and within five minutes: {}", server.login_link());
     server.serve(stop).await;
     Ok(())
 }
@@ -86,17 +105,48 @@ impl Server {
         data.sign(&format!("uos-server, process {}, listening on http://{address}", std::process::id()))
             .map_err(Error::io("can't sign the data directory"))?;
 
+        let store = Store::open(&data.join("uos.db")).await?;
         let (audit, metrics) =
             AuditFile::open(data.join("audit.log")).map_err(Error::io("can't open the audit file"))?;
-        let kernel = start_kernel(&config, audit)?;
+        let hub = Hub::new(random_id());
+        let (ended, has_ended) = mpsc::unbounded_channel();
+        let kernel = start_kernel(&config, &data, audit, Watcher { hub: hub.clone(), ended })?;
+        let woken = Desktop::wake(store, kernel.clone(), hub.clone()).await;
+        let (desktop, logins, writer) =
+            woken.map_err(|error| Error::Database { path: data.join("uos.db"), fault: error.into() })?;
+        let writer = tokio::spawn(writer);
+        let ends = tokio::spawn(follow_ends(desktop.clone(), has_ended));
         let ready = Arc::new(AtomicBool::new(true));
-        let app =
-            routes(Http { kernel: kernel.clone(), metrics: metrics.clone(), ready: Arc::clone(&ready) });
+        let app = routes(Http {
+            kernel: kernel.clone(),
+            desktop,
+            hub: hub.clone(),
+            logins: logins.clone(),
+            metrics: metrics.clone(),
+            ready: Arc::clone(&ready),
+            address,
+            data_dir_name: data.name().into(),
+            started: Instant::now(),
+        });
         let ip = address.ip();
         let own_name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         let hosts = config.allowed_hosts.iter().cloned().chain((!ip.is_unspecified()).then_some(own_name));
-        let gate = Arc::new(Gate::new(kernel.clone(), token.clone(), hosts));
-        Ok(Self { listener, kernel, gate, app, ready, metrics, token, _data: data })
+        let gate = Gate::new(kernel.clone(), token.clone(), logins.clone(), address.port(), hosts);
+        let gate = Arc::new(gate);
+        Ok(Self {
+            listener,
+            kernel,
+            gate,
+            app,
+            ready,
+            metrics,
+            token,
+            hub,
+            logins,
+            ends,
+            writer,
+            _data: data,
+        })
     }
 
     /// Where it listens.
@@ -108,6 +158,11 @@ impl Server {
     /// The operator's token.
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// A link that logs a browser in, once and for five minutes.
+    pub fn login_link(&self) -> String {
+        format!("http://{}/login?ticket={}", self.address(), self.logins.ticket())
     }
 
     /// The kernel it serves.
@@ -155,11 +210,18 @@ impl Server {
         info!("stopping");
         self.ready.store(false, Ordering::Release);
         drop(self.listener);
+        self.hub.close();
         let drain = async { tokio::join!(self.kernel.shut_down(), connections.shutdown()) };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
             warn!("some requests were cut off");
         }
         upkeep.abort();
+        // With the last route its door closes, and the writer ends once what waits is written.
+        drop(self.app);
+        self.ends.abort();
+        if tokio::time::timeout(LAST_RECORDS, self.writer).await.is_err() {
+            warn!("the database was not closed; what was acknowledged is in it");
+        }
         let kernel = self.kernel.clone();
         // The last records belong in the file before the process ends, unless the disk takes no more.
         let flushed = tokio::task::spawn_blocking(move || kernel.audit().flush_within(LAST_RECORDS)).await;
@@ -203,7 +265,34 @@ async fn answer(
     app.oneshot(request.map(Body::new)).await
 }
 
-fn start_kernel(config: &Config, audit: AuditFile) -> Result<Kernel, Error> {
+/// Puts what the kernel tells into the stream of events, and passes on which processes end.
+struct Watcher {
+    hub: Hub,
+    ended: mpsc::UnboundedSender<Pid>,
+}
+
+impl Observer for Watcher {
+    fn event(&self, event: &Event) {
+        self.hub.event(event);
+        if let Event::ProcessEnded { pid, .. } = event {
+            // Nobody listens any more when the server has stopped.
+            let _ = self.ended.send(*pid);
+        }
+    }
+}
+
+async fn follow_ends(desktop: Desktop, mut ended: mpsc::UnboundedReceiver<Pid>) {
+    while let Some(pid) = ended.recv().await {
+        desktop.process_ended(pid).await;
+    }
+}
+
+fn start_kernel(
+    config: &Config,
+    data: &DataDir,
+    audit: AuditFile,
+    watcher: Watcher,
+) -> Result<Kernel, Error> {
     let capacity = namespace::Capacity { home_bytes: config.home_bytes, tmp_bytes: config.tmp_bytes };
     let mounts = namespace::standard(capacity).map_err(Error::io("can't make the namespace"))?;
     for mount in &config.mounts {
@@ -211,8 +300,10 @@ fn start_kernel(config: &Config, audit: AuditFile) -> Result<Kernel, Error> {
             Error::Config(format!("can't mount {} at {}: {error}", mount.host.display(), mount.at))
         })?;
     }
+    let files = data.folder("files")?;
+    namespace::mount_host(&mounts, KEPT, &files, false).map_err(Error::io("can't mount the kept files"))?;
     let spawner = LinuxSpawner::new().map_err(Error::io("can't start the spawner"))?;
-    let kernel = Kernel::builder(mounts, spawner).audit(audit).start();
+    let kernel = Kernel::builder(mounts, spawner).audit(audit).observer(watcher).start();
     kernel.map_err(|error| Error::Config(error.to_string()))
 }
 

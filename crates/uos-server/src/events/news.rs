@@ -1,0 +1,112 @@
+//! What there is to tell, and how it looks on the wire.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uos_syscall::{Event, FileChange};
+
+use crate::desktop::App;
+
+/// Something that changed.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum News {
+    /// A process began or ended.
+    Process { change: ProcessChange, pid: u64, parent: u64, name: String },
+    /// A file or directory changed.
+    File {
+        change: &'static str,
+        path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        directory: bool,
+        pid: u64,
+    },
+    /// An app was opened or closed, or something of it but its window changed.
+    App {
+        change: AppChange,
+        id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<Arc<App>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// A window changed.
+    Window {
+        id: String,
+        app: Arc<App>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// All of the desktop was replaced.
+    Desktop {
+        apps: Vec<Arc<App>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// The registry changed.
+    Registry { change: &'static str, id: String },
+    /// A saved session changed.
+    Session { change: &'static str, id: String },
+}
+
+/// What became of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProcessChange {
+    Started,
+    Ended,
+}
+
+/// What became of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AppChange {
+    Opened,
+    Changed,
+    Closed,
+}
+
+/// A frame that tells no news, only where the stream is.
+pub(crate) fn mark(kind: &str, epoch: &str, seq: u64) -> String {
+    serde_json::json!({ "type": kind, "epoch": epoch, "seq": seq }).to_string()
+}
+
+impl News {
+    /// The frame of this news under a number.
+    pub(crate) fn frame(&self, epoch: &str, seq: u64) -> String {
+        let news = serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned());
+        let epoch = serde_json::Value::from(epoch);
+        // Put together as text, since raw JSON, which apps hold, can't be flattened. The news is an object with at least its
+        // type in it.
+        format!("{{\"epoch\":{epoch},\"seq\":{seq},{}", &news[1..])
+    }
+}
+
+impl From<&Event> for News {
+    fn from(event: &Event) -> Self {
+        match event {
+            Event::ProcessStarted { pid, parent, name } => Self::Process {
+                change: ProcessChange::Started,
+                pid: pid.0,
+                parent: parent.0,
+                name: name.clone(),
+            },
+            Event::ProcessEnded { pid, parent, name } => Self::Process {
+                change: ProcessChange::Ended,
+                pid: pid.0,
+                parent: parent.0,
+                name: name.clone(),
+            },
+            Event::FileChanged { change, path, directory, by } => {
+                let (change, to) = match change {
+                    FileChange::Created => ("created", None),
+                    FileChange::Written => ("written", None),
+                    FileChange::Removed => ("removed", None),
+                    FileChange::Moved { to } => ("moved", Some(to.to_string())),
+                };
+                Self::File { change, path: path.to_string(), to, directory: *directory, pid: by.0 }
+            }
+        }
+    }
+}

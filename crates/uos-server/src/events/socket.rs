@@ -1,0 +1,108 @@
+//! One listener: a WebSocket that follows the stream from its place on.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use uos_syscall::{Caller, Kernel};
+
+use super::{Audience, Entry, Hub, Next, news::mark};
+
+/// How many events are taken from the stream at a time.
+const STRIDE: usize = 256;
+/// How often a silent listener is asked whether it is still there.
+const PING: Duration = Duration::from_secs(20);
+/// How long a listener may take over a message before its connection is given up; it can come back and go on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whose eyes the events are for.
+pub(crate) enum Listener {
+    /// Sees everything.
+    Operator,
+    /// Sees what it may inspect and read.
+    Process(Kernel, Caller),
+}
+
+impl Listener {
+    fn may_see(&self, entry: &Entry) -> bool {
+        let Self::Process(kernel, caller) = self else { return true };
+        match &entry.audience {
+            Audience::Operator => false,
+            Audience::Process(pid) => kernel.may_inspect(caller, *pid),
+            // A name that moves between what may be read and what may not is told to nobody but the operator.
+            Audience::File(path, to) => {
+                kernel.may_read(caller, path) && to.as_ref().is_none_or(|to| kernel.may_read(caller, to))
+            }
+        }
+    }
+}
+
+/// Sends a message, or tells that nobody takes it.
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
+    match tokio::time::timeout(PATIENCE, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(()),
+    }
+}
+
+/// Sends what comes after `after` of `epoch`, until the listener goes or the server stops.
+pub(crate) async fn follow(
+    hub: Hub,
+    listener: Listener,
+    asked: Option<(String, u64)>,
+    mut socket: WebSocket,
+) {
+    let mut newest = hub.watch();
+    let known = asked.as_ref().filter(|(epoch, _)| epoch == hub.epoch()).map(|(_, after)| *after);
+    let mut place = known.unwrap_or_else(|| hub.newest());
+    if known.is_none() {
+        let kind = if asked.is_some() { "resync" } else { "hello" };
+        if send(&mut socket, Message::Text(mark(kind, hub.epoch(), place).into())).await.is_err() {
+            return;
+        }
+    }
+    let mut ping = tokio::time::interval(PING);
+    ping.reset();
+    let mut answered = true;
+    loop {
+        match hub.after(place, STRIDE) {
+            Next::Entries(entries) => {
+                for entry in entries {
+                    place = entry.seq;
+                    if listener.may_see(&entry)
+                        && send(&mut socket, Message::Text(entry.frame.clone())).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                continue;
+            }
+            Next::Gone(now) => {
+                place = now;
+                if send(&mut socket, Message::Text(mark("resync", hub.epoch(), now).into())).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Next::Nothing => {}
+        }
+        tokio::select! {
+            changed = newest.changed() => {
+                if changed.is_err() || newest.borrow_and_update().is_none() {
+                    let frame = CloseFrame { code: close_code::RESTART, reason: "the server is stopping".into() };
+                    let _ = send(&mut socket, Message::Close(Some(frame))).await;
+                    return;
+                }
+            }
+            message = socket.recv() => match message {
+                // Listeners have nothing to say; that they say something shows that they are there.
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => answered = true,
+            },
+            _ = ping.tick() => {
+                if !std::mem::take(&mut answered) || send(&mut socket, Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP routes.
+
+mod apps;
+mod body;
+mod docs;
+mod failure;
+mod live;
+mod login;
+mod registry;
+mod sessions;
+mod system;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use uos_syscall::Kernel;
+use utoipa::{
+    Modify,
+    openapi::{
+        Info, OpenApi, SecurityRequirement,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{desktop::Desktop, events::Hub, gate::Refusal, grpc, login::Logins, ui};
+pub(crate) use failure::Failure;
+
+/// What the routes need.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) kernel: Kernel,
+    pub(crate) desktop: Desktop,
+    pub(crate) hub: Hub,
+    pub(crate) logins: Logins,
+    pub(crate) metrics: PrometheusHandle,
+    /// Set while requests are welcome; cleared when the server is stopping.
+    pub(crate) ready: Arc<AtomicBool>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) data_dir_name: Arc<str>,
+    pub(crate) started: Instant,
+}
+
+/// All routes of the server, gRPC's and the desktop's files beside its own.
+pub(crate) fn routes(http: Http) -> Router {
+    let grpc = grpc::routes(http.kernel.clone());
+    let (own, _) = described().split_for_parts();
+    own.with_state(http)
+        .merge(grpc)
+        .merge(ui::routes())
+        .fallback(absent)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+fn described() -> OpenApiRouter<Http> {
+    OpenApiRouter::new()
+        .merge(system::routes())
+        .merge(login::routes())
+        .merge(registry::routes())
+        .merge(apps::routes())
+        .merge(sessions::routes())
+        .merge(live::routes())
+}
+
+/// The description of the HTTP routes.
+pub fn openapi() -> OpenApi {
+    let (_, mut api) = described().split_for_parts();
+    // Made anew: what is there speaks of the library that collects the routes.
+    api.info = Info::new("uOS", env!("CARGO_PKG_VERSION"));
+    api.info.description =
+        Some("The HTTP routes of the uOS server. Calls of the kernel are made over gRPC.".to_owned());
+    Token.modify(&mut api);
+    api
+}
+
+/// Every route but those that say otherwise wants the token.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, api: &mut OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        api.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+        api.security = Some(vec![SecurityRequirement::new("token", [] as [&str; 0])]);
+    }
+}
+
+async fn absent(headers: HeaderMap) -> Response {
+    if grpc::is_grpc(&headers) {
+        return tonic::Status::unimplemented("there is no such service").into_http();
+    }
+    Failure::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").into_response()
+}
+
+async fn wrong_method() -> Response {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes other methods")
+        .into_response()
+}
+
+/// The answer to a request that the gate refused, in the words of its protocol.
+pub(crate) fn refusal(refusal: Refusal, headers: &HeaderMap) -> Response {
+    if grpc::is_grpc(headers) {
+        let message = refusal.message();
+        return match refusal {
+            Refusal::Token => tonic::Status::unauthenticated(message).into_http(),
+            Refusal::Host | Refusal::Origin => tonic::Status::permission_denied(message).into_http(),
+        };
+    }
+    let mut answer = Failure::new(refusal.status(), refusal.code(), refusal.message()).into_response();
+    if refusal == Refusal::Token {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}

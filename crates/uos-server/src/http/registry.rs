@@ -1,0 +1,136 @@
+//! Apps that can be launched.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Http,
+    body::{Body, Operator, Tab, all, parse},
+    failure::{ErrorBody, Failure},
+};
+use crate::desktop::{App, Manifest, Refusal, SERVICES, Service};
+
+/// The most bytes of a launch request.
+const LAUNCH_BYTES: usize = 16 << 10;
+
+pub(super) fn routes() -> OpenApiRouter<Http> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, put, remove))
+        .routes(routes!(launch))
+        .routes(routes!(services))
+}
+
+/// What can be launched.
+#[derive(Serialize, ToSchema)]
+struct Registry {
+    #[schema(value_type = Vec<Manifest>)]
+    apps: Vec<Arc<Manifest>>,
+}
+
+/// What manifests may ask for.
+#[derive(Serialize, ToSchema)]
+struct Services {
+    services: &'static [Service],
+}
+
+/// How to launch an app.
+#[derive(Default, Deserialize, ToSchema)]
+struct Launch {
+    /// The running app that the new one belongs to, and closes with.
+    #[serde(default)]
+    parent_id: Option<String>,
+}
+
+/// A launched app.
+#[derive(Serialize, ToSchema)]
+struct Launched {
+    /// The same as `id`.
+    app_id: String,
+    #[serde(flatten)]
+    #[schema(value_type = App)]
+    app: serde_json::Value,
+}
+
+/// All apps that can be launched.
+#[utoipa::path(get, path = "/registry/apps", tag = "registry", responses((status = 200, body = Registry)))]
+async fn list(_: Operator, State(http): State<Http>) -> Json<Registry> {
+    Json(Registry { apps: http.desktop.state().manifests.values().cloned().collect() })
+}
+
+/// One app that can be launched.
+#[utoipa::path(get, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)),
+    responses((status = 200, body = Manifest), (status = 404, body = ErrorBody)))]
+async fn show(
+    _: Operator,
+    State(http): State<Http>,
+    Path(id): Path<String>,
+) -> Result<Json<Arc<Manifest>>, Failure> {
+    let manifest = http.desktop.state().manifests.get(&id).cloned();
+    Ok(Json(manifest.ok_or(Refusal::Absent("manifest", id))?))
+}
+
+/// Adds an app, or replaces it. Those that run stay as they are.
+#[utoipa::path(put, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)), request_body = Manifest,
+    responses((status = 200, body = Manifest), (status = 201, body = Manifest), (status = 400, body = ErrorBody),
+        (status = 409, description = "it came with the program", body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 422, description = "a field makes no sense", body = ErrorBody), (status = 507, body = ErrorBody)))]
+async fn put(
+    _: Operator,
+    State(http): State<Http>,
+    Path(id): Path<String>,
+    Body(manifest): Body<Manifest>,
+) -> Result<(StatusCode, Json<Manifest>), Failure> {
+    let manifest = Manifest { id, built_in: false, ..manifest };
+    let new = http.desktop.put_manifest(manifest.clone()).await?;
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(manifest)))
+}
+
+/// Removes an app that was added. Those that run go on.
+#[utoipa::path(delete, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ErrorBody),
+        (status = 409, description = "it came with the program", body = ErrorBody)))]
+async fn remove(
+    _: Operator,
+    State(http): State<Http>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    http.desktop.remove_manifest(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Launches an app: it gets a process of its own, with the rights its manifest asks for, and a window. One of which there
+/// is only one is brought to the front if it runs.
+#[utoipa::path(post, path = "/registry/apps/{id}/launch", tag = "registry", params(("id" = String, Path)),
+    request_body = Option<Launch>,
+    responses((status = 200, body = Launched), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, description = "as many apps as may run do", body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 507, body = ErrorBody)))]
+async fn launch(
+    _: Operator,
+    Tab(by): Tab,
+    State(http): State<Http>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Launched>, Failure> {
+    let body = all(request, LAUNCH_BYTES).await?;
+    let launch: Launch = if body.is_empty() { Launch::default() } else { parse(&body)? };
+    let app = http.desktop.launch(id, launch.parent_id, by).await?;
+    let failed = |error: serde_json::Error| Failure::from(Refusal::Storage(error.to_string()));
+    // `flatten` can't carry raw JSON, so the app goes through a value.
+    Ok(Json(Launched { app_id: app.id.clone(), app: serde_json::to_value(&*app).map_err(failed)? }))
+}
+
+/// The services that manifests may ask for, and what each gives.
+#[utoipa::path(get, path = "/registry/services", tag = "registry", responses((status = 200, body = Services)))]
+async fn services(_: Operator) -> Json<Services> {
+    Json(Services { services: SERVICES })
+}
