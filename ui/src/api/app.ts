@@ -45,6 +45,8 @@ export const runningAppSchema = z.object({
   fullscreen: z.boolean(),
   min_size: sizeSchema,
   singleton: z.boolean(),
+  // What its process was given, as `right:pattern`.
+  grants: z.array(z.string()).optional(),
 });
 
 export type RunningApp = z.infer<typeof runningAppSchema>;

@@ -1,5 +1,5 @@
+import { CallError } from './call-error';
 import { ApiError } from './http';
-import { CallError } from './kernel';
 
 const VERBS: Record<string, string> = {
   'fs.read': 'read',

@@ -2,12 +2,15 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { createGrpcWebTransport } from '@connectrpc/connect-web';
 import { markSignedOut } from './auth';
+import { CallError } from './call-error';
 import { type Call, CallSchema, type Reply } from './gen/uos/v1/calls_pb';
 import type { Error as WireError } from './gen/uos/v1/common_pb';
 import { type ExecuteResponse, Kernel } from './gen/uos/v1/kernel_pb';
 import { CLIENT_HEADER, clientId } from './http';
 
 type CallOneof = Exclude<MessageInitShape<typeof CallSchema>['call'], undefined>;
+
+export { CallError, type LimitReached } from './call-error';
 
 /** The name of a call, as in `readFile`. */
 export type CallName = Exclude<Call['call']['case'], undefined>;
@@ -34,50 +37,6 @@ export interface Caller {
     args: readonly CallArgs<N>[],
     options?: CallOptions,
   ): Promise<(CallReply<N> | CallError)[]>;
-}
-
-export interface LimitReached {
-  name: string;
-  used: bigint;
-  max: bigint;
-}
-
-/** A call that the kernel refused, or that never got to it (`name` is then `OFFLINE`). */
-export class CallError extends Error {
-  readonly errno: number;
-  override readonly name: string;
-  /** The right that was missing, as a grant would give it. */
-  readonly right: string | null;
-  readonly limit: LimitReached | null;
-  readonly hint: string;
-  readonly call: string;
-  readonly pid: number;
-
-  constructor(
-    call: string,
-    pid: number,
-    from: {
-      errno: number;
-      name: string;
-      message: string;
-      right?: string | undefined;
-      limit?: LimitReached | undefined;
-      hint?: string;
-    },
-  ) {
-    super(from.message);
-    this.call = call;
-    this.pid = pid;
-    this.errno = from.errno;
-    this.name = from.name;
-    this.right = from.right ?? null;
-    this.limit = from.limit ?? null;
-    this.hint = from.hint ?? '';
-  }
-
-  get offline(): boolean {
-    return this.name === 'OFFLINE';
-  }
 }
 
 const names: Interceptor = (next) => (request) => {

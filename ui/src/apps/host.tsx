@@ -2,13 +2,14 @@ import { type ComponentType, type LazyExoticComponent, lazy, memo, Suspense, use
 import { builtinOf, type RunningApp } from '@/api/app';
 import { explain } from '@/api/explain';
 import type { Json } from '@/api/json';
-import { callAs } from '@/api/kernel';
 import { Button, EmptyState, SkeletonRows, toast } from '@/components';
 import { close, launch, restart, setAppState, useDesktopStore } from '@/sync/desktop';
 import type { WindowModel } from '@/windows/core/types';
 import { Boundary } from './boundary';
 import type { AppProps } from './contract';
 
+/** What an app is given before calls can be made: those come with the client, which is fetched beside the app. */
+type HostProps = Omit<AppProps, 'call'> & { actor: number | null };
 type Loader = () => Promise<{ default: ComponentType<AppProps> }>;
 
 /** The components that come with the desktop; each is fetched when it is first opened. */
@@ -23,15 +24,23 @@ const dynamic: Loader = () => import('./dynamic');
 /** Those that may act as the system itself. */
 const AS_SYSTEM: ReadonlySet<string> = new Set(['monitor', 'settings']);
 
-const loaded = new Map<string, LazyExoticComponent<ComponentType<AppProps>>>();
+const loaded = new Map<string, LazyExoticComponent<ComponentType<HostProps>>>();
 
-function componentOf(name: string | null): LazyExoticComponent<ComponentType<AppProps>> | null {
+function componentOf(name: string | null): LazyExoticComponent<ComponentType<HostProps>> | null {
   const key = name ?? '';
   const loader = name === null ? dynamic : Object.hasOwn(loaders, name) ? loaders[name] : undefined;
   if (loader === undefined) return null;
   const known = loaded.get(key);
   if (known !== undefined) return known;
-  const made = lazy(loader);
+  const made = lazy(async () => {
+    const [{ default: Part }, { callAs }] = await Promise.all([loader(), import('@/api/kernel')]);
+    function WithCalls({ actor, ...rest }: HostProps) {
+      // Without a process there is nobody to act as; such a pid is refused as one that never was.
+      const call = useMemo(() => callAs(actor ?? Number.MAX_SAFE_INTEGER), [actor]);
+      return <Part {...rest} call={call} />;
+    }
+    return { default: WithCalls };
+  });
   loaded.set(key, made);
   return made;
 }
@@ -52,8 +61,6 @@ function Running({ app }: { app: RunningApp }) {
   const Part = componentOf(name);
   const { id, pid } = app;
   const actor = name !== null && AS_SYSTEM.has(name) ? 0 : pid;
-  // Without a process there is nobody to act as; such a pid is refused as one that never was.
-  const call = useMemo(() => callAs(actor ?? Number.MAX_SAFE_INTEGER), [actor]);
   const setState = useMemo(() => (next: Json) => setAppState(id, next), [id]);
   const start = useMemo(() => (manifestId: string) => launch(manifestId, id), [id]);
 
@@ -78,7 +85,7 @@ function Running({ app }: { app: RunningApp }) {
           }}
         >
           <Suspense fallback={<SkeletonRows />}>
-            <Part app={app} pid={pid} call={call} state={app.state} setState={setState} launch={start} />
+            <Part app={app} pid={pid} actor={actor} state={app.state} setState={setState} launch={start} />
           </Suspense>
         </Boundary>
       </div>

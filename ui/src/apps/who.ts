@@ -1,4 +1,4 @@
-import { useCallback } from 'react';
+import { useCallback, useEffect, useRef } from 'react';
 import { create } from 'zustand';
 import type { RunningApp } from '@/api/app';
 import { explain, type Who } from '@/api/explain';
@@ -35,22 +35,20 @@ export function grantsOf(manifest: Manifest, services: readonly Service[] | null
   return [...new Set([...brought, ...manifest.grants])];
 }
 
-type Named = Pick<RunningApp, 'title' | 'manifest_id'>;
+type Named = Pick<RunningApp, 'title' | 'manifest_id' | 'grants'>;
 
-function whoOf(app: Named): Who {
-  const manifest = useDesktopStore.getState().manifests.find(({ id }) => id === app.manifest_id);
-  const grants = manifest === undefined ? null : grantsOf(manifest, useServices.getState().services);
-  return grants === null ? { title: app.title } : { title: app.title, grants };
+function whoOf({ title, manifest_id, grants: given }: Named): Who {
+  const manifest = useDesktopStore.getState().manifests.find(({ id }) => id === manifest_id);
+  const grants =
+    given ?? (manifest === undefined ? null : grantsOf(manifest, useServices.getState().services));
+  return grants === null ? { title } : { title, grants };
 }
 
 /** Says to a person why one of this app’s calls failed. */
-export function useExplain({ title, manifest_id }: Named): (error: unknown) => string {
-  return useCallback(
-    (error: unknown) => {
-      // For the next time: a sentence that names what is held must not wait for it.
-      void loadServices().catch(() => undefined);
-      return explain(error, whoOf({ title, manifest_id }));
-    },
-    [title, manifest_id],
-  );
+export function useExplain(app: RunningApp): (error: unknown) => string {
+  const latest = useRef(app);
+  useEffect(() => {
+    latest.current = app;
+  });
+  return useCallback((error: unknown) => explain(error, whoOf(latest.current)), []);
 }

@@ -1,6 +1,5 @@
 import { useEffect } from 'react';
 import { create } from 'zustand';
-import { callAs } from '@/api/kernel';
 import { pushSample } from './model';
 
 /** How many samples are kept: two minutes of one every two seconds. */
@@ -34,6 +33,8 @@ interface Reading {
 let before: Reading | null = null;
 
 async function sample(): Promise<void> {
+  // Not with the first load: the taskbar can wait for its graphs.
+  const { callAs } = await import('@/api/kernel');
   const call = callAs(0);
   const [processes, uptime] = await Promise.all([call('getProcessList', {}), call('getUptime', {})]);
   let busyUs = 0n;

@@ -1,8 +1,8 @@
 import { zodResolver } from '@hookform/resolvers/zod';
-import { type ReactNode, useEffect } from 'react';
+import { useEffect } from 'react';
 import { useForm } from 'react-hook-form';
 import { z } from 'zod';
-import { markSignedIn, useAuth } from '@/api/auth';
+import { markSignedIn } from '@/api/auth';
 import { explain } from '@/api/explain';
 import { ApiError } from '@/api/http';
 import { login } from '@/api/routes';
@@ -19,7 +19,7 @@ const formSchema = z.object({
 type Form = z.infer<typeof formSchema>;
 
 /** Shown when the server doesn’t know this browser. */
-export function LoginPage() {
+export function Login() {
   const { register, handleSubmit, setError, setFocus, reset, formState } = useForm<Form>({
     resolver: zodResolver(formSchema),
     defaultValues: { token: '' },
@@ -54,7 +54,11 @@ export function LoginPage() {
           opening it is all it takes. Each link works once.
         </p>
         <form noValidate className="mt-5 flex flex-col gap-3" onSubmit={(event) => void submit(event)}>
-          <Field label="Or paste the token" error={formState.errors.token?.message}>
+          <Field
+            label="Or paste the token"
+            error={formState.errors.token?.message}
+            hint="It is in the file “token” of the server’s data directory."
+          >
             {(control) => (
               <Input
                 {...control}
@@ -73,10 +77,4 @@ export function LoginPage() {
       </div>
     </main>
   );
-}
-
-/** The desktop for those who are signed in, the login page for all others. */
-export function LoginGate({ children }: { children: ReactNode }) {
-  const signedOut = useAuth((auth) => auth.signedOut);
-  return signedOut ? <LoginPage /> : children;
 }
