@@ -134,6 +134,7 @@ fn line(record: &Record, epoch: SystemTime) -> Line<'_> {
         target: match &record.subject {
             Subject::None => None,
             Subject::Path(path) => Some(path.to_string()),
+            Subject::Paths(from, to) => Some(format!("{from} -> {to}")),
             Subject::Process(pid) => Some(format!("pid {pid}")),
             Subject::Handle(id) => Some(format!("handle {id}")),
         },

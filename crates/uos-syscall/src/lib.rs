@@ -46,8 +46,10 @@ mod perform;
 mod process;
 mod replay;
 pub mod rights;
+mod staged;
 mod table;
 mod target;
+mod uproot;
 
 pub use errno::Errno;
 pub use error::{Cause, Error};

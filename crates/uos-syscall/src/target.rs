@@ -27,7 +27,24 @@ impl Scope<'_> {
     /// Resolves a path, once. There is a canonical path to judge whatever comes of it, unless the text itself is no path:
     /// then nothing was looked at, and saying so tells nobody anything.
     pub(crate) fn path(&self, text: &str, raw: &[u8], follow_last: bool) -> Result<PathTarget, Absent> {
-        let path = if raw.is_empty() { text.as_bytes() } else { raw };
+        self.resolve(either(text, raw), follow_last)
+    }
+
+    /// Resolves a path to a name in a directory, which is to be moved or removed: a link there is not followed, not
+    /// even for the sake of a slash behind it.
+    pub(crate) fn entry(&self, text: &str, raw: &[u8]) -> Result<EntryTarget, Absent> {
+        let path = either(text, raw);
+        let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len().min(1), |last| last + 1);
+        let bare = &path[..end];
+        if matches!(bare.rsplit(|&byte| byte == b'/').next(), Some(b"." | b"..")) {
+            let error = Error::invalid("path", "`.` and `..` are no names that could be moved or removed");
+            return Err(Absent { error, subject: Subject::None });
+        }
+        let must_be_dir = bare.len() < path.len();
+        Ok(EntryTarget { path: self.resolve(bare, false)?, must_be_dir })
+    }
+
+    fn resolve(&self, path: &[u8], follow_last: bool) -> Result<PathTarget, Absent> {
         if let Err(error) = well_formed(path) {
             return Err(Absent { error: error.into(), subject: Subject::None });
         }
@@ -68,6 +85,11 @@ impl Scope<'_> {
             None => Err(Absent { error: Error::no_handle(id), subject: Subject::Handle(id) }),
         }
     }
+}
+
+/// A path as text or as bytes, which win when set.
+fn either<'a>(text: &'a str, raw: &'a [u8]) -> &'a [u8] {
+    if raw.is_empty() { text.as_bytes() } else { raw }
 }
 
 /// What the text of a path enters and leaves again by `..`, if anything; the root is no secret.
@@ -125,10 +147,28 @@ pub(crate) fn held(grants: &Grants, right: Right) -> Result<Decision, Error> {
     }
 }
 
+/// The refusal of a right on a path.
+pub(crate) fn denied(right: Right, path: &VPath) -> Error {
+    Error::denied(format!("{}:{path}", right.grant_name().unwrap_or_default()))
+}
+
+/// The refusal of a right on a path and everything below it.
+pub(crate) fn denied_below(right: Right, path: &VPath) -> Error {
+    let slash = if path.is_root() { "" } else { "/" };
+    Error::denied(format!("{}:{path}{slash}**", right.grant_name().unwrap_or_default()))
+}
+
 /// A path, resolved.
 pub(crate) struct PathTarget {
     pub(crate) found: Result<Place, Unresolved>,
     detours: Option<Detours>,
+}
+
+/// A name in a directory, resolved.
+pub(crate) struct EntryTarget {
+    pub(crate) path: PathTarget,
+    /// The path ended in a slash: only a directory will do.
+    pub(crate) must_be_dir: bool,
 }
 
 /// What a path enters and leaves again by `..`: whether it is there shows in where the path leads.
@@ -174,19 +214,17 @@ impl PathTarget {
         let may_see = |path: &VPath| {
             [right, Right::FsRead].iter().any(|&right| grants.for_path(right, path.as_bytes()).is_some())
         };
-        let denied =
-            |path: &VPath| Error::denied(format!("{}:{path}", right.grant_name().unwrap_or_default()));
         if let Some(Detours { left, text_leads_to }) = &self.detours
             && let Some(foreign) = left.iter().find(|path| !may_see(path))
         {
             let aimed_well = grants.for_path(right, text_leads_to.as_bytes()).is_some();
-            return Err(denied(if aimed_well { foreign } else { text_leads_to }));
+            return Err(denied(right, if aimed_well { foreign } else { text_leads_to }));
         }
         if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
             return Ok(Decision::Grant(Arc::clone(grant)));
         }
         let named = self.links().iter().find(|link| !may_see(link)).unwrap_or(self.path());
-        Err(denied(named))
+        Err(denied(right, named))
     }
 }
 

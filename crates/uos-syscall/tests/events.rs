@@ -5,45 +5,33 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
-use common::{World, program, until, within, write};
+use common::{Log, World, program, until, within, write};
 use proptest::prelude::*;
 use uos_proc::{FakeSpawner, Script};
 use uos_proto::v1::{self, CreateProcessRequest, ProcessState};
 use uos_syscall::{Caller, Errno, Event, FileChange, Kernel, Observer, Pid};
 use uos_vfs::VPath;
 
-/// Keeps what it is told.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Event>>>);
-
-impl Observer for Log {
-    fn event(&self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
-    }
-}
-
-impl Log {
-    /// The processes that there are by what was told. Panics if one starts twice, or ends twice or before it starts.
-    fn replay(&self) -> BTreeMap<u64, String> {
-        let mut living = BTreeMap::new();
-        let mut started = BTreeMap::new();
-        for event in self.0.lock().unwrap().iter() {
-            match event {
-                Event::ProcessStarted { pid, name, .. } => {
-                    assert!(started.insert(pid.0, ()).is_none(), "{pid} starts twice");
-                    living.insert(pid.0, name.clone());
-                }
-                Event::ProcessEnded { pid, name, .. } => {
-                    assert_eq!(living.remove(&pid.0).as_ref(), Some(name), "{pid} ends without living");
-                }
-                Event::FileChanged { .. } => {}
+/// The processes that there are by what was told. Panics if one starts twice, or ends twice or before it starts.
+fn replay(log: &Log) -> BTreeMap<u64, String> {
+    let mut living = BTreeMap::new();
+    let mut started = BTreeMap::new();
+    for event in log.0.lock().unwrap().iter() {
+        match event {
+            Event::ProcessStarted { pid, name, .. } => {
+                assert!(started.insert(pid.0, ()).is_none(), "{pid} starts twice");
+                living.insert(pid.0, name.clone());
             }
+            Event::ProcessEnded { pid, name, .. } => {
+                assert_eq!(living.remove(&pid.0).as_ref(), Some(name), "{pid} ends without living");
+            }
+            Event::FileChanged { .. } => {}
         }
-        living
     }
+    living
 }
 
 fn spawner() -> FakeSpawner {
@@ -131,10 +119,10 @@ proptest! {
                     made.extend(within(task).await.unwrap());
                 }
                 // A program's end is seen by the list a moment before it is told.
-                until("what was told is what there is", || log.replay() == listed(&world.kernel)).await;
+                until("what was told is what there is", || replay(&log) == listed(&world.kernel)).await;
             }
             within(world.kernel.shut_down()).await;
-            until("only process 1 is left", || log.replay().into_keys().eq([1])).await;
+            until("only process 1 is left", || replay(&log).into_keys().eq([1])).await;
         });
     }
 }
@@ -167,7 +155,7 @@ async fn a_process_killed_while_it_is_born_is_told_of_once_and_in_order_under_no
     let init = world.kernel.init();
     let made = within(world.kernel.create_process(&init, CreateProcessRequest::default())).await.unwrap();
     let started = world.call(&init, program("/usr/bin/printf", &[])).await.unwrap();
-    until("both have ended", || killer.log.replay().into_keys().eq([1])).await;
+    until("both have ended", || replay(&killer.log).into_keys().eq([1])).await;
     world.call(&init, write("/home/x", "x")).await.unwrap();
     let told = killer.log.0.lock().unwrap().len();
     assert_eq!((told, made.pid, started.pid), (6, 2, 3), "process 1, two starts, two ends, one file");
@@ -182,7 +170,7 @@ async fn an_end_is_told_after_it_is_one_and_names_the_parent_of_that_moment() {
     let pid = world.call(&parent, program("/usr/bin/printf", &[])).await.unwrap().pid;
     world.call(&init, v1::KillProcess { pid: parent.pid().0, tree: false }).await.unwrap();
     world.call(&init, v1::KillProcess { pid, tree: false }).await.unwrap();
-    until("both have ended", || log.replay().into_keys().eq([1])).await;
+    until("both have ended", || replay(&log).into_keys().eq([1])).await;
     let name = || "printf".to_owned();
     let all = log.0.lock().unwrap().clone();
     assert!(all.contains(&Event::ProcessStarted { pid: Pid(pid), parent: parent.pid(), name: name() }));
@@ -233,7 +221,7 @@ async fn every_change_of_a_file_is_told_by_its_canonical_path_and_no_failure_is(
     let world = World::observed(spawner(), log.clone());
     let agent = world.agent(&["fs.read:/**", "fs.write:/data/**", "fs.write:/home/**"]).await;
     std::os::unix::fs::symlink("real", world.host.path().join("link")).unwrap();
-    log.0.lock().unwrap().clear();
+    log.changes(&agent);
 
     let mkdir =
         |path: &str, parents| v1::CreateDirectory { path: path.into(), parents, ..Default::default() };
@@ -251,19 +239,7 @@ async fn every_change_of_a_file_is_told_by_its_canonical_path_and_no_failure_is(
     assert_eq!(world.errno(&agent, write("/tmp/x", "")).await, Errno::EACCES);
     assert_eq!(world.errno(&agent, write("/home/x", vec![0; 2 << 20])).await, Errno::ENOSPC);
 
-    let told: Vec<_> = log
-        .0
-        .lock()
-        .unwrap()
-        .drain(..)
-        .map(|event| match event {
-            Event::FileChanged { change, path, directory, by } => {
-                assert_eq!(by, agent.pid());
-                (change, path.to_string(), directory)
-            }
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let told = log.changes(&agent);
     let change = |change, path: &str, directory| (change, path.to_owned(), directory);
     assert_eq!(
         told,

@@ -37,6 +37,8 @@ pub enum Subject {
     None,
     /// A canonical path.
     Path(VPath),
+    /// Two canonical paths: from the first to the second.
+    Paths(VPath, VPath),
     /// A process.
     Process(u64),
     /// A handle.

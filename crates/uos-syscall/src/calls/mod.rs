@@ -2,8 +2,10 @@
 
 mod birth;
 mod files;
+mod moving;
 mod pipes;
 mod processes;
+mod removal;
 mod system;
 
 use std::time::Duration;

@@ -141,6 +141,11 @@ impl Grant {
             Scope::Address(_) => false,
         }
     }
+
+    /// What it is for, if that is paths.
+    pub(crate) fn paths(&self) -> Option<&PathPattern> {
+        if let Scope::Paths(pattern) = &self.scope { Some(pattern) } else { None }
+    }
 }
 
 impl fmt::Display for Grant {

@@ -40,6 +40,18 @@ impl Grants {
         self.by_right[right as usize].iter().find(|grant| grant.allows_path(path))
     }
 
+    /// The one grant that allows a right on a canonical path and on everything that ever lies below it.
+    pub fn for_all_below(&self, right: Right, path: &[u8]) -> Option<&Arc<Grant>> {
+        let whole = |grant: &&Arc<Grant>| grant.paths().is_some_and(|paths| paths.matches_below(path));
+        self.by_right[right as usize].iter().find(whole)
+    }
+
+    /// Whether some grant allows a right on a canonical path, or on something that could lie below it.
+    pub fn reach_into(&self, right: Right, path: &[u8]) -> bool {
+        let any = |grant: &Arc<Grant>| grant.paths().is_some_and(|paths| paths.reaches_into(path));
+        self.by_right[right as usize].iter().any(any)
+    }
+
     /// Any grant of a right.
     pub fn any(&self, right: Right) -> Option<&Arc<Grant>> {
         self.by_right[right as usize].first()

@@ -80,6 +80,24 @@ impl PathPattern {
         self.below || names.next().is_none()
     }
 
+    /// Whether a canonical path and everything that ever lies below it are meant.
+    pub fn matches_below(&self, path: &[u8]) -> bool {
+        self.below && self.matches(path)
+    }
+
+    /// Whether a canonical path, or anything that could lie below it, is meant.
+    pub fn reaches_into(&self, path: &[u8]) -> bool {
+        let mut ours = self.components.iter();
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            match ours.next() {
+                Some(component) if glob(component, name) => {}
+                Some(_) => return false,
+                None => return self.below,
+            }
+        }
+        true
+    }
+
     /// Whether everything that `other` means is meant by this one too.
     pub fn covers(&self, other: &PathPattern) -> bool {
         let mut theirs = other.components.iter();
@@ -175,6 +193,31 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_what_lies_below() {
+        // The whole of it is meant; any of it is.
+        for (text, path, whole, any) in [
+            ("/a/**", "/a", true, true),
+            ("/a/**", "/a/b", true, true),
+            ("/a/**", "/ab", false, false),
+            ("/a/**", "/", false, true),
+            ("/a/b", "/a", false, true),
+            ("/a/b", "/a/b", false, true),
+            ("/a/b", "/a/b/c", false, false),
+            ("/a/*", "/a/b", false, true),
+            ("/a/*", "/a/b/c", false, false),
+            ("/*/x/**", "/a", false, true),
+            ("/*/x/**", "/a/x/y", true, true),
+            ("/*/x/**", "/a/y", false, false),
+            ("/**", "/", true, true),
+            ("/", "/", false, true),
+            ("/", "/a", false, false),
+        ] {
+            let (pattern, path) = (pattern(text), path.as_bytes());
+            assert_eq!((pattern.matches_below(path), pattern.reaches_into(path)), (whole, any), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_refused() {
         for (text, error) in [
             ("", PatternError::NotAbsolute),
@@ -215,6 +258,16 @@ mod tests {
             if wide.covers(&narrow) && narrow.matches(path.as_bytes()) {
                 prop_assert!(wide.matches(path.as_bytes()));
             }
+        }
+
+        /// The whole is the path and each below it, and any is one of them.
+        #[test]
+        fn what_is_said_of_all_below_holds_for_each(one in any_pattern(), path in any_path(), rest in any_path()) {
+            let below = format!("{}{}", path.trim_end_matches('/'), if rest == "/" { "" } else { &rest });
+            let below = if below.is_empty() { "/" } else { &below };
+            let meant = one.matches(below.as_bytes());
+            prop_assert!(meant || !one.matches_below(path.as_bytes()));
+            prop_assert!(!meant || one.reaches_into(path.as_bytes()));
         }
 
         #[test]

@@ -1,7 +1,11 @@
 //! What the tests share: a kernel with a folder of the host in it, and short ways to make processes and calls.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use uos_proc::{LinuxSpawner, Spawner};
@@ -10,7 +14,8 @@ use uos_proto::{
     v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
 };
 use uos_syscall::{
-    Builder, Caller, Errno, Error, Kernel, Limits, Observer, audit::Memory, namespace, rights,
+    Builder, Caller, Errno, Error, Event, FileChange, Kernel, Limits, Observer, audit::Memory, namespace,
+    rights,
 };
 
 /// A kernel over the default namespace and a folder of the host at `/data`, whose audit can be read.
@@ -95,6 +100,30 @@ impl World {
     }
 }
 
+/// Keeps what it is told.
+#[derive(Clone, Default)]
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<Event>>>);
+
+impl Observer for Log {
+    fn event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+impl Log {
+    /// What was told of files since the last look: how, where, and whether it is a directory.
+    pub(crate) fn changes(&self, by: &Caller) -> Vec<(FileChange, String, bool)> {
+        let file = |event| match event {
+            Event::FileChanged { change, path, directory, by: who } => {
+                assert_eq!(who, by.pid());
+                Some((change, path.to_string(), directory))
+            }
+            _ => None,
+        };
+        self.0.lock().unwrap().drain(..).filter_map(file).collect()
+    }
+}
+
 /// Calls whose answers tests look into.
 pub(crate) trait Answered: Request + Into<Call> {
     fn of(reply: Reply) -> Self::Reply;
@@ -117,7 +146,7 @@ macro_rules! answered {
 answered! {
     ReadFile WriteFile DeleteFile ListDirectory FileExists FileStat CreateDirectory SpawnProcess KillProcess
     GetProcessInfo GetProcessList WaitProcess CreatePipe WritePipe ReadPipe ClosePipe DestroyPipe PipeStats
-    GetSchedulerStats Sleep GetUptime ReadOutput
+    GetSchedulerStats Sleep GetUptime ReadOutput MoveFile RemoveDirectory
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.
@@ -190,6 +219,14 @@ pub(crate) fn write(path: &str, data: impl AsRef<[u8]>) -> v1::WriteFile {
 
 pub(crate) fn read(path: &str) -> v1::ReadFile {
     v1::ReadFile { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn move_file(from: &str, to: &str) -> v1::MoveFile {
+    v1::MoveFile { from: from.to_owned(), to: to.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn remove(path: &str, recursive: bool) -> v1::RemoveDirectory {
+    v1::RemoveDirectory { path: path.to_owned(), recursive, ..Default::default() }
 }
 
 pub(crate) fn exists(path: &str) -> v1::FileExists {

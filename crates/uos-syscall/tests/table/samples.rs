@@ -7,7 +7,7 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, output, program, read, shell, write};
+use crate::common::{World, move_file, output, program, read, remove, shell, write};
 
 /// Somebody with a pipe, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -48,6 +48,8 @@ impl Owner {
             "CreateDirectory" => {
                 v1::CreateDirectory { path: "/data/made".into(), ..Default::default() }.into()
             }
+            "MoveFile" => move_file("/data/file", "/data/folder/moved").into(),
+            "RemoveDirectory" => remove("/data/folder", true).into(),
             "SpawnProcess" => program("/usr/bin/printf", &["x"]).into(),
             "KillProcess" => v1::KillProcess { pid: self.sleeper, tree: true }.into(),
             "GetProcessInfo" => v1::GetProcessInfo { pid: self.talker }.into(),

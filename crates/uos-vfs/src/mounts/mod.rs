@@ -132,6 +132,11 @@ impl Mounts {
         list
     }
 
+    /// True if something is mounted on this very directory, whatever path leads to it now.
+    pub fn is_mount_point(&self, id: NodeId) -> bool {
+        self.snapshot().covering(id).is_some()
+    }
+
     /// Resolves `path`, absolute or from `how.base`.
     ///
     /// # Errors
