@@ -29,6 +29,8 @@ export interface WindowsStore {
   snap: (id: string, target: SnapTarget) => void;
   /** Gives a snapped window that is being dragged away its own size; settles with the drag. */
   detach: (id: string, pointer: Point) => void;
+  /** Where a drag ended. */
+  drop: (id: string, to: Point) => void;
   focus: (id: string) => void;
   blur: () => void;
   minimize: (id: string) => void;
@@ -125,6 +127,12 @@ export const useWindows = create<WindowsStore>()((set, get) => {
         const bounds = step.detached(window, pointer, page);
         return { ...window, state: 'normal', restoreState: 'normal', snap: null, bounds };
       }),
+
+    drop: (id, to) => {
+      // A drag that detached the window must settle even if it ends where it began.
+      change(id, (window, page) => step.moved(window, to, page));
+      get().settle(id, 'move');
+    },
 
     focus: (id) => {
       const { windows, focused, page, workspace } = get();

@@ -541,7 +541,7 @@ export const FileStatReplySchema: GenMessage<FileStatReply> = /*@__PURE__*/
  *
  * Errors:
  * - EACCES: no `fs.write` on one of the paths, or no right on what a move would give the right on.
- * - EBUSY: one of the names is the root or a mount point.
+ * - EBUSY: one of the names is the root or a mount point, or something is mounted below it.
  * - EEXIST: the new name is taken, with MOVE_FLAGS_NO_REPLACE.
  * - EINVAL: a directory can't move into itself; a path must not end in `.` or `..`; the flags are unknown.
  * - EISDIR: the new name is a directory, and what is moved is none.

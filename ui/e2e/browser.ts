@@ -1,0 +1,82 @@
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.UOS_CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A browser profile that was never here before, logged in by a ticket. Faults of the page fail the test that asks. */
+export async function visit(
+  browser: Browser,
+  ticket: string,
+  options: { width?: number; height?: number; dark?: boolean } = {},
+): Promise<{ context: BrowserContext; page: Page; faults: string[] }> {
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+    colorScheme: options.dark ? 'dark' : 'light',
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  await page.goto(ticket);
+  await page.getByTestId('taskbar').waitFor();
+  return { context, page, faults };
+}
+
+export const frame = (page: Page, app: string): Locator => page.locator(`[data-app="${app}"]`);
+
+export async function launch(page: Page, title: string): Promise<void> {
+  await page.keyboard.press('Control+k');
+  await page.getByTestId('launcher').waitFor();
+  await page.keyboard.type(title);
+  await page.keyboard.press('Enter');
+}
+
+export async function rect(
+  locator: Locator,
+): Promise<{ x: number; y: number; width: number; height: number }> {
+  const box = await locator.boundingBox();
+  if (!box) throw new Error('it is not on the screen');
+  return {
+    x: Math.round(box.x),
+    y: Math.round(box.y),
+    width: Math.round(box.width),
+    height: Math.round(box.height),
+  };
+}
+
+/** Drags by the title bar; the pointer is let go unless the caller wants to look first. */
+export async function drag(page: Page, window: Locator, to: { x: number; y: number }, release = true) {
+  const box = await rect(window);
+  await page.mouse.move(box.x + 60, box.y + 18);
+  await page.mouse.down();
+  await page.mouse.move((box.x + 60 + to.x) / 2, (box.y + 18 + to.y) / 2, { steps: 4 });
+  await page.mouse.move(to.x, to.y, { steps: 6 });
+  if (release) await page.mouse.up();
+}
+
+/** Waits until something holds; tells what it was when it never did. */
+export async function eventually<T>(
+  read: () => Promise<T>,
+  good: (value: T) => boolean,
+  what: string,
+): Promise<T> {
+  let value = await read();
+  for (let tries = 0; tries < 100 && !good(value); tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    value = await read();
+  }
+  if (!good(value)) throw new Error(`${what}: ${JSON.stringify(value)}`);
+  return value;
+}
