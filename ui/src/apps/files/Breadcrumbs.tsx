@@ -12,7 +12,10 @@ export function Breadcrumbs({ path, onGo }: { path: Path; onGo: (path: Path) => 
     if (typing) input.current?.select();
   }, [typing]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the last step is to be seen when the path changes
-  useEffect(() => end.current?.scrollIntoView?.({ inline: 'end', block: 'nearest' }), [path.text]);
+  useEffect(() => {
+    // It gives a promise where scrolling is smooth; an effect must give nothing.
+    end.current?.scrollIntoView?.({ inline: 'end', block: 'nearest' });
+  }, [path.text]);
 
   if (typing) {
     return (

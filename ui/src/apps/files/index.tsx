@@ -238,6 +238,8 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
 
   const single = chosen.length === 1 ? chosen[0] : undefined;
   const failed = folder.error !== null && folder.error !== undefined;
+  /** There is no folder here to put anything into. */
+  const nowhere = failed && folder.entries.length === 0;
   return (
     <div className="@container flex h-full min-h-0 bg-surface">
       <nav
@@ -296,12 +298,22 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
           <IconButton label="Read again" icon={RotateCw} onClick={folder.reload} />
         </div>
         <div role="toolbar" aria-label="Files" className="flex flex-wrap items-center gap-0.5 px-2 py-1">
-          <IconButton label="New folder" icon={FolderPlus} onClick={() => setNaming({ fresh: 'folder' })} />
-          <IconButton label="New file" icon={FilePlus} onClick={() => setNaming({ fresh: 'file' })} />
+          <IconButton
+            label="New folder"
+            icon={FolderPlus}
+            disabled={nowhere}
+            onClick={() => setNaming({ fresh: 'folder' })}
+          />
+          <IconButton
+            label="New file"
+            icon={FilePlus}
+            disabled={nowhere}
+            onClick={() => setNaming({ fresh: 'file' })}
+          />
           <IconButton
             label="Upload"
             icon={Upload}
-            disabled={pid === null}
+            disabled={pid === null || nowhere}
             onClick={() => picker.current?.click()}
           />
           <input
@@ -343,7 +355,7 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
           ) : null}
         </div>
         <div className="min-h-0 flex-1 overflow-auto">
-          {failed && folder.entries.length === 0 ? (
+          {nowhere ? (
             <ErrorState
               title={`“${path.text}” can’t be shown.`}
               hint={say(folder.error)}
