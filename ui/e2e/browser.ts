@@ -28,7 +28,7 @@ export async function visit(
   });
   const page = await context.newPage();
   const faults: string[] = [];
-  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('pageerror', (error) => faults.push(String(error.stack ?? error)));
   await page.goto(ticket);
   await page.getByTestId('taskbar').waitFor();
   return { context, page, faults };

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod desktop;
 mod edges;
 mod foreign;
 mod generate;

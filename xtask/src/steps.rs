@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    Result, edges, foreign, generate,
+    Result, desktop, edges, foreign, generate,
     shell::{self, cargo},
     test::{Campaign, Step},
     workspace,
@@ -14,11 +14,13 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "lints", look: lints },
     Step { name: "edges", look: dependency_edges },
     Step { name: "generated", look: generated_files },
+    Step { name: "ui", look: desktop_alone },
     Step { name: "rust", look: rust_tests },
     Step { name: "leaves", look: leaves_alone },
     Step { name: "loom", look: loom_models },
     Step { name: "docs", look: documentation },
     Step { name: "foreign", look: foreign_client },
+    Step { name: "browser", look: in_browser },
 ];
 
 /// The whole workspace but the package of heavy peers, which is built only to measure.
@@ -72,6 +74,15 @@ fn documentation(_: Campaign) -> Result<String> {
     let mut command = cargo(&["doc", "--no-deps"]);
     shell::run(command.args(WORKSPACE).env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(String::new())
+}
+
+/// Before the Rust tests, so that the server they build has the desktop in it.
+fn desktop_alone(_: Campaign) -> Result<String> {
+    desktop::test()
+}
+
+fn in_browser(_: Campaign) -> Result<String> {
+    desktop::in_browser()
 }
 
 fn foreign_client(campaign: Campaign) -> Result<String> {
