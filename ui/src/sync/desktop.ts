@@ -131,9 +131,11 @@ function count(): void {
     Object.keys(saves).length === Object.keys(before.saves).length &&
     Object.entries(saves).every(([key, status]) => before.saves[key] === status);
   if (!same) set({ queued, saves });
-  if (Object.values(saves).includes('kept')) stash();
-  else if (Object.values(before.saves).includes('kept')) stash();
+  if (stashed || Object.values(saves).includes('kept')) stash();
 }
+
+/** Whether something is kept in the browser that the server may have by now. */
+let stashed = false;
 
 function stash(): void {
   const kept: Stash = {};
@@ -141,6 +143,7 @@ function stash(): void {
     kept[key] = { state: value, version: base ?? get().apps[key]?.state_version ?? 0 };
   }
   writeStash(kept);
+  stashed = Object.keys(kept).length > 0;
 }
 
 /** Changes what is known of an app, if it is there. */

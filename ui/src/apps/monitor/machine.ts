@@ -25,34 +25,35 @@ export const useMachine = create<Machine>(() => ({
 }));
 
 interface Reading {
-  /** CPU time used by all, and the clock it was read at. */
-  busyUs: bigint;
-  atUs: bigint;
+  busy: bigint;
+  total: bigint;
 }
 
 let before: Reading | null = null;
+
+/** The share of busy time between two readings, 0–1; null where it can’t be told. */
+export function shareOf(earlier: Reading | null, later: Reading): number | null {
+  if (earlier === null || later.total <= earlier.total) return null;
+  const share = Number(later.busy - earlier.busy) / Number(later.total - earlier.total);
+  return Math.min(1, Math.max(0, share));
+}
 
 async function sample(): Promise<void> {
   // Not with the first load: the taskbar can wait for its graphs.
   const { callAs } = await import('@/api/kernel');
   const call = callAs(0);
-  const [processes, uptime] = await Promise.all([call('getProcessList', {}), call('getUptime', {})]);
-  let busyUs = 0n;
-  let used = 0n;
-  for (const { usage } of processes.processes) {
-    busyUs += (usage?.cpuUserUs ?? 0n) + (usage?.cpuSystemUs ?? 0n);
-    used += usage?.residentBytes ?? 0n;
-  }
-  const now: Reading = { busyUs, atUs: uptime.uptimeUs };
-  const share =
-    before === null || now.atUs <= before.atUs
-      ? 0
-      : Number(now.busyUs - before.busyUs) / Number(now.atUs - before.atUs);
-  before = now;
+  const [info, stats] = await Promise.all([call('getSystemInfo', {}), call('getMemoryStats', {})]);
+  const reading = { busy: info.cpuBusyUs, total: info.cpuTotalUs };
+  const share = shareOf(before, reading);
+  before = reading;
+  const total = stats.hostTotalBytes;
+  const used = total > stats.hostAvailableBytes ? total - stats.hostAvailableBytes : 0n;
   useMachine.setState((old) => ({
-    cpu: pushSample(old.cpu, Math.max(0, share), SAMPLES),
-    memory: old.memory,
+    cpu: share === null ? old.cpu : pushSample(old.cpu, share, SAMPLES),
+    memory: total === 0n ? old.memory : pushSample(old.memory, Number(used) / Number(total), SAMPLES),
     memoryUsed: used,
+    memoryTotal: total,
+    cpus: info.cpus,
   }));
 }
 

@@ -33,7 +33,7 @@ export function rowOf(
   nowUs: bigint,
   elapsedUs: bigint,
 ): ProcessRow {
-  const usedUs = (info.usage?.cpuUserUs ?? 0n) + (info.usage?.cpuSystemUs ?? 0n);
+  const usedUs = info.cpuUs;
   const cpu =
     before === undefined || elapsedUs <= 0n
       ? null
@@ -45,7 +45,7 @@ export function rowOf(
     state: info.state === ProcessState.EXITED ? 'ended' : 'running',
     level: LEVELS[info.level] ?? 'standard',
     cpu,
-    memory: info.usage?.residentBytes ?? 0n,
+    memory: info.memoryBytes,
     uptimeUs: nowUs > info.createdUs ? nowUs - info.createdUs : 0n,
     usedUs,
     program: info.osPid !== undefined,

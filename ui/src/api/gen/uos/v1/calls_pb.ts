@@ -10,10 +10,10 @@ import type { CreateDirectory, CreateDirectoryReply, DeleteFile, DeleteFileReply
 import { file_uos_v1_files } from "./files_pb";
 import type { ClosePipe, ClosePipeReply, CreatePipe, CreatePipeReply, DestroyPipe, DestroyPipeReply, PipeStats, PipeStatsReply, ReadPipe, ReadPipeReply, WritePipe, WritePipeReply } from "./pipes_pb";
 import { file_uos_v1_pipes } from "./pipes_pb";
-import type { GetProcessInfo, GetProcessInfoReply, GetProcessList, GetProcessListReply, KillProcess, KillProcessReply, ReadOutput, ReadOutputReply, SpawnProcess, SpawnProcessReply, WaitProcess, WaitProcessReply } from "./processes_pb";
+import type { GetProcessInfo, GetProcessInfoReply, GetProcessList, GetProcessListReply, GetProcessStats, GetProcessStatsReply, KillProcess, KillProcessReply, ReadOutput, ReadOutputReply, SpawnProcess, SpawnProcessReply, WaitProcess, WaitProcessReply } from "./processes_pb";
 import { file_uos_v1_processes } from "./processes_pb";
 import { file_uos_v1_rule } from "./rule_pb";
-import type { GetCurrentTime, GetCurrentTimeReply, GetSchedulerStats, GetSchedulerStatsReply, GetUptime, GetUptimeReply, Sleep, SleepReply } from "./system_pb";
+import type { GetCurrentTime, GetCurrentTimeReply, GetMemoryStats, GetMemoryStatsReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply } from "./system_pb";
 import { file_uos_v1_system } from "./system_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/calls.proto.
  */
 export const file_uos_v1_calls: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSKWCwoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPgoQZ2V0X2N1cnJlbnRfdGltZRgYIAEoCzIWLnVvcy52MS5HZXRDdXJyZW50VGltZUIKirUYBggBEAEYAUgAEjUKC2NyZWF0ZV9waXBlGBwgASgLMhIudW9zLnYxLkNyZWF0ZVBpcGVCCoq1GAYIChABGAJIABIzCgp3cml0ZV9waXBlGB0gASgLMhEudW9zLnYxLldyaXRlUGlwZUIKirUYBggCEAMYAkgAEjEKCXJlYWRfcGlwZRgeIAEoCzIQLnVvcy52MS5SZWFkUGlwZUIKirUYBggCEAMYAkgAEjMKCmNsb3NlX3BpcGUYHyABKAsyES51b3MudjEuQ2xvc2VQaXBlQgqKtRgGCAIQARgCSAASNwoMZGVzdHJveV9waXBlGCAgASgLMhMudW9zLnYxLkRlc3Ryb3lQaXBlQgqKtRgGCAIQARgCSAASMwoKcGlwZV9zdGF0cxghIAEoCzIRLnVvcy52MS5QaXBlU3RhdHNCCoq1GAYIAhABGAJIABJEChNnZXRfc2NoZWR1bGVyX3N0YXRzGCwgASgLMhkudW9zLnYxLkdldFNjaGVkdWxlclN0YXRzQgqKtRgGCA4QAhgBSAASKgoFc2xlZXAYLSABKAsyDS51b3MudjEuU2xlZXBCCoq1GAYIARADGAFIABIzCgpnZXRfdXB0aW1lGC4gASgLMhEudW9zLnYxLkdldFVwdGltZUIKirUYBggBEAEYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIAEIGCgRjYWxsIukJCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABIwCgx3YWl0X3Byb2Nlc3MYFiABKAsyGC51b3MudjEuV2FpdFByb2Nlc3NSZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABI9ChNnZXRfc2NoZWR1bGVyX3N0YXRzGCwgASgLMh4udW9zLnYxLkdldFNjaGVkdWxlclN0YXRzUmVwbHlIABIjCgVzbGVlcBgtIAEoCzISLnVvcy52MS5TbGVlcFJlcGx5SAASLAoKZ2V0X3VwdGltZRguIAEoCzIWLnVvcy52MS5HZXRVcHRpbWVSZXBseUgAEi4KC3JlYWRfb3V0cHV0GHEgASgLMhcudW9zLnYxLlJlYWRPdXRwdXRSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_files, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_rule, file_uos_v1_system]);
+  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSLWDAoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEkQKE2dldF9zY2hlZHVsZXJfc3RhdHMYLCABKAsyGS51b3MudjEuR2V0U2NoZWR1bGVyU3RhdHNCCoq1GAYIDhACGAFIABIqCgVzbGVlcBgtIAEoCzINLnVvcy52MS5TbGVlcEIKirUYBggBEAMYAUgAEjMKCmdldF91cHRpbWUYLiABKAsyES51b3MudjEuR2V0VXB0aW1lQgqKtRgGCAEQARgBSAASPgoQZ2V0X21lbW9yeV9zdGF0cxgvIAEoCzIWLnVvcy52MS5HZXRNZW1vcnlTdGF0c0IKirUYBggQEAIYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIAEIGCgRjYWxsIpQLCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABI9ChNnZXRfc2NoZWR1bGVyX3N0YXRzGCwgASgLMh4udW9zLnYxLkdldFNjaGVkdWxlclN0YXRzUmVwbHlIABIjCgVzbGVlcBgtIAEoCzISLnVvcy52MS5TbGVlcFJlcGx5SAASLAoKZ2V0X3VwdGltZRguIAEoCzIWLnVvcy52MS5HZXRVcHRpbWVSZXBseUgAEjcKEGdldF9tZW1vcnlfc3RhdHMYLyABKAsyGy51b3MudjEuR2V0TWVtb3J5U3RhdHNSZXBseUgAEi4KC3JlYWRfb3V0cHV0GHEgASgLMhcudW9zLnYxLlJlYWRPdXRwdXRSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_files, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_rule, file_uos_v1_system]);
 
 /**
  * One call.
@@ -114,10 +114,22 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "getProcessList";
   } | {
     /**
+     * @generated from field: uos.v1.GetProcessStats get_process_stats = 21;
+     */
+    value: GetProcessStats;
+    case: "getProcessStats";
+  } | {
+    /**
      * @generated from field: uos.v1.WaitProcess wait_process = 22;
      */
     value: WaitProcess;
     case: "waitProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetSystemInfo get_system_info = 23;
+     */
+    value: GetSystemInfo;
+    case: "getSystemInfo";
   } | {
     /**
      * @generated from field: uos.v1.GetCurrentTime get_current_time = 24;
@@ -178,6 +190,12 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: GetUptime;
     case: "getUptime";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetMemoryStats get_memory_stats = 47;
+     */
+    value: GetMemoryStats;
+    case: "getMemoryStats";
   } | {
     /**
      * @generated from field: uos.v1.ReadOutput read_output = 113;
@@ -285,10 +303,22 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "getProcessList";
   } | {
     /**
+     * @generated from field: uos.v1.GetProcessStatsReply get_process_stats = 21;
+     */
+    value: GetProcessStatsReply;
+    case: "getProcessStats";
+  } | {
+    /**
      * @generated from field: uos.v1.WaitProcessReply wait_process = 22;
      */
     value: WaitProcessReply;
     case: "waitProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetSystemInfoReply get_system_info = 23;
+     */
+    value: GetSystemInfoReply;
+    case: "getSystemInfo";
   } | {
     /**
      * @generated from field: uos.v1.GetCurrentTimeReply get_current_time = 24;
@@ -349,6 +379,12 @@ export type Reply = Message<"uos.v1.Reply"> & {
      */
     value: GetUptimeReply;
     case: "getUptime";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetMemoryStatsReply get_memory_stats = 47;
+     */
+    value: GetMemoryStatsReply;
+    case: "getMemoryStats";
   } | {
     /**
      * @generated from field: uos.v1.ReadOutputReply read_output = 113;

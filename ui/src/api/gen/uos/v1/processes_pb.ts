@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/processes.proto.
  */
 export const file_uos_v1_processes: GenFile = /*@__PURE__*/
-  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEiwAIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJQgsKCV9wcmlvcml0eSIwChFTcGF3blByb2Nlc3NSZXBseRILCgNwaWQYASABKAQSDgoGb3NfcGlkGAIgASgNIkIKC1dhaXRQcm9jZXNzEgsKA3BpZBgBIAEoBBIXCgp0aW1lb3V0X3VzGAIgASgESACIAQFCDQoLX3RpbWVvdXRfdXMigAEKEFdhaXRQcm9jZXNzUmVwbHkSDgoGZXhpdGVkGAEgASgIEiAKBWNhdXNlGAIgASgOMhEudW9zLnYxLkV4aXRDYXVzZRIMCgRjb2RlGAMgASgFEg4KBnNpZ25hbBgEIAEoBRIcCgV1c2FnZRgFIAEoCzINLnVvcy52MS5Vc2FnZSIoCgtLaWxsUHJvY2VzcxILCgNwaWQYASABKAQSDAoEdHJlZRgCIAEoCCISChBLaWxsUHJvY2Vzc1JlcGx5IqECCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAQSEgoKcGFyZW50X3BpZBgCIAEoBBIMCgRuYW1lGAMgASgJEiMKBXN0YXRlGAQgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIjCgVsZXZlbBgFIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSEAoIcHJpb3JpdHkYBiABKA0SEwoGb3NfcGlkGAcgASgNSACIAQESDwoHcHJvZ3JhbRgIIAEoCRISCgpjcmVhdGVkX3VzGAkgASgEEhwKBXVzYWdlGAogASgLMg0udW9zLnYxLlVzYWdlEg8KB2hhbmRsZXMYCyABKAQSEwoLZW5mb3JjZW1lbnQYDCADKAlCCQoHX29zX3BpZCIdCg5HZXRQcm9jZXNzSW5mbxILCgNwaWQYASABKAQiOwoTR2V0UHJvY2Vzc0luZm9SZXBseRIkCgdwcm9jZXNzGAEgASgLMhMudW9zLnYxLlByb2Nlc3NJbmZvIjIKDkdldFByb2Nlc3NMaXN0EhEKCWFmdGVyX3BpZBgBIAEoBBINCgVsaW1pdBgCIAEoDSJLChNHZXRQcm9jZXNzTGlzdFJlcGx5EiYKCXByb2Nlc3NlcxgBIAMoCzITLnVvcy52MS5Qcm9jZXNzSW5mbxIMCgRtb3JlGAIgASgIIooBCgpSZWFkT3V0cHV0EgsKA3BpZBgBIAEoBBIkCgZzdHJlYW0YAiABKA4yFC51b3MudjEuT3V0cHV0U3RyZWFtEg4KBm9mZnNldBgDIAEoBBIRCgltYXhfYnl0ZXMYBCABKAQSFwoKdGltZW91dF91cxgFIAEoBEgAiAEBQg0KC190aW1lb3V0X3VzIlEKD1JlYWRPdXRwdXRSZXBseRIMCgRkYXRhGAEgASgMEhMKC25leHRfb2Zmc2V0GAIgASgEEgsKA2VuZBgDIAEoCBIOCgZvZmZzZXQYBCABKAQqhwEKCUV4aXRDYXVzZRIaChZFWElUX0NBVVNFX1VOU1BFQ0lGSUVEEAASFQoRRVhJVF9DQVVTRV9FWElURUQQARIXChNFWElUX0NBVVNFX1NJR05BTEVEEAISFQoRRVhJVF9DQVVTRV9LSUxMRUQQAxIXChNFWElUX0NBVVNFX0RFQURMSU5FEAQqYgoMUHJvY2Vzc1N0YXRlEh0KGVBST0NFU1NfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVQUk9DRVNTX1NUQVRFX1JVTk5JTkcQARIYChRQUk9DRVNTX1NUQVRFX0VYSVRFRBACKmEKDE91dHB1dFN0cmVhbRIdChlPVVRQVVRfU1RSRUFNX1VOU1BFQ0lGSUVEEAASGAoUT1VUUFVUX1NUUkVBTV9TVERPVVQQARIYChRPVVRQVVRfU1RSRUFNX1NUREVSUhACYgZwcm90bzM", [file_uos_v1_common]);
+  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEiwAIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJQgsKCV9wcmlvcml0eSIwChFTcGF3blByb2Nlc3NSZXBseRILCgNwaWQYASABKAQSDgoGb3NfcGlkGAIgASgNIkIKC1dhaXRQcm9jZXNzEgsKA3BpZBgBIAEoBBIXCgp0aW1lb3V0X3VzGAIgASgESACIAQFCDQoLX3RpbWVvdXRfdXMigAEKEFdhaXRQcm9jZXNzUmVwbHkSDgoGZXhpdGVkGAEgASgIEiAKBWNhdXNlGAIgASgOMhEudW9zLnYxLkV4aXRDYXVzZRIMCgRjb2RlGAMgASgFEg4KBnNpZ25hbBgEIAEoBRIcCgV1c2FnZRgFIAEoCzINLnVvcy52MS5Vc2FnZSIoCgtLaWxsUHJvY2VzcxILCgNwaWQYASABKAQSDAoEdHJlZRgCIAEoCCISChBLaWxsUHJvY2Vzc1JlcGx5IscCCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAQSEgoKcGFyZW50X3BpZBgCIAEoBBIMCgRuYW1lGAMgASgJEiMKBXN0YXRlGAQgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIjCgVsZXZlbBgFIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSEAoIcHJpb3JpdHkYBiABKA0SEwoGb3NfcGlkGAcgASgNSACIAQESDwoHcHJvZ3JhbRgIIAEoCRISCgpjcmVhdGVkX3VzGAkgASgEEhwKBXVzYWdlGAogASgLMg0udW9zLnYxLlVzYWdlEg8KB2hhbmRsZXMYCyABKAQSEwoLZW5mb3JjZW1lbnQYDCADKAkSDgoGY3B1X3VzGA0gASgEEhQKDG1lbW9yeV9ieXRlcxgOIAEoBEIJCgdfb3NfcGlkIh0KDkdldFByb2Nlc3NJbmZvEgsKA3BpZBgBIAEoBCI7ChNHZXRQcm9jZXNzSW5mb1JlcGx5EiQKB3Byb2Nlc3MYASABKAsyEy51b3MudjEuUHJvY2Vzc0luZm8iHgoPR2V0UHJvY2Vzc1N0YXRzEgsKA3BpZBgBIAEoBCKdAgoUR2V0UHJvY2Vzc1N0YXRzUmVwbHkSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIOCgZhZ2VfdXMYAyABKAQSDgoGY3B1X3VzGAQgASgEEhQKDG1lbW9yeV9ieXRlcxgFIAEoBBIZChFwZWFrX21lbW9yeV9ieXRlcxgGIAEoBBIUCgxvc19wcm9jZXNzZXMYByABKAQSDwoHdGhyZWFkcxgIIAEoBBIaChJ2b2x1bnRhcnlfc3dpdGNoZXMYCSABKAQSHAoUaW52b2x1bnRhcnlfc3dpdGNoZXMYCiABKAQSDwoHaGFuZGxlcxgLIAEoBBIQCghjaGlsZHJlbhgMIAEoBCIyCg5HZXRQcm9jZXNzTGlzdBIRCglhZnRlcl9waWQYASABKAQSDQoFbGltaXQYAiABKA0iSwoTR2V0UHJvY2Vzc0xpc3RSZXBseRImCglwcm9jZXNzZXMYASADKAsyEy51b3MudjEuUHJvY2Vzc0luZm8SDAoEbW9yZRgCIAEoCCKKAQoKUmVhZE91dHB1dBILCgNwaWQYASABKAQSJAoGc3RyZWFtGAIgASgOMhQudW9zLnYxLk91dHB1dFN0cmVhbRIOCgZvZmZzZXQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEhcKCnRpbWVvdXRfdXMYBSABKARIAIgBAUINCgtfdGltZW91dF91cyJRCg9SZWFkT3V0cHV0UmVwbHkSDAoEZGF0YRgBIAEoDBITCgtuZXh0X29mZnNldBgCIAEoBBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgEKocBCglFeGl0Q2F1c2USGgoWRVhJVF9DQVVTRV9VTlNQRUNJRklFRBAAEhUKEUVYSVRfQ0FVU0VfRVhJVEVEEAESFwoTRVhJVF9DQVVTRV9TSUdOQUxFRBACEhUKEUVYSVRfQ0FVU0VfS0lMTEVEEAMSFwoTRVhJVF9DQVVTRV9ERUFETElORRAEKmIKDFByb2Nlc3NTdGF0ZRIdChlQUk9DRVNTX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUFJPQ0VTU19TVEFURV9SVU5OSU5HEAESGAoUUFJPQ0VTU19TVEFURV9FWElURUQQAiphCgxPdXRwdXRTdHJlYW0SHQoZT1VUUFVUX1NUUkVBTV9VTlNQRUNJRklFRBAAEhgKFE9VVFBVVF9TVFJFQU1fU1RET1VUEAESGAoUT1VUUFVUX1NUUkVBTV9TVERFUlIQAmIGcHJvdG8z", [file_uos_v1_common]);
 
 /**
  * Starts a program as a child of the caller.
@@ -386,6 +386,22 @@ export type ProcessInfo = Message<"uos.v1.ProcessInfo"> & {
    * @generated from field: repeated string enforcement = 12;
    */
   enforcement: string[];
+
+  /**
+   * CPU time used so far by its program and the host's processes that it has started, as far as they are known; 0 without a
+   * program. It may step back a little when one of those goes unnoticed, and once when the program ends.
+   *
+   * @generated from field: uint64 cpu_us = 13;
+   */
+  cpuUs: bigint;
+
+  /**
+   * Memory resident now, of its program and the host's processes that it has started, shared pages counted for each; 0
+   * without a program.
+   *
+   * @generated from field: uint64 memory_bytes = 14;
+   */
+  memoryBytes: bigint;
 };
 
 /**
@@ -441,6 +457,130 @@ export const GetProcessInfoReplySchema: GenMessage<GetProcessInfoReply> = /*@__P
   messageDesc(file_uos_v1_processes, 8);
 
 /**
+ * Tells what a process uses and has used, in figures.
+ *
+ * CPU time over the time between two answers is the share of a CPU it had.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ *
+ * @generated from message uos.v1.GetProcessStats
+ */
+export type GetProcessStats = Message<"uos.v1.GetProcessStats"> & {
+  /**
+   * Which process; 0 means the caller.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetProcessStats.
+ * Use `create(GetProcessStatsSchema)` to create a new message.
+ */
+export const GetProcessStatsSchema: GenMessage<GetProcessStats> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 9);
+
+/**
+ * Answer to GetProcessStats. What concerns a program is 0 without one.
+ *
+ * @generated from message uos.v1.GetProcessStatsReply
+ */
+export type GetProcessStatsReply = Message<"uos.v1.GetProcessStatsReply"> & {
+  /**
+   * Which process.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * Where it is in its life.
+   *
+   * @generated from field: uos.v1.ProcessState state = 2;
+   */
+  state: ProcessState;
+
+  /**
+   * How long it has been there, or was.
+   *
+   * @generated from field: uint64 age_us = 3;
+   */
+  ageUs: bigint;
+
+  /**
+   * CPU time of its program and what that has started, as in ProcessInfo.
+   *
+   * @generated from field: uint64 cpu_us = 4;
+   */
+  cpuUs: bigint;
+
+  /**
+   * Memory resident now, as in ProcessInfo.
+   *
+   * @generated from field: uint64 memory_bytes = 5;
+   */
+  memoryBytes: bigint;
+
+  /**
+   * The most that was ever resident of its program alone, where the host can tell.
+   *
+   * @generated from field: uint64 peak_memory_bytes = 6;
+   */
+  peakMemoryBytes: bigint;
+
+  /**
+   * How many of the host's processes its program is and has started.
+   *
+   * @generated from field: uint64 os_processes = 7;
+   */
+  osProcesses: bigint;
+
+  /**
+   * How many threads they have.
+   *
+   * @generated from field: uint64 threads = 8;
+   */
+  threads: bigint;
+
+  /**
+   * Switches because its program waited.
+   *
+   * @generated from field: uint64 voluntary_switches = 9;
+   */
+  voluntarySwitches: bigint;
+
+  /**
+   * Switches because its program was preempted.
+   *
+   * @generated from field: uint64 involuntary_switches = 10;
+   */
+  involuntarySwitches: bigint;
+
+  /**
+   * How many handles it holds.
+   *
+   * @generated from field: uint64 handles = 11;
+   */
+  handles: bigint;
+
+  /**
+   * How many children it has that have not ended.
+   *
+   * @generated from field: uint64 children = 12;
+   */
+  children: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetProcessStatsReply.
+ * Use `create(GetProcessStatsReplySchema)` to create a new message.
+ */
+export const GetProcessStatsReplySchema: GenMessage<GetProcessStatsReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 10);
+
+/**
  * Lists the processes the caller may see: itself and its descendants, and with `proc.inspect` all, in the order of their pids.
  *
  * Errors: none.
@@ -468,7 +608,7 @@ export type GetProcessList = Message<"uos.v1.GetProcessList"> & {
  * Use `create(GetProcessListSchema)` to create a new message.
  */
 export const GetProcessListSchema: GenMessage<GetProcessList> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 9);
+  messageDesc(file_uos_v1_processes, 11);
 
 /**
  * Answer to GetProcessList.
@@ -496,7 +636,7 @@ export type GetProcessListReply = Message<"uos.v1.GetProcessListReply"> & {
  * Use `create(GetProcessListReplySchema)` to create a new message.
  */
 export const GetProcessListReplySchema: GenMessage<GetProcessListReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 10);
+  messageDesc(file_uos_v1_processes, 12);
 
 /**
  * Reads what a program has written to a standard stream, by offset; waits until there is something or the stream has ended.
@@ -551,7 +691,7 @@ export type ReadOutput = Message<"uos.v1.ReadOutput"> & {
  * Use `create(ReadOutputSchema)` to create a new message.
  */
 export const ReadOutputSchema: GenMessage<ReadOutput> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 11);
+  messageDesc(file_uos_v1_processes, 13);
 
 /**
  * Answer to ReadOutput.
@@ -593,7 +733,7 @@ export type ReadOutputReply = Message<"uos.v1.ReadOutputReply"> & {
  * Use `create(ReadOutputReplySchema)` to create a new message.
  */
 export const ReadOutputReplySchema: GenMessage<ReadOutputReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 12);
+  messageDesc(file_uos_v1_processes, 14);
 
 /**
  * How a process ended.

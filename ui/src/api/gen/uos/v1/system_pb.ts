@@ -2,7 +2,7 @@
 // @generated from file uos/v1/system.proto (package uos.v1, syntax proto3)
 /* eslint-disable */
 
-// The scheduler and time.
+// The scheduler, time and the machine.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/system.proto.
  */
 export const file_uos_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHliBnByb3RvMw");
+  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHkiDwoNR2V0U3lzdGVtSW5mbyLAAgoSR2V0U3lzdGVtSW5mb1JlcGx5Eg8KB3ZlcnNpb24YASABKAkSDwoHb3NfbmFtZRgCIAEoCRIOCgZrZXJuZWwYAyABKAkSEQoJaG9zdF9uYW1lGAQgASgJEhQKDGFyY2hpdGVjdHVyZRgFIAEoCRIMCgRjcHVzGAYgASgNEg4KBmxvYWRfMRgHIAEoARIOCgZsb2FkXzUYCCABKAESDwoHbG9hZF8xNRgJIAEoARITCgtjcHVfYnVzeV91cxgKIAEoBBIUCgxjcHVfdG90YWxfdXMYCyABKAQSFAoMYm9vdF90aW1lX3VzGAwgASgDEhIKCnN0YXJ0ZWRfdXMYDSABKAMSEQoJdXB0aW1lX3VzGA4gASgEEhEKCXByb2Nlc3NlcxgPIAEoBBIVCg1wcm9jZXNzZXNfbWF4GBAgASgEIhAKDkdldE1lbW9yeVN0YXRzIoYBChNHZXRNZW1vcnlTdGF0c1JlcGx5EhgKEGhvc3RfdG90YWxfYnl0ZXMYASABKAQSHAoUaG9zdF9hdmFpbGFibGVfYnl0ZXMYAiABKAQSFAoMc2VydmVyX2J5dGVzGAMgASgEEiEKBWFyZWFzGAQgAygLMhIudW9zLnYxLk1lbW9yeUFyZWEiRgoKTWVtb3J5QXJlYRIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSFgoOY2FwYWNpdHlfYnl0ZXMYAyABKARiBnByb3RvMw");
 
 /**
  * Tells what the scheduler has done.
@@ -204,4 +204,246 @@ export type SleepReply = Message<"uos.v1.SleepReply"> & {
  */
 export const SleepReplySchema: GenMessage<SleepReply> = /*@__PURE__*/
   messageDesc(file_uos_v1_system, 7);
+
+/**
+ * Tells about this system and the machine it runs on.
+ *
+ * What the host doesn't tell is 0 or empty. The host's share of busy time between two answers is the growth of
+ * `cpu_busy_us` over that of `cpu_total_us`.
+ *
+ * Errors:
+ * - EACCES: no `sys.info`.
+ *
+ * @generated from message uos.v1.GetSystemInfo
+ */
+export type GetSystemInfo = Message<"uos.v1.GetSystemInfo"> & {
+};
+
+/**
+ * Describes the message uos.v1.GetSystemInfo.
+ * Use `create(GetSystemInfoSchema)` to create a new message.
+ */
+export const GetSystemInfoSchema: GenMessage<GetSystemInfo> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 8);
+
+/**
+ * Answer to GetSystemInfo.
+ *
+ * @generated from message uos.v1.GetSystemInfoReply
+ */
+export type GetSystemInfoReply = Message<"uos.v1.GetSystemInfoReply"> & {
+  /**
+   * The version of uOS.
+   *
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * The host's system, for people: `Debian GNU/Linux 12 (bookworm)`.
+   *
+   * @generated from field: string os_name = 2;
+   */
+  osName: string;
+
+  /**
+   * The host's kernel: `Linux 6.1.0`.
+   *
+   * @generated from field: string kernel = 3;
+   */
+  kernel: string;
+
+  /**
+   * The host's name.
+   *
+   * @generated from field: string host_name = 4;
+   */
+  hostName: string;
+
+  /**
+   * What its processors speak: `x86_64`.
+   *
+   * @generated from field: string architecture = 5;
+   */
+  architecture: string;
+
+  /**
+   * How many CPUs this system may use.
+   *
+   * @generated from field: uint32 cpus = 6;
+   */
+  cpus: number;
+
+  /**
+   * Host processes running or waiting to, averaged over one minute.
+   *
+   * @generated from field: double load_1 = 7;
+   */
+  load1: number;
+
+  /**
+   * The same over five minutes.
+   *
+   * @generated from field: double load_5 = 8;
+   */
+  load5: number;
+
+  /**
+   * The same over fifteen minutes.
+   *
+   * @generated from field: double load_15 = 9;
+   */
+  load15: number;
+
+  /**
+   * CPU time the host has spent working since it booted, of all its CPUs together.
+   *
+   * @generated from field: uint64 cpu_busy_us = 10;
+   */
+  cpuBusyUs: bigint;
+
+  /**
+   * CPU time there has been since, idle time included.
+   *
+   * @generated from field: uint64 cpu_total_us = 11;
+   */
+  cpuTotalUs: bigint;
+
+  /**
+   * When the host booted, microseconds since 1970.
+   *
+   * @generated from field: int64 boot_time_us = 12;
+   */
+  bootTimeUs: bigint;
+
+  /**
+   * When this system started, microseconds since 1970.
+   *
+   * @generated from field: int64 started_us = 13;
+   */
+  startedUs: bigint;
+
+  /**
+   * How long this system has been running.
+   *
+   * @generated from field: uint64 uptime_us = 14;
+   */
+  uptimeUs: bigint;
+
+  /**
+   * How many processes live in it, process 1 included.
+   *
+   * @generated from field: uint64 processes = 15;
+   */
+  processes: bigint;
+
+  /**
+   * How many may.
+   *
+   * @generated from field: uint64 processes_max = 16;
+   */
+  processesMax: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetSystemInfoReply.
+ * Use `create(GetSystemInfoReplySchema)` to create a new message.
+ */
+export const GetSystemInfoReplySchema: GenMessage<GetSystemInfoReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 9);
+
+/**
+ * Tells where memory is: of the host, and of this system by area.
+ *
+ * Errors:
+ * - EACCES: no `sys.info`.
+ *
+ * @generated from message uos.v1.GetMemoryStats
+ */
+export type GetMemoryStats = Message<"uos.v1.GetMemoryStats"> & {
+};
+
+/**
+ * Describes the message uos.v1.GetMemoryStats.
+ * Use `create(GetMemoryStatsSchema)` to create a new message.
+ */
+export const GetMemoryStatsSchema: GenMessage<GetMemoryStats> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 10);
+
+/**
+ * Answer to GetMemoryStats. What the host doesn't tell is 0.
+ *
+ * @generated from message uos.v1.GetMemoryStatsReply
+ */
+export type GetMemoryStatsReply = Message<"uos.v1.GetMemoryStatsReply"> & {
+  /**
+   * Memory of the host.
+   *
+   * @generated from field: uint64 host_total_bytes = 1;
+   */
+  hostTotalBytes: bigint;
+
+  /**
+   * What of it can be had without swapping.
+   *
+   * @generated from field: uint64 host_available_bytes = 2;
+   */
+  hostAvailableBytes: bigint;
+
+  /**
+   * Memory resident now of the server that this system runs in; the areas are part of it.
+   *
+   * @generated from field: uint64 server_bytes = 3;
+   */
+  serverBytes: bigint;
+
+  /**
+   * What this system holds in memory.
+   *
+   * @generated from field: repeated uos.v1.MemoryArea areas = 4;
+   */
+  areas: MemoryArea[];
+};
+
+/**
+ * Describes the message uos.v1.GetMemoryStatsReply.
+ * Use `create(GetMemoryStatsReplySchema)` to create a new message.
+ */
+export const GetMemoryStatsReplySchema: GenMessage<GetMemoryStatsReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 11);
+
+/**
+ * Something that takes memory up to a bound.
+ *
+ * @generated from message uos.v1.MemoryArea
+ */
+export type MemoryArea = Message<"uos.v1.MemoryArea"> & {
+  /**
+   * A filesystem in memory by its mount point, such as `/home`; or `pipes`, or `output` for what is kept of programs' output.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * How much it takes, or has been promised.
+   *
+   * @generated from field: uint64 used_bytes = 2;
+   */
+  usedBytes: bigint;
+
+  /**
+   * How much it may take.
+   *
+   * @generated from field: uint64 capacity_bytes = 3;
+   */
+  capacityBytes: bigint;
+};
+
+/**
+ * Describes the message uos.v1.MemoryArea.
+ * Use `create(MemoryAreaSchema)` to create a new message.
+ */
+export const MemoryAreaSchema: GenMessage<MemoryArea> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 12);
 
