@@ -47,7 +47,7 @@ export const manifestDraftSchema = z.strictObject({
   icon: z.string().max(64).optional(),
   description: z.string().max(2000).optional(),
   category: z.string().max(64).optional(),
-  ui_spec: z.record(z.string(), jsonSchema, 'ui_spec is an object: the app as data'),
+  ui_spec: z.record(z.string(), jsonSchema, 'the app as data is wanted: an object'),
   services: z.array(z.string().min(1)).max(64).optional(),
   grants: z.array(z.string().min(1)).max(256).optional(),
   fullscreen: z.boolean().optional(),

@@ -27,12 +27,13 @@ export function loadServices(): Promise<void> {
 
 /** Everything an app asks for; null while it isn’t known what its services bring. */
 export function grantsOf(manifest: Manifest, services: readonly Service[] | null): string[] | null {
-  if (manifest.services.length === 0) return [...manifest.grants];
+  const own = (grant: string): string => grant.replaceAll('{own}', `/home/apps/${manifest.id}`);
+  if (manifest.services.length === 0) return manifest.grants.map(own);
   if (services === null) return null;
   const brought = manifest.services.flatMap(
     (name) => services.find((service) => service.name === name)?.grants ?? [],
   );
-  return [...new Set([...brought, ...manifest.grants])];
+  return [...new Set([...brought, ...manifest.grants].map(own))];
 }
 
 type Named = Pick<RunningApp, 'title' | 'manifest_id' | 'grants'>;

@@ -47,7 +47,9 @@ export function readDraft(text: string): Draft {
           line: lineOf(text, [...issue.path, key]),
         }));
       }
-      const message = issue.message.charAt(0).toUpperCase() + issue.message.slice(1);
+      const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined');
+      const said = missing ? 'It is missing' : issue.message;
+      const message = said.charAt(0).toUpperCase() + said.slice(1);
       return [{ place: issue.path.join('.'), message: `${message}.`, line: lineOf(text, issue.path) }];
     }),
   };
