@@ -57,3 +57,5 @@ pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
 pub use process::Pid;
+/// A canonical path, as events name files by.
+pub use uos_vfs::VPath;

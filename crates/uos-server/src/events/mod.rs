@@ -10,8 +10,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use uos_syscall::{Event, Observer, Pid};
-use uos_vfs::VPath;
+use uos_syscall::{Event, Observer, Pid, VPath};
 
 pub(crate) use news::{AppChange, News};
 pub(crate) use socket::{Listener, follow};
