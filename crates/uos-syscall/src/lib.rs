@@ -36,6 +36,7 @@ mod errno;
 mod error;
 mod events;
 mod handles;
+mod host;
 mod kernel;
 mod life;
 mod limits;

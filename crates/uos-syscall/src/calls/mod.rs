@@ -1,6 +1,7 @@
 //! The calls, one file a family.
 
 mod birth;
+mod figures;
 mod files;
 mod moving;
 mod pipes;
