@@ -50,6 +50,7 @@ pub mod rights;
 mod staged;
 mod table;
 mod target;
+mod transfer;
 mod uproot;
 
 pub use errno::Errno;
@@ -58,3 +59,4 @@ pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
 pub use process::Pid;
+pub use transfer::{Download, Upload};

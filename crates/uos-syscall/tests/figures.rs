@@ -13,7 +13,7 @@ use uos_syscall::{Caller, Kernel, Limits};
 fn stats_now(kernel: &Kernel, caller: &Caller, pid: u64) -> v1::GetProcessStatsReply {
     let call: Call = v1::GetProcessStats { pid }.into();
     match kernel.invoke_blocking(caller, call).unwrap() {
-        Reply::GetProcessStats(reply) => *Box::<v1::GetProcessStatsReply>::from(reply),
+        Reply::GetProcessStats(reply) => *reply,
         other => panic!("{other:?}"),
     }
 }

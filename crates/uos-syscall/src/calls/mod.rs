@@ -9,6 +9,8 @@ mod processes;
 mod removal;
 mod system;
 
+pub(crate) use files::name_of;
+
 use std::time::Duration;
 
 /// The most data in one reply.
