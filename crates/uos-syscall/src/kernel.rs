@@ -11,7 +11,10 @@ use std::{
 
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use uos_proc::{Level, Spawner};
 use uos_proto::{
     CallInfo,
@@ -93,19 +96,29 @@ impl Kernel {
     }
 
     async fn invoke_in_pool(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
-        let trail = Trail::begin(&self.0.log, caller.0.pid, call.info());
-        let turn = self.turn().await;
-        trail.hand_over();
-        let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));
-        let done = self.0.runtime.spawn_blocking(move || {
-            let _turn = turn;
-            match uos_proto::dispatch(call, Invocation { kernel: &kernel, caller: &caller, may_block: true })
-            {
+        self.in_pool(caller, call.info(), move |kernel, caller| {
+            match uos_proto::dispatch(call, Invocation { kernel, caller, may_block: true }) {
                 Outcome::Done(result) => result,
                 Outcome::NeedsPool(_) | Outcome::Pending(_) => Err(Errno::EIO.into()),
             }
-        });
-        done.await.unwrap_or_else(|_| Err(Error::new(Errno::EIO, "the call failed inside the kernel")))
+        })
+        .await
+    }
+
+    /// Carries a call out where it may wait for a disk. Given up before its turn comes, it is recorded so; from then on
+    /// `work` records it.
+    pub(crate) async fn in_pool<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        call: &'static CallInfo,
+        work: impl FnOnce(&Arc<Inner>, &Arc<Process>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.log.room().await;
+        let trail = Trail::begin(&self.0.log, caller.0.pid, call);
+        let turn = self.0.turn().await;
+        trail.hand_over();
+        let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));
+        self.0.blocking(turn, move || work(&kernel, &caller)).await
     }
 
     /// Makes a call that doesn't wait, on this thread, which it may block while a disk or a new program is waited for.
@@ -124,21 +137,10 @@ impl Kernel {
         caller: &Caller,
         request: CreateProcessRequest,
     ) -> Result<CreateProcessResponse, Error> {
-        self.0.log.room().await;
-        let trail = Trail::begin(&self.0.log, caller.0.pid, &uos_proto::CREATE_PROCESS);
-        let turn = self.turn().await;
-        trail.hand_over();
-        let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));
-        let done = self.0.runtime.spawn_blocking(move || {
-            let _turn = turn;
-            at_once(&kernel, &caller, request, false).unwrap_or_else(|_| Err(Errno::EIO.into()))
-        });
-        done.await.unwrap_or_else(|_| Err(Error::new(Errno::EIO, "the call failed inside the kernel")))
-    }
-
-    async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        Arc::clone(&self.0.pool).acquire_owned().await.ok()
+        self.in_pool(caller, &uos_proto::CREATE_PROCESS, |kernel, caller| {
+            at_once(kernel, caller, request, false).unwrap_or_else(|_| Err(Errno::EIO.into()))
+        })
+        .await
     }
 
     /// Process 1, the operator's.
@@ -216,6 +218,32 @@ impl Kernel {
 }
 
 impl Inner {
+    /// Does a part of something that has been let through where it may wait for a disk.
+    pub(crate) async fn on_pool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.turn().await;
+        self.blocking(turn, work).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        turn: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.runtime.spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.unwrap_or_else(|_| Err(Error::new(Errno::EIO, "the call failed inside the kernel")))
+    }
+
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.pool).acquire_owned().await.ok()
+    }
+
     /// A number for a new object, never given before.
     pub(crate) fn new_object(&self) -> u64 {
         self.next_object.fetch_add(1, Ordering::Relaxed)
@@ -307,7 +335,7 @@ impl Builder {
     }
 }
 
-fn cpus() -> u32 {
+pub(crate) fn cpus() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| count.get() as u32)
 }
 

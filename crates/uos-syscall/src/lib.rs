@@ -36,6 +36,7 @@ mod errno;
 mod error;
 mod events;
 mod handles;
+mod host;
 mod kernel;
 mod life;
 mod limits;
@@ -49,6 +50,7 @@ pub mod rights;
 mod staged;
 mod table;
 mod target;
+mod transfer;
 mod uproot;
 
 pub use errno::Errno;
@@ -57,5 +59,6 @@ pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
 pub use process::Pid;
+pub use transfer::{Download, Upload};
 /// A canonical path, as events name files by.
 pub use uos_vfs::VPath;

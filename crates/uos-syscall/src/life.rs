@@ -4,7 +4,10 @@
 //! at once, children end too, and the program is killed and waited for by the task that watches it, which then gives the
 //! process's place back. There is no list of things to clean up that an entry could be missing from.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uos_proc::{Child, Exit, Usage};
 use uos_sched::{Nanos, Observed};
@@ -70,7 +73,7 @@ impl Inner {
         self.tell_scheduler(&process, exit.usage);
         self.leave_scheduler(&process);
         // From here on its usage is in the record.
-        let ended = self.processes.retire(&process, Some(exit));
+        let ended = self.processes.retire(&process, self.since_start(Instant::now()), Some(exit));
         if let Some(program) = &process.program {
             program.release();
         }
@@ -103,7 +106,7 @@ impl Inner {
                 Some(_) => {}
                 None => {
                     self.leave_scheduler(&process);
-                    if self.processes.retire(&process, None::<Exit>) {
+                    if self.processes.retire(&process, self.since_start(Instant::now()), None::<Exit>) {
                         self.tell_end(&process);
                     }
                 }

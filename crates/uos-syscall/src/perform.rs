@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use uos_proto::{
-    AtOnce, Class, Later, Perform, Performer, Request,
+    AtOnce, CallInfo, Class, Later, Perform, Performer, Request,
     v1::{call::Call, reply::Reply},
 };
 
@@ -57,21 +57,40 @@ pub(crate) fn at_once<R: Syscall>(
 ) -> Result<Result<R::Reply, Error>, R> {
     let mut trail = Trail::begin(&kernel.log, caller.pid, R::INFO);
     let scope = Scope { kernel, caller, memory_only };
-    for _ in 0..RACES {
+    let find = || {
         let found = request.target(&scope);
-        if memory_only && found.as_ref().is_ok_and(|target| target.stopped_at_disk() || R::blocks(target)) {
-            trail.hand_over();
-            return Err(request);
-        }
-        let result = admit(kernel, caller, R::INFO.right, found, &mut trail).and_then(|cx| request.run(cx));
-        if !result.as_ref().is_err_and(Error::is_race) {
+        let to_pool =
+            memory_only && found.as_ref().is_ok_and(|target| target.stopped_at_disk() || R::blocks(target));
+        (!to_pool).then_some(found)
+    };
+    match carry_out(&scope, R::INFO, &mut trail, find, |cx| request.run(cx)) {
+        Some(result) => {
             trail.finish(&result);
-            return Ok(result);
+            Ok(result)
+        }
+        None => {
+            trail.hand_over();
+            Err(request)
         }
     }
-    let result = Err(Error::new(Errno::EAGAIN, "what the call was aimed at kept changing"));
-    trail.finish(&result);
-    Ok(result)
+}
+
+/// Finds, admits and runs, again if what was found has changed under its hands. `None` as soon as `find` gives nothing.
+pub(crate) fn carry_out<'a, T: Target, O>(
+    scope: &Scope<'a>,
+    info: &CallInfo,
+    trail: &mut Trail<'_>,
+    find: impl Fn() -> Option<Result<T, Absent>>,
+    run: impl Fn(Cx<'a, T>) -> Result<O, Error>,
+) -> Option<Result<O, Error>> {
+    for _ in 0..RACES {
+        let found = find()?;
+        let result = admit(scope.kernel, scope.caller, info.right, found, trail).and_then(&run);
+        if !result.as_ref().is_err_and(Error::is_race) {
+            return Some(result);
+        }
+    }
+    Some(Err(Error::new(Errno::EAGAIN, "what the call was aimed at kept changing")))
 }
 
 /// Carries out a call that waits. It ends with its caller.

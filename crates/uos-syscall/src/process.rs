@@ -107,6 +107,8 @@ pub(crate) enum Phase {
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
+    /// When, since the kernel started.
+    pub(crate) at: Duration,
     pub(crate) cause: EndCause,
     pub(crate) exit: Option<uos_proc::Exit>,
 }

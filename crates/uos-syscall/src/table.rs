@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::RwLock;
@@ -141,7 +142,7 @@ impl Table {
 
     /// Marks a process as ended altogether and keeps its record with its parent, if that one lives. `false` if somebody
     /// else has done so already.
-    pub(crate) fn retire(&self, process: &Arc<Process>, exit: Option<uos_proc::Exit>) -> bool {
+    pub(crate) fn retire(&self, process: &Arc<Process>, at: Duration, exit: Option<uos_proc::Exit>) -> bool {
         let (parent, kept) = {
             let mut family = process.family.lock();
             let cause = match family.phase {
@@ -149,7 +150,7 @@ impl Table {
                 Phase::Ending(cause) => cause,
                 Phase::Running => EndCause::Itself,
             };
-            family.phase = Phase::Ended(End { cause, exit });
+            family.phase = Phase::Ended(End { at, cause, exit });
             family.place = None;
             (family.parent.clone(), std::mem::take(&mut family.ended))
         };

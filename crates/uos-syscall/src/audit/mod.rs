@@ -5,6 +5,6 @@ mod record;
 mod sink;
 
 pub use log::Log;
-pub(crate) use record::Trail;
 pub use record::{Decision, Record, Subject};
+pub(crate) use record::{Suspended, Trail};
 pub use sink::{Memory, Sink};

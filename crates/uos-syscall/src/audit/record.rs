@@ -95,6 +95,16 @@ impl<'a> Trail<'a> {
         self.write(result.as_ref().map(|_| ()).map_err(|error| error.errno));
     }
 
+    /// The call goes on after this, as nothing but what is known of it; whoever carries it on writes it down in the end.
+    pub(crate) fn suspend(mut self) -> Suspended {
+        self.open = false;
+        let (subject, decision) = (
+            std::mem::replace(&mut self.subject, Subject::None),
+            std::mem::replace(&mut self.decision, Decision::Refused),
+        );
+        Suspended { caller: self.caller, call: self.call, subject, decision, started: self.started }
+    }
+
     /// The call goes on elsewhere, under a trail of its own.
     pub(crate) fn hand_over(mut self) {
         self.open = false;
@@ -114,6 +124,22 @@ impl<'a> Trail<'a> {
             outcome,
             latency,
         });
+    }
+}
+
+/// A call that goes on for longer than a log is borrowed.
+pub(crate) struct Suspended {
+    caller: Pid,
+    call: &'static CallInfo,
+    subject: Subject,
+    decision: Decision,
+    started: Instant,
+}
+
+impl Suspended {
+    pub(crate) fn resume(self, log: &Log) -> Trail<'_> {
+        let Self { caller, call, subject, decision, started } = self;
+        Trail { log, caller, call, subject, decision, started, open: true }
     }
 }
 

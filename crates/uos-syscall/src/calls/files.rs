@@ -233,7 +233,7 @@ impl Syscall for v1::CreateDirectory {
 }
 
 /// The last name of a path; the root has none, and is busy being the root.
-pub(super) fn name_of(path: &VPath) -> Result<&[u8], Error> {
+pub(crate) fn name_of(path: &VPath) -> Result<&[u8], Error> {
     path.file_name().ok_or_else(|| Errno::EBUSY.into())
 }
 

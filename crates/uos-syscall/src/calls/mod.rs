@@ -1,12 +1,15 @@
 //! The calls, one file a family.
 
 mod birth;
+mod figures;
 mod files;
 mod moving;
 mod pipes;
 mod processes;
 mod removal;
 mod system;
+
+pub(crate) use files::name_of;
 
 use std::time::Duration;
 

@@ -9,9 +9,10 @@ use super::{reply_bytes, reply_entries, within};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx},
+    host::OsProcesses,
     output::BeyondEnd,
     perform::{Syscall, Waiting},
-    process::{End, EndCause, Phase, Pid, Process},
+    process::{End, EndCause, Pid, Process},
     target::{ProcessTarget, Scope, System},
 };
 
@@ -68,7 +69,8 @@ impl Syscall for v1::GetProcessInfo {
     }
 
     fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessInfoReply, Error> {
-        Ok(v1::GetProcessInfoReply { process: Some(info(&cx.target.process)) })
+        let process = &cx.target.process;
+        Ok(v1::GetProcessInfoReply { process: Some(info(process, &OsProcesses::read_for([process]))) })
     }
 }
 
@@ -90,7 +92,9 @@ impl Syscall for v1::GetProcessList {
             cx.kernel().processes.after(Pid(self.after_pid), reply_entries(self.limit), |process| {
                 sees_all || caller.is_kin(process)
             });
-        Ok(v1::GetProcessListReply { processes: processes.iter().map(info).collect(), more })
+        let host = OsProcesses::read_for(&processes);
+        let processes = processes.iter().map(|process| info(process, &host)).collect();
+        Ok(v1::GetProcessListReply { processes, more })
     }
 }
 
@@ -146,22 +150,20 @@ impl Waiting for v1::ReadOutput {
     }
 }
 
-fn info(process: &Arc<Process>) -> v1::ProcessInfo {
-    let (parent_pid, state) = {
-        let family = process.family.lock();
-        let state = match family.phase {
-            Phase::Ended(_) => v1::ProcessState::Exited,
-            Phase::Running | Phase::Ending(_) => v1::ProcessState::Running,
-        };
-        (family.parent.as_ref().map_or(0, |parent| parent.pid.0), state)
-    };
+/// Where a process is in its life.
+pub(super) fn state(process: &Process) -> v1::ProcessState {
+    if process.has_ended() { v1::ProcessState::Exited } else { v1::ProcessState::Running }
+}
+
+fn info(process: &Arc<Process>, host: &OsProcesses) -> v1::ProcessInfo {
+    let taken = host.footprint(process);
     let program = process.program.as_ref();
     let enforcement = program.map(|program| program.enforcement.iter());
     v1::ProcessInfo {
         pid: process.pid.0,
-        parent_pid,
+        parent_pid: process.parent().map_or(0, |parent| parent.pid.0),
         name: process.name.clone(),
-        state: state.into(),
+        state: state(process).into(),
         level: match process.level {
             Level::Minimal => v1::SandboxLevel::Minimal,
             Level::Standard => v1::SandboxLevel::Standard,
@@ -177,6 +179,8 @@ fn info(process: &Arc<Process>) -> v1::ProcessInfo {
         enforcement: enforcement
             .map(|means| means.map(|(guarantee, means)| format!("{guarantee}: {means}")).collect())
             .unwrap_or_default(),
+        cpu_us: taken.cpu_us,
+        memory_bytes: taken.memory_bytes,
     }
 }
 

@@ -32,12 +32,16 @@ impl Syscall for v1::GetCurrentTime {
     }
 
     fn run(&self, _cx: Cx<'_, System>) -> Result<v1::GetCurrentTimeReply, Error> {
-        let micros = |since: Duration| since.as_micros() as i64;
-        let time_us = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => micros(since),
-            Err(before) => -micros(before.duration()),
-        };
-        Ok(v1::GetCurrentTimeReply { time_us })
+        Ok(v1::GetCurrentTimeReply { time_us: now_us() })
+    }
+}
+
+/// The time of day, by the host's clock.
+pub(super) fn now_us() -> i64 {
+    let micros = |since: Duration| since.as_micros() as i64;
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => micros(since),
+        Err(before) => -micros(before.duration()),
     }
 }
 

@@ -147,6 +147,7 @@ answered! {
     ReadFile WriteFile DeleteFile ListDirectory FileExists FileStat CreateDirectory SpawnProcess KillProcess
     GetProcessInfo GetProcessList WaitProcess CreatePipe WritePipe ReadPipe ClosePipe DestroyPipe PipeStats
     GetSchedulerStats Sleep GetUptime ReadOutput MoveFile RemoveDirectory
+    GetProcessStats GetSystemInfo GetMemoryStats GetCurrentTime
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.

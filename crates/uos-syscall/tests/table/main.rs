@@ -189,7 +189,9 @@ fn the_numbers_are_those_of_the_contract() {
         (16, "KillProcess"),
         (17, "GetProcessInfo"),
         (18, "GetProcessList"),
+        (21, "GetProcessStats"),
         (22, "WaitProcess"),
+        (23, "GetSystemInfo"),
         (28, "CreatePipe"),
         (29, "WritePipe"),
         (30, "ReadPipe"),
@@ -199,6 +201,7 @@ fn the_numbers_are_those_of_the_contract() {
         (44, "GetSchedulerStats"),
         (45, "Sleep"),
         (46, "GetUptime"),
+        (47, "GetMemoryStats"),
         (113, "ReadOutput"),
     ] {
         assert!(TABLE.iter().any(|row| row.number == number && row.name == name), "{number} {name}");

@@ -20,7 +20,7 @@ pub(crate) struct Owner {
 }
 
 const GRANTS: &[&str] =
-    &["fs.read:/data/**", "fs.write:/data/**", "proc.spawn:/**", "ipc.create", "sched.inspect"];
+    &["fs.read:/data/**", "fs.write:/data/**", "proc.spawn:/**", "ipc.create", "sched.inspect", "sys.info"];
 
 impl Owner {
     pub(crate) async fn new(world: &World) -> Self {
@@ -54,6 +54,7 @@ impl Owner {
             "KillProcess" => v1::KillProcess { pid: self.sleeper, tree: true }.into(),
             "GetProcessInfo" => v1::GetProcessInfo { pid: self.talker }.into(),
             "GetProcessList" => v1::GetProcessList { after_pid: 0, limit: 0 }.into(),
+            "GetProcessStats" => v1::GetProcessStats { pid: self.talker }.into(),
             "WaitProcess" => v1::WaitProcess { pid: self.talker, timeout_us: Some(0) }.into(),
             "CreatePipe" => v1::CreatePipe::default().into(),
             "WritePipe" => v1::WritePipe { id: self.pipe, data: "more".into(), timeout_us: None }.into(),

@@ -1,0 +1,330 @@
+//! Whole files in and out, for those who have no use for messages: found and judged as ReadFile and WriteFile are, then
+//! read or written piece by piece on what was found.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uos_proto::{Request, Right, v1};
+use uos_vfs::{Access, Kind, NodeRef, OpenFile, SetAttr, VPath};
+
+use crate::{
+    Errno, Error,
+    audit::{Suspended, Trail},
+    calls::name_of,
+    events::FileChange,
+    kernel::{Caller, Inner, Kernel},
+    perform::carry_out,
+    process::Process,
+    staged::Staged,
+    target::{PathTarget, Scope, denied},
+};
+
+/// The most that one reading gives.
+const MOST: usize = 1 << 20;
+/// Permission bits of a file that was not there before.
+const MODE: u32 = 0o644;
+
+/// Who works on which file.
+struct Bond {
+    kernel: Arc<Inner>,
+    caller: Arc<Process>,
+    path: VPath,
+    right: Right,
+}
+
+impl Bond {
+    /// What is taken from the caller holds at once, on open files too.
+    fn holds(&self) -> Result<(), Error> {
+        if !self.caller.is_alive() {
+            return Err(Error::no_process(self.caller.pid.0));
+        }
+        match self.caller.grants().for_path(self.right, self.path.as_bytes()) {
+            Some(_) => Ok(()),
+            None => Err(denied(self.right, &self.path)),
+        }
+    }
+}
+
+/// A file that is being read. It stays the same one, whatever becomes of its name.
+pub struct Download {
+    bond: Bond,
+    file: Arc<dyn OpenFile>,
+    /// Reading may wait for a disk.
+    blocks: bool,
+    size_bytes: u64,
+    modified_us: i64,
+}
+
+/// A file that is being written beside the one it is to become. Dropped before [`Upload::commit`], nothing of it stays.
+pub struct Upload {
+    bond: Bond,
+    /// Gone after a failure, and once it has been put in place.
+    staged: Option<Unfinished>,
+    target: Replacing,
+    blocks: bool,
+    record: Pending,
+}
+
+/// A staged file in the hands of those who must not wait for a disk, as its removal may.
+struct Unfinished {
+    staged: Option<Staged>,
+    kernel: Arc<Inner>,
+}
+
+/// A record that is written down in the end, however that comes.
+struct Pending {
+    record: Option<Suspended>,
+    kernel: Arc<Inner>,
+}
+
+/// Where an upload goes.
+struct Replacing {
+    parent: NodeRef,
+    name: Vec<u8>,
+    mode: u32,
+}
+
+impl Kernel {
+    /// Opens a file to read it from end to end. Judged and recorded as a ReadFile, once; what is read of it afterwards is
+    /// neither, but ends with the caller and with its right.
+    ///
+    /// # Errors
+    /// Those of ReadFile.
+    pub async fn open_download(&self, caller: &Caller, path: impl AsRef<[u8]>) -> Result<Download, Error> {
+        let path = path.as_ref().to_vec();
+        self.in_pool(caller, v1::ReadFile::INFO, move |kernel, caller| {
+            let mut trail = Trail::begin(&kernel.log, caller.pid, v1::ReadFile::INFO);
+            let result = find(kernel, caller, v1::ReadFile::INFO, &mut trail, &path, |target| {
+                let node = target.node()?;
+                if node.kind() == Kind::Directory {
+                    return Err(Errno::EISDIR.into());
+                }
+                let file = NodeRef::clone(node).open(Access::Read)?;
+                let attr = file.attr()?;
+                Ok(Download {
+                    bond: bond(kernel, caller, target, Right::FsRead),
+                    file,
+                    blocks: node.blocks(),
+                    size_bytes: attr.size,
+                    modified_us: attr.modified.as_micros(),
+                })
+            });
+            trail.finish(&result);
+            result
+        })
+        .await
+    }
+
+    /// Begins a file that is to have a name in the end, in place of what has it then. Judged as a WriteFile, and recorded
+    /// as one when it is done or given up.
+    ///
+    /// # Errors
+    /// Those of WriteFile. EACCES also if the host doesn't let the file be written that is there.
+    pub async fn begin_upload(&self, caller: &Caller, path: impl AsRef<[u8]>) -> Result<Upload, Error> {
+        let path = path.as_ref().to_vec();
+        self.in_pool(caller, v1::WriteFile::INFO, move |kernel, caller| {
+            let mut trail = Trail::begin(&kernel.log, caller.pid, v1::WriteFile::INFO);
+            let result = find(kernel, caller, v1::WriteFile::INFO, &mut trail, &path, |target| {
+                let place = target.place()?;
+                let like = match &place.node {
+                    Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
+                    // What may not be written may not be replaced either, though the host would let us.
+                    Some(node) => Some(NodeRef::clone(node).open(Access::Write)?.attr()?),
+                    None if place.must_be_dir => return Err(Errno::EISDIR.into()),
+                    None => None,
+                };
+                let name = name_of(&place.path)?.to_vec();
+                let staged = Staged::begin(&place.parent, like.as_ref())?;
+                let mode = like.map_or(MODE, |attr| attr.mode);
+                let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode };
+                Ok((bond(kernel, caller, target, Right::FsWrite), staged, target_of))
+            });
+            match result {
+                Ok((bond, staged, target)) => {
+                    let kernel = || Arc::clone(kernel);
+                    Ok(Upload {
+                        bond,
+                        staged: Some(Unfinished { staged: Some(staged), kernel: kernel() }),
+                        blocks: target.parent.blocks(),
+                        target,
+                        record: Pending { record: Some(trail.suspend()), kernel: kernel() },
+                    })
+                }
+                Err(error) => {
+                    let result = Err(error);
+                    trail.finish(&result);
+                    result
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn find<O>(
+    kernel: &Arc<Inner>,
+    caller: &Arc<Process>,
+    info: &'static uos_proto::CallInfo,
+    trail: &mut Trail<'_>,
+    path: &[u8],
+    run: impl Fn(&PathTarget) -> Result<O, Error>,
+) -> Result<O, Error> {
+    let scope = Scope { kernel, caller, memory_only: false };
+    let found = || Some(scope.path("", path, true));
+    carry_out(&scope, info, trail, found, |cx| run(&cx.target)).unwrap_or_else(|| Err(Errno::EIO.into()))
+}
+
+fn bond(kernel: &Arc<Inner>, caller: &Arc<Process>, target: &PathTarget, right: Right) -> Bond {
+    let (kernel, caller, path) = (Arc::clone(kernel), Arc::clone(caller), target.path().clone());
+    Bond { kernel, caller, path, right }
+}
+
+impl Download {
+    /// Its canonical path when it was opened.
+    pub fn path(&self) -> &VPath {
+        &self.bond.path
+    }
+
+    /// Its size when it was opened.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// When it was last written by then, microseconds since 1970.
+    pub fn modified_us(&self) -> i64 {
+        self.modified_us
+    }
+
+    /// Up to `max` bytes from an offset, and no more than 1 MiB; nothing at the end.
+    ///
+    /// # Errors
+    /// What the filesystem gives; ESRCH and EACCES when the caller has ended, or its right.
+    pub async fn read(&self, offset: u64, max: usize) -> Result<Bytes, Error> {
+        self.bond.holds()?;
+        let max = max.min(MOST);
+        if !self.blocks {
+            return Ok(self.file.read_bytes(offset, max)?);
+        }
+        let file = Arc::clone(&self.file);
+        self.bond.kernel.on_pool(move || Ok(file.read_bytes(offset, max)?)).await
+    }
+}
+
+impl Upload {
+    /// The canonical path that it will have.
+    pub fn path(&self) -> &VPath {
+        &self.bond.path
+    }
+
+    /// Adds to it. After a failure, and after giving the future up, it can only be dropped.
+    ///
+    /// # Errors
+    /// What the filesystem gives, ENOSPC among it; ESRCH and EACCES when the caller has ended, or its right.
+    pub async fn write(&mut self, data: Bytes) -> Result<(), Error> {
+        let ready = self.bond.holds().and_then(|()| self.staged.take().ok_or_else(given_up));
+        let mut staged = match ready {
+            Ok(staged) => staged,
+            Err(error) => return self.record.finish(Err(error)),
+        };
+        let written = if self.blocks {
+            self.bond.kernel.on_pool(move || staged.write(&data).map(|()| staged)).await
+        } else {
+            staged.write(&data).map(|()| staged)
+        };
+        match written {
+            Ok(staged) => {
+                self.staged = Some(staged);
+                Ok(())
+            }
+            Err(error) => self.record.finish(Err(error)),
+        }
+    }
+
+    /// Makes it durable and puts it in place of what has the name by now, in one step. Gives its size.
+    ///
+    /// Given up while it is under way, it may still come to pass.
+    ///
+    /// # Errors
+    /// What the filesystem gives; then what was there stays. ESRCH and EACCES when the caller has ended, or its right.
+    pub async fn commit(self) -> Result<u64, Error> {
+        let Self { bond, staged, target, mut record, .. } = self;
+        let ready = bond.holds().and_then(|()| staged.ok_or_else(given_up));
+        let mut staged = match ready {
+            Ok(staged) => staged,
+            Err(error) => return record.finish(Err(error)),
+        };
+        let kernel = Arc::clone(&bond.kernel);
+        let done = kernel.on_pool(move || {
+            let result = staged.take().ok_or_else(given_up).and_then(|staged| target.put(staged));
+            record.finish(result.map(|(size, replaces)| {
+                let change = if replaces { FileChange::Written } else { FileChange::Created };
+                bond.kernel.tell_change(bond.caller.pid, change, &bond.path, false);
+                size
+            }))
+        });
+        done.await
+    }
+}
+
+impl Unfinished {
+    fn write(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.staged.as_mut().ok_or_else(given_up)?.write(data)
+    }
+
+    fn take(&mut self) -> Option<Staged> {
+        self.staged.take()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(staged) = self.staged.take() {
+            self.kernel.runtime.spawn_blocking(move || drop(staged));
+        }
+    }
+}
+
+impl Pending {
+    fn finish<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Some(record) = self.record.take() {
+            record.resume(&self.kernel.log).finish(&result);
+        }
+        result
+    }
+}
+
+/// Unfinished, it is given up, and recorded so.
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            drop(record.resume(&self.kernel.log));
+        }
+    }
+}
+
+impl Replacing {
+    /// Puts a file in its place; says how large it is, and whether there was one.
+    fn put(&self, staged: Staged) -> Result<(u64, bool), Error> {
+        let size = staged.written();
+        let replaces = self.parent.lookup(&self.name).is_ok();
+        let attributes = SetAttr { mode: Some(self.mode), ..SetAttr::default() };
+        staged.place(&self.name, &attributes, false)?;
+        Ok((size, replaces))
+    }
+}
+
+fn given_up() -> Error {
+    Error::new(Errno::EIO, "the upload has failed before")
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Download").field("path", &self.bond.path).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Upload").field("path", &self.bond.path).finish_non_exhaustive()
+    }
+}
