@@ -25,10 +25,15 @@ impl Campaign {
     /// The variables that the campaign tests read.
     pub(crate) fn variables(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Plain => &[("UOS_CAMPAIGN_KILLS", "20"), ("UOS_CAMPAIGN_OPENS", "2000")],
-            Self::Long => {
-                &[("UOS_CAMPAIGN_KILLS", "200"), ("UOS_CAMPAIGN_OPENS", "100000"), ("PROPTEST_CASES", "2048")]
+            Self::Plain => {
+                &[("UOS_CAMPAIGN_KILLS", "20"), ("UOS_CAMPAIGN_OPENS", "2000"), ("UOS_CAMPAIGN_SEEDS", "200")]
             }
+            Self::Long => &[
+                ("UOS_CAMPAIGN_KILLS", "200"),
+                ("UOS_CAMPAIGN_OPENS", "100000"),
+                ("UOS_CAMPAIGN_SEEDS", "10000"),
+                ("PROPTEST_CASES", "2048"),
+            ],
         }
     }
 }
