@@ -6,6 +6,7 @@
 mod echo;
 mod invoke;
 mod report;
+mod sched;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,7 +17,7 @@ use report::Measurement;
 #[derive(Parser)]
 struct Arguments {
     /// Which group; all if left out.
-    #[arg(value_parser = ["syscall"])]
+    #[arg(value_parser = ["sched", "syscall"])]
     name: Option<String>,
     /// One JSON object a measurement, and nothing else.
     #[arg(long)]
@@ -44,10 +45,15 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<bool> {
-    // There is one group so far; naming none means all of them.
-    debug_assert!(arguments.name.as_deref().is_none_or(|name| name == "syscall"));
-    let mut all: Vec<Measurement> = invoke::measure()?;
-    all.extend(echo::measure()?);
+    let wants = |group: &str| arguments.name.as_deref().is_none_or(|name| name == group);
+    let mut all: Vec<Measurement> = Vec::new();
+    if wants("sched") {
+        all.extend(sched::measure()?);
+    }
+    if wants("syscall") {
+        all.extend(invoke::measure()?);
+        all.extend(echo::measure()?);
+    }
     for measurement in &all {
         if arguments.json {
             println!("{}", serde_json::to_string(measurement)?);

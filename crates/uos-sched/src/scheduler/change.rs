@@ -101,6 +101,11 @@ impl Scheduler {
         Ok(())
     }
 
+    /// On which CPUs a task may run.
+    pub fn affinity(&self, task: TaskId) -> Result<CpuSet, SchedError> {
+        Ok(self.masks.set(self.table.rest(self.find(task)?).mask))
+    }
+
     /// Moves a task that does not run into a group.
     pub fn set_group(&mut self, task: TaskId, group: GroupId, now: Nanos) -> Result<(), SchedError> {
         let slot = self.idle(task)?;

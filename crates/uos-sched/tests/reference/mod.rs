@@ -221,7 +221,6 @@ impl Naive {
 
     pub(crate) fn set_group(&mut self, task: TaskId, group: usize, now: u64) {
         self.now = now;
-        self.found(group);
         let (home, who) = (self.homes[&task], Who::Task(task));
         let since = self.member(home, who).since;
         let waits = self.member(home, who).state == State::Queued;
@@ -229,6 +228,7 @@ impl Naive {
             self.dequeue(home, who);
         }
         let lag = self.lag(home, who);
+        self.found(group);
         let at = self.groups[home].members.iter().position(|member| member.who == who).unwrap();
         let member = self.groups[home].members.remove(at);
         self.groups[group].members.push(member);
