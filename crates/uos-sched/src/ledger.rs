@@ -21,7 +21,7 @@ const POINT: u32 = 16;
 impl Ledger {
     /// CPU time was given out; it belongs to those with an open account, by weight.
     pub(crate) fn give_out(&mut self, ns: u64) {
-        self.pending += u128::from(ns) << POINT;
+        self.pending += fixed(ns);
     }
 
     /// The same for what has bits behind the point.
@@ -73,6 +73,11 @@ impl Ledger {
         }
         old
     }
+}
+
+/// Nanoseconds with bits behind the point.
+pub(crate) fn fixed(ns: u64) -> u128 {
+    u128::from(ns) << POINT
 }
 
 /// Whole nanoseconds of what has bits behind the point.

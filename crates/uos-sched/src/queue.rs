@@ -87,6 +87,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self, table: &mut Table, now: u64) -> Option<Slot> {
         match self {
             Queue::Turns(ring) => ring.pop(table),
@@ -102,6 +103,7 @@ impl Queue {
     }
 
     /// How long the one that was just chosen runs at the most: to the end of its request, where there are such.
+    #[inline]
     pub(crate) fn request_left(&self, table: &Table, slot: Slot) -> u64 {
         match self {
             Queue::Eevdf(eevdf) => eevdf.request_left(table, slot),
@@ -109,6 +111,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(crate) fn requeue(&mut self, table: &mut Table, slot: Slot, how: Return) {
         let front = how == Return::Preempted;
         match self {
@@ -133,6 +136,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, table: &mut Table, slot: Slot, ran: u64) {
         match self {
             Queue::Turns(_) | Queue::Levels(..) => {}

@@ -153,11 +153,13 @@ impl Table {
         self.generations.reserve_exact(more);
     }
 
+    #[inline]
     pub(crate) fn id(&self, slot: Slot) -> TaskId {
         TaskId { slot, generation: self.generations[slot as usize] }
     }
 
     /// The slot of a task that is there.
+    #[inline]
     pub(crate) fn find(&self, id: TaskId) -> Option<Slot> {
         let there = self.generations.get(id.slot()).is_some_and(|&generation| generation == id.generation);
         let hot = self.hot.get(id.slot()).filter(|_| there)?;
@@ -177,10 +179,12 @@ impl Table {
         self.stamp
     }
 
+    #[inline]
     pub(crate) fn at(&self, slot: Slot) -> &Hot {
         &self.hot[slot as usize]
     }
 
+    #[inline]
     pub(crate) fn at_mut(&mut self, slot: Slot) -> &mut Hot {
         &mut self.hot[slot as usize]
     }
@@ -194,6 +198,7 @@ impl Table {
     }
 
     /// A slice of its own, or this one.
+    #[inline]
     pub(crate) fn slice(&self, slot: Slot, default: Nanos) -> u64 {
         match self.at(slot).has_own_slice() {
             true => u64::from(self.rest(slot).slice),

@@ -12,6 +12,7 @@ pub(crate) struct Levels {
 
 impl Levels {
     /// The highest level somebody waits at.
+    #[inline]
     pub(crate) fn top(&self) -> Option<u8> {
         let word = (0..4).rev().find(|&word| self.occupied[word] != 0)?;
         Some((word * 64 + 63 - self.occupied[word].leading_zeros() as usize) as u8)
@@ -21,6 +22,7 @@ impl Levels {
         self.lists.as_ref()?[usize::from(self.top()?)].first()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, table: &mut Table, slot: Slot, level: u8, front: bool) {
         let lists = self.lists.get_or_insert_with(|| Box::new(std::array::from_fn(|_| Ring::default())));
         let list = &mut lists[usize::from(level)];
@@ -41,6 +43,7 @@ impl Levels {
         }
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
         let level = self.top()?;
         let list = &mut self.lists.as_mut()?[usize::from(level)];

@@ -23,6 +23,7 @@ impl Ring {
         (self.head != NONE).then_some(self.head)
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, table: &mut Table, slot: Slot) {
         table.at_mut(slot).link = [NONE, self.tail];
         match self.tail {
@@ -33,6 +34,7 @@ impl Ring {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn push_front(&mut self, table: &mut Table, slot: Slot) {
         table.at_mut(slot).link = [self.head, NONE];
         match self.head {
@@ -43,6 +45,7 @@ impl Ring {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
         let slot = self.first()?;
         self.head = table.at(slot).link[0];

@@ -1,7 +1,7 @@
 //! What the scheduler writes down, and how it is read.
 
 use super::Scheduler;
-use crate::ledger::whole;
+use crate::ledger::{fixed, whole};
 use crate::stats::Histogram;
 use crate::table::{Kind, NONE, Slot, State};
 use crate::{GroupId, Nanos, Priority, SchedError, Stats, TaskId, TaskStats, Weight};
@@ -164,7 +164,9 @@ impl Scheduler {
             }
             group.mark = mark;
         }
+        let given = if at == 0 { std::mem::take(&mut self.given) } else { 0 };
         let group = self.group_mut(at);
+        group.ledger.give_out(given);
         group.ledger.settle();
         if group.ledger.needs_sweep() {
             self.sweep(at);
@@ -209,7 +211,10 @@ impl Scheduler {
     /// What a group would be handed on if it were settled.
     fn unsettled(&self, at: u32) -> u128 {
         let group = self.group_ref(at);
-        if at == 0 || group.open == 0 {
+        if at == 0 {
+            return fixed(self.given);
+        }
+        if group.open == 0 {
             return 0;
         }
         let (parent, weight) = self.part_of(at);

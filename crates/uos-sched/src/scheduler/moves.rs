@@ -70,11 +70,13 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn core(&self, cpu: Cpu) -> Result<&Core, SchedError> {
         let cpus = self.cores.len() as u32;
         self.cores.get(cpu.index()).ok_or(SchedError::NoSuchCpu { cpu, cpus })
     }
 
+    #[inline]
     pub(super) fn running(&self, cpu: Cpu) -> Result<Slot, SchedError> {
         match self.core(cpu)?.running {
             NONE => Err(SchedError::NotRunning { cpu }),
@@ -82,6 +84,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn check_time(&self, now: Nanos) -> Result<(), SchedError> {
         if now.0 < self.now {
             return Err(SchedError::TimeWentBack { from: Nanos(self.now), to: now });
@@ -90,13 +93,20 @@ impl Scheduler {
     }
 
     /// Lets time pass: what the CPUs gave out meanwhile is owed to those who could run meanwhile.
+    #[inline]
     pub(super) fn advance(&mut self, now: Nanos) {
-        if self.running_normal > 0 {
-            let given = (now.0 - self.now).saturating_mul(u64::from(self.running_normal));
-            self.group_mut(0).ledger.give_out(given);
-        }
+        let passed = now.0 - self.now;
+        self.given = self.given.saturating_add(passed.saturating_mul(u64::from(self.running_normal)));
         self.now = now.0;
-        while self.due <= now.0 {
+        if self.due <= now.0 {
+            self.fire();
+        }
+    }
+
+    /// Does what is due by itself.
+    #[cold]
+    fn fire(&mut self) {
+        while self.due <= self.now {
             if let Some(Reverse((_, timer))) = self.timers.pop() {
                 match timer {
                     Timer::Refill { group, generation } => self.refill(group, generation),
@@ -112,6 +122,7 @@ impl Scheduler {
         self.due = self.due.min(at);
     }
 
+    #[inline]
     pub(super) fn charge_running(&mut self, cpu: usize, slot: Slot) -> u64 {
         let hot = self.table.at_mut(slot);
         let ran = self.now - hot.since;
@@ -144,6 +155,7 @@ impl Scheduler {
     }
 
     /// Takes the next task for this CPU out of its queue.
+    #[inline]
     pub(super) fn choose(&mut self, cpu: usize) -> Option<(Slot, u64)> {
         let mut limit = u64::MAX;
         if self.cores[cpu].strict > 0 {
@@ -173,6 +185,7 @@ impl Scheduler {
     }
 
     /// A chosen task runs from now on.
+    #[inline]
     pub(super) fn start(&mut self, cpu: Cpu, slot: Slot, slice: u64) -> Pick {
         let now = self.now;
         let hot = self.table.at_mut(slot);
@@ -203,6 +216,7 @@ impl Scheduler {
     }
 
     /// The running task has been charged and is taken off its CPU.
+    #[inline]
     pub(super) fn stop(&mut self, cpu: usize, slot: Slot, why: Why) {
         let kind = self.table.at(slot).kind;
         let core = &mut self.cores[cpu];
@@ -346,6 +360,7 @@ impl Scheduler {
         stats
     }
 
+    #[inline]
     fn count_switch(&mut self, last: Option<(TaskId, Why)>, next: TaskId) {
         let Some((task, why)) = last else {
             self.totals.context_switches += 1;

@@ -152,6 +152,7 @@ impl Scheduler {
     }
 
     /// A running task goes back into its queue, and the groups it is in into theirs.
+    #[inline]
     pub(super) fn requeue_normal(&mut self, node: u32, slot: Slot, how: Return) {
         let at = &mut self.nodes[node as usize];
         at.queue.requeue(&mut self.table, slot, how);
@@ -213,6 +214,7 @@ impl Scheduler {
     }
 
     /// Descends from the root to the task that is next. What is found throttled on the way is put aside.
+    #[inline]
     pub(super) fn choose_normal(&mut self, cpu: usize) -> Option<(Slot, u64)> {
         let (mut node, mut limit) = (cpu as u32, u64::MAX);
         loop {
@@ -243,6 +245,7 @@ impl Scheduler {
     }
 
     /// Time was used in a node: by a task of it, and so by the groups it is in.
+    #[inline]
     pub(super) fn charge_tree(&mut self, mut node: u32, mut slot: Slot, ran: u64) {
         loop {
             self.nodes[node as usize].queue.charge(&mut self.table, slot, ran);
