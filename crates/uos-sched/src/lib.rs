@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod class;
+mod control;
 mod cpus;
 mod error;
 mod group;
@@ -41,6 +42,9 @@ mod time;
 mod weight;
 
 pub use class::{Class, Reservation, RtPriority, Spec};
+pub use control::{ControlError, Controller, SimulatedControl, Wanted};
+#[cfg(feature = "os")]
+pub use control::{Means, OsControl};
 pub use cpus::CpuSet;
 pub use error::SchedError;
 pub use group::{GroupSpec, GroupStats, Quota};

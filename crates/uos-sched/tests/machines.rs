@@ -108,7 +108,7 @@ proptest! {
     fn nothing_that_must_not_happen_does(cpus in 1..=4u32, policy in policy(), history in history()) {
         let mut machine = Machine::new(policy, cpus);
         for (passes, op) in history {
-            machine.step(passes, op)?;
+            machine.step(passes, &op)?;
         }
     }
 }
@@ -137,16 +137,16 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, passes: u64, op: Op) -> Result<(), TestCaseError> {
+    fn step(&mut self, passes: u64, op: &Op) -> Result<(), TestCaseError> {
         let then = Nanos(self.now.0 + passes * 5_000);
         let then = self.running.iter().flatten().fold(then, |then, &(_, end)| then.min(end)).max(self.now);
         self.busy += then.since(self.now).0 * self.running.iter().flatten().count() as u64;
         self.now = then;
         let before = self.tasks.len();
-        if self.call(&op).is_err() {
+        if self.call(op).is_err() {
             prop_assert_eq!(self.tasks.len(), before);
         }
-        self.check(&op)
+        self.check(op)
     }
 
     fn call(&mut self, op: &Op) -> Result<(), SchedError> {

@@ -2,7 +2,7 @@
 
 use crate::workload::{Task, Workload};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use uos_sched::{Cpu, GroupId, GroupSpec, Nanos, SchedError, Scheduler, Spec, TaskId, TaskStats, Why};
 
 pub(crate) struct Machine {
@@ -13,7 +13,8 @@ pub(crate) struct Machine {
     /// What ran when, as long as it is to be drawn.
     pub(crate) spans: Vec<Span>,
     pub(crate) drawn_until: Nanos,
-    by_id: HashMap<TaskId, usize>,
+    /// Which task has which slot of the scheduler.
+    by_slot: Vec<usize>,
     events: BinaryHeap<Reverse<(Nanos, Event)>>,
     cpus: Vec<Running>,
     timer: Nanos,
@@ -78,7 +79,7 @@ impl Machine {
             busy: Nanos::ZERO,
             spans: Vec::new(),
             drawn_until,
-            by_id: HashMap::new(),
+            by_slot: Vec::new(),
             timer: Nanos(u64::MAX),
             groups,
         })
@@ -132,7 +133,8 @@ impl Machine {
         let spec = task.slice.map_or(spec.clone(), |slice| spec.slice(slice));
         let id = self.sched.add(spec, now)?;
         self.tasks[at].id = Some(id);
-        self.by_id.insert(id, at);
+        self.by_slot.resize(self.by_slot.len().max(id.slot() + 1), at);
+        self.by_slot[id.slot()] = at;
         self.look_at(id, now)
     }
 
@@ -150,7 +152,7 @@ impl Machine {
             return Ok(());
         }
         let Some(pick) = self.sched.pick(Cpu(cpu), now)? else { return Ok(()) };
-        let at = self.by_id[&pick.task];
+        let at = self.by_slot[pick.task.slot()];
         let turn = self.cpus[cpu as usize].turn + 1;
         self.cpus[cpu as usize] = Running { task: Some(at), from: now, turn };
         let end = now + pick.slice.min(self.tasks[at].left);
@@ -179,8 +181,7 @@ impl Machine {
         if one.task.bursts == Some(one.bursts) {
             self.sched.charge(Cpu(cpu), now)?;
             one.last = one.id.take().map(|id| self.sched.task(id)).transpose()?;
-            let id = self.sched.put_back(Cpu(cpu), now, Why::Exited)?;
-            self.by_id.remove(&id);
+            self.sched.put_back(Cpu(cpu), now, Why::Exited)?;
         } else if one.task.sleep == Nanos::ZERO {
             self.sched.put_back(Cpu(cpu), now, Why::Expired)?;
         } else {
