@@ -176,13 +176,13 @@ impl Machine {
                 }
             }
             Op::SetWeight(n, weight) => {
-                some(n).map_or(Ok(()), |task| self.sched.set_weight(task, *weight, now))?
+                some(n).map_or(Ok(()), |task| self.sched.set_weight(task, *weight, now))?;
             }
             Op::SetPriority(n, priority) => {
                 some(n).map_or(Ok(()), |task| self.sched.set_priority(task, *priority, now))?;
             }
             Op::SetClass(n, class) => {
-                some(n).map_or(Ok(()), |task| self.sched.set_class(task, *class, now))?
+                some(n).map_or(Ok(()), |task| self.sched.set_class(task, *class, now))?;
             }
             Op::SetAffinity(n, cpus) => {
                 if let Some(task) = some(n) {

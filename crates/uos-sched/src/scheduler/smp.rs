@@ -189,6 +189,7 @@ impl Scheduler {
         if matches!(self.policy, Policy::Priority { .. }) {
             return;
         }
+        let mut moved = Vec::new();
         for _ in 0..self.cores.len() {
             let load = |cpu: &usize| self.nodes[*cpu].load;
             let (Some(busiest), Some(idlest)) =
@@ -196,27 +197,73 @@ impl Scheduler {
             else {
                 return;
             };
-            let (most, least) = (load(&busiest), load(&idlest));
-            let difference = most - least;
-            let patience = 2 * i128::from(self.policy.slice().length().0);
-            let mut best: Option<(u64, i128, Slot)> = None;
-            for (slot, weight) in self.candidates(busiest, idlest) {
-                // What moves must not just change the roles, unless it has waited for that long enough.
-                let lag = i128::from(self.entitled(slot)) - i128::from(self.table.at(slot).runtime);
-                let improves = weight < difference && difference * 4 > most;
-                let takes_its_turn = weight == difference && lag > patience;
-                if !improves && !takes_its_turn {
-                    continue;
+            let (most, difference) = (load(&busiest), load(&busiest) - load(&idlest));
+            let movable = |crowded: usize| {
+                let mut candidates = self.candidates(crowded, idlest);
+                candidates.retain(|(slot, weight)| *weight <= difference && !moved.contains(slot));
+                candidates
+            };
+            let best = match difference * 4 > most {
+                true => self.best_fit(&movable(busiest), difference),
+                false => None,
+            };
+            let turn = |crowded: usize| self.whose_turn(crowded, &movable(crowded), difference);
+            let (slot, to) = match best {
+                Some(slot) => (slot, idlest),
+                None => {
+                    let crowded = (0..self.cores.len()).filter(|cpu| load(cpu) == most);
+                    let Some(slot) = { crowded }.find_map(turn) else { return };
+                    (slot, self.best_served(slot, idlest))
                 }
-                let misses = difference.abs_diff(2 * weight);
-                if best.is_none_or(|(least, longest, _)| misses < least || (misses == least && lag > longest))
-                {
-                    best = Some((misses, lag, slot));
-                }
-            }
-            let Some((_, _, slot)) = best else { return };
-            self.migrate(slot, idlest as u16);
+            };
+            self.migrate(slot, to as u16);
+            moved.push(slot);
         }
+    }
+
+    /// The one that leaves the least difference; among equals the one that is owed the most.
+    fn best_fit(&self, candidates: &[(Slot, u64)], difference: u64) -> Option<Slot> {
+        let fitting = candidates.iter().filter(|&&(_, weight)| weight < difference);
+        let best = fitting.min_by_key(|&&(slot, weight)| (difference.abs_diff(2 * weight), -self.owed(slot)));
+        best.map(|&(slot, _)| slot)
+    }
+
+    /// To move one whose weight is the whole difference only changes which CPU is the crowded one. That is for the
+    /// good of those who stay, if one of them has waited for it long enough; who has had the most goes.
+    fn whose_turn(&self, crowded: usize, candidates: &[(Slot, u64)], difference: u64) -> Option<Slot> {
+        let patience = 2 * i128::from(self.policy.slice().length().0);
+        let running = self.cores[crowded].running;
+        let running = (running != NONE && self.table.at(running).kind == Kind::Normal).then_some(running);
+        let there: Vec<(Slot, i128)> = candidates
+            .iter()
+            .map(|&(slot, _)| slot)
+            .chain(running)
+            .map(|slot| (slot, self.owed(slot)))
+            .collect();
+        let same = candidates.iter().filter(|&&(_, weight)| weight == difference).map(|&(slot, _)| slot);
+        let least = same.min_by_key(|&slot| (self.owed(slot), slot))?;
+        let own = self.owed(least);
+        let waits = |&(slot, owed): &(Slot, i128)| slot != least && owed > patience && owed >= own;
+        there.iter().any(waits).then_some(least)
+    }
+
+    /// Of the CPUs with as little to do as this one, that whose task has had the most beyond its part.
+    fn best_served(&self, slot: Slot, idlest: usize) -> usize {
+        let load = self.nodes[idlest].load;
+        let alike =
+            (0..self.cores.len()).filter(|&cpu| self.nodes[cpu].load == load && self.may_run_on(slot, cpu));
+        let served = |cpu: &usize| {
+            let node = &self.nodes[*cpu];
+            let anybody = node.queue.find(&self.table, |_| true);
+            let there = (node.running != NONE).then_some(node.running).or(anybody);
+            there.filter(|&slot| self.table.at(slot).kind == Kind::Normal).map_or(0, |slot| self.owed(slot))
+        };
+        alike.min_by_key(served).unwrap_or(idlest)
+    }
+
+    /// What a task is owed over all CPUs, in nanoseconds.
+    fn owed(&self, slot: Slot) -> i128 {
+        i128::from(self.entitled(slot)) - i128::from(self.table.at(slot).runtime)
     }
 
     /// Some tasks that wait on one CPU and may run on another, with what they add to the load.
