@@ -22,9 +22,9 @@ struct Arguments {
     /// One JSON object a measurement, and nothing else.
     #[arg(long)]
     json: bool,
-    /// Where to write the document.
-    #[arg(long, default_value = "docs/benchmarks.md")]
-    out: PathBuf,
+    /// Where to write the document: `docs/benchmarks.md`, or for the scheduler alone `docs/benchmarks-sched.md`.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -62,8 +62,14 @@ fn measure(arguments: &Arguments) -> Result<bool> {
         }
     }
     if !arguments.json {
-        std::fs::write(&arguments.out, report::document(&all))?;
-        println!("written to {}", arguments.out.display());
+        let usual = if arguments.name.as_deref() == Some("sched") {
+            "docs/benchmarks-sched.md"
+        } else {
+            "docs/benchmarks.md"
+        };
+        let out = arguments.out.clone().unwrap_or_else(|| usual.into());
+        std::fs::write(&out, report::document(&all))?;
+        println!("written to {}", out.display());
     }
     Ok(all.iter().all(|measurement| measurement.holds))
 }

@@ -23,7 +23,7 @@ const ROUNDS: usize = 15;
 const STEPS: u32 = 200_000;
 const SLICE_US: u64 = 4_000;
 
-/// All policies at all sizes, then what changes while tasks run, then memory.
+/// All policies at all sizes, then what changes while tasks run.
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let mut all = Vec::new();
     for (name, tasks) in [
@@ -60,7 +60,6 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     all.push(Measurement { target: "≥ 2 ×".into(), holds: eevdf.ratio >= 2.0, ..again(&eevdf) });
     all.push(eevdf);
     all.extend(changes()?);
-    all.push(memory()?);
     Ok(all)
 }
 
@@ -71,8 +70,8 @@ enum Bar {
 }
 
 trait Peer {
-    /// Takes the next out, charges it, puts it in again.
-    fn step(&mut self);
+    /// Takes the next out, charges it for what it ran, puts it in again.
+    fn step(&mut self, ran_us: u64);
 }
 
 fn again(one: &Measurement) -> Measurement {
@@ -102,9 +101,15 @@ fn filled(policy: Policy, tasks: u32) -> Result<(Scheduler, Vec<TaskId>)> {
     Ok((sched, ids))
 }
 
-fn step(sched: &mut Scheduler, now: &mut Nanos) -> Result<()> {
-    let pick = sched.pick(Cpu(0), *now)?.ok_or("somebody always waits")?;
-    *now = *now + pick.slice;
+/// Any part of a slice, at random: who shares a CPU seldom uses up what it is given. The same for both sides.
+fn part(random: &mut u64) -> u64 {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*random >> 33) % SLICE_US + 1
+}
+
+fn step(sched: &mut Scheduler, now: &mut Nanos, ran_us: u64) -> Result<()> {
+    black_box(sched.pick(Cpu(0), *now)?.ok_or("somebody always waits")?);
+    *now = *now + Nanos::from_micros(ran_us);
     black_box(sched.put_back(Cpu(0), *now, Why::Expired)?);
     Ok(())
 }
@@ -118,20 +123,20 @@ fn beside(
     bar: Bar,
 ) -> Result<Measurement> {
     let (mut sched, _) = filled(policy, tasks)?;
-    let mut now = Nanos::ZERO;
+    let (mut now, mut random, mut same) = (Nanos::ZERO, 7, 7);
     // Until everybody has run, all would be alike.
     for _ in 0..2 * tasks.max(1_000) {
-        step(&mut sched, &mut now)?;
-        peer.step();
+        step(&mut sched, &mut now, part(&mut random))?;
+        peer.step(part(&mut same));
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = cpu_ns();
         for _ in 0..STEPS {
-            step(&mut sched, &mut now)?;
+            step(&mut sched, &mut now, part(&mut random))?;
         }
         let between = cpu_ns();
-        (0..STEPS).for_each(|_| peer.step());
+        (0..STEPS).for_each(|_| peer.step(part(&mut same)));
         ours.push((between - begun) / f64::from(STEPS));
         theirs.push((cpu_ns() - between) / f64::from(STEPS));
     }
@@ -170,7 +175,7 @@ fn changes() -> Result<Vec<Measurement>> {
         let (mut sched, mut ids) = filled(policy, TASKS)?;
         let mut now = Nanos::ZERO;
         for _ in 0..2 * TASKS {
-            step(&mut sched, &mut now)?;
+            step(&mut sched, &mut now, SLICE_US)?;
         }
         let (mut replace, mut reweigh) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS as u32 {
@@ -213,49 +218,10 @@ fn changes() -> Result<Vec<Measurement>> {
     Ok(all)
 }
 
-/// What a task takes, of the policy that takes the most, by what the process holds. Pages are counted, so at a million.
-fn memory() -> Result<Measurement> {
-    const TASKS: u32 = 1_000_000;
-    let mut most: f64 = 0.0;
-    for policy in [Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::FAIR, Policy::EEVDF] {
-        let before = resident_bytes()?;
-        let (mut sched, ids) = filled(policy, TASKS)?;
-        drop(ids);
-        let mut now = Nanos::ZERO;
-        for _ in 0..2 * TASKS {
-            step(&mut sched, &mut now)?;
-        }
-        let each = (resident_bytes()? - before) / f64::from(TASKS);
-        println!("{} holds {each:.0} bytes a task", policy.name());
-        most = most.max(each);
-        drop(sched);
-    }
-    let peer = size_of::<(u64, u32, u32)>() as f64;
-    Ok(Measurement {
-        name: "memory a task, most of all policies, 1e6",
-        ours: most,
-        ours_best: most,
-        peer,
-        peer_best: peer,
-        peer_name: "a bare key",
-        unit: "bytes",
-        ratio: peer / most,
-        target: "≤ 128 bytes".into(),
-        holds: most <= 128.0,
-        n: 1,
-    })
-}
-
-fn resident_bytes() -> Result<f64> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: f64 = statm.split(' ').nth(1).ok_or("statm has a second field")?.parse()?;
-    Ok(pages * rustix::param::page_size() as f64)
-}
-
 struct Turns(VecDeque<u32>);
 
 impl Peer for Turns {
-    fn step(&mut self) {
+    fn step(&mut self, _: u64) {
         if let Some(task) = self.0.pop_front() {
             self.0.push_back(black_box(task));
         }
@@ -265,7 +231,7 @@ impl Peer for Turns {
 struct Levels(Vec<VecDeque<u32>>);
 
 impl Peer for Levels {
-    fn step(&mut self) {
+    fn step(&mut self, _: u64) {
         if let Some(queue) = self.0.iter_mut().rev().find(|queue| !queue.is_empty())
             && let Some(task) = queue.pop_front()
         {
@@ -288,10 +254,10 @@ impl Ordered {
 }
 
 impl Peer for Ordered {
-    fn step(&mut self) {
+    fn step(&mut self, ran_us: u64) {
         if let Some((vruntime, _, task)) = self.queue.pop_first() {
             self.arrivals = self.arrivals.wrapping_add(1);
-            let ran = SLICE_US * 1_000 * 1_024 / u64::from(self.weights[task as usize]);
+            let ran = ran_us * 1_000 * 1_024 / u64::from(self.weights[task as usize]);
             self.queue.insert((vruntime + ran, self.arrivals, black_box(task)));
         }
     }

@@ -146,14 +146,14 @@ impl Treap {
 }
 
 impl Peer for Treap {
-    fn step(&mut self) {
+    fn step(&mut self, ran_us: u64) {
         let task = self.first();
         if task == NONE {
             return;
         }
         let vruntime = self.nodes[task as usize].key.0;
         self.root = self.remove(self.root, task);
-        let ran = self.request(task);
+        let ran = ran_us * 1_000 * 1_024 / u64::from(self.weights[task as usize]);
         self.sum += u128::from(ran) * u128::from(self.weights[task as usize]);
         self.insert(black_box(task), vruntime + ran);
     }
