@@ -12,7 +12,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 use treap::Treap;
-use uos_sched::{Cpu, Nanos, Policy, Priority, Quantum, Scheduler, Spec, TaskId, Weight, Why};
+use uos_sched::{Cpu, Nanos, Policy, Priority, Scheduler, Spec, TaskId, Weight, Why};
 
 use crate::{
     Result,
@@ -269,12 +269,10 @@ fn cpu_ns() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// The slice both sides run with.
-const _: () = assert!(SLICE_US * 1_000 == 4_000_000);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Nanos, Policy, SLICE_US};
+    use uos_sched::Quantum;
 
     #[test]
     fn both_sides_run_the_same_slices() {
