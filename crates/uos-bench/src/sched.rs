@@ -190,7 +190,7 @@ fn changes() -> Result<Vec<Measurement>> {
                 let at = (at.wrapping_mul(104_729).wrapping_add(round) % TASKS) as usize;
                 match policy {
                     Policy::Priority { .. } => {
-                        sched.set_priority(ids[at], priority(round + at as u32), now)?
+                        sched.set_priority(ids[at], priority(round + at as u32), now)?;
                     }
                     _ => sched.set_weight(ids[at], Weight::new(weight(round + at as u32))?, now)?,
                 }

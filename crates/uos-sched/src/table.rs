@@ -9,6 +9,8 @@ use crate::{Class, Cpu, Nanos, Priority, TaskId, Weight};
 pub(crate) type Slot = u32;
 /// No slot.
 pub(crate) const NONE: Slot = Slot::MAX;
+/// Slots are below, stamps of queue entries are not.
+const STAMPS: u32 = 1 << 31;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
@@ -128,7 +130,7 @@ impl Table {
             self.cold[slot as usize] = cold;
             return Some(slot);
         }
-        let slot = u32::try_from(self.hot.len()).ok().filter(|&slot| slot != NONE)?;
+        let slot = u32::try_from(self.hot.len()).ok().filter(|&slot| slot < STAMPS)?;
         self.hot.push(hot);
         self.cold.push(cold);
         self.generations.push(0);
@@ -173,10 +175,11 @@ impl Table {
         all.filter(|(hot, _)| hot.state != State::Free && hot.kind != Kind::Group).map(|(_, slot)| slot)
     }
 
-    /// A number for a queue entry, never 0. Later ones are larger, until they start over after four billion.
+    /// A number for a queue entry: never 0, a slot or [`NONE`], which lists keep in the same place. Later ones are
+    /// larger, until they start over after two billion.
     pub(crate) fn next_stamp(&mut self) -> u32 {
-        self.stamp = self.stamp.checked_add(1).unwrap_or(1);
-        self.stamp
+        self.stamp = (self.stamp + 1) % (u32::MAX - STAMPS);
+        STAMPS + self.stamp
     }
 
     #[inline]

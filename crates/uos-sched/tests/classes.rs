@@ -356,3 +356,18 @@ fn a_short_slice_means_less_waiting_at_the_same_share() {
     let mean = quick.waited.0 / quick.waits;
     assert!(mean <= MS.0 * 20, "it waits {mean} ns for each turn, and others 80 ms");
 }
+
+/// A list keeps its neighbours where a heap keeps the stamp of its entry; neither may be taken for the other.
+#[test]
+fn the_remains_of_a_task_in_a_queue_are_not_taken_for_its_slots_next_tenant() {
+    for policy in [Policy::FAIR, Policy::EEVDF] {
+        let mut sched = one(policy);
+        let first = [(); 6].map(|()| sched.add(Weight::DEFAULT, Nanos::ZERO).unwrap());
+        for task in first.into_iter().rev() {
+            sched.remove(task, Nanos::ZERO).unwrap();
+        }
+        let idle = [(); 6].map(|()| sched.add(Spec::default().class(Class::Idle), Nanos::ZERO).unwrap());
+        run(&mut sched, Nanos::ZERO, MS * 400);
+        assert!(idle.iter().all(|&task| ran(&sched, task) >= MS * 64), "{policy:?}");
+    }
+}

@@ -22,14 +22,18 @@ impl Entry {
     fn is_before(&self, other: &Entry) -> bool {
         match self.key.cmp(&other.key) {
             Ordering::Less => true,
-            Ordering::Equal => (self.stamp.wrapping_sub(other.stamp) as i32) < 0,
+            Ordering::Equal => self.came_after(other) < 0,
             Ordering::Greater => false,
         }
     }
 
     pub(crate) fn order(&self, other: &Entry) -> Ordering {
-        let stamps = (self.stamp.wrapping_sub(other.stamp) as i32).cmp(&0);
-        self.key.cmp(&other.key).then(stamps)
+        self.key.cmp(&other.key).then(self.came_after(other).cmp(&0))
+    }
+
+    /// Above zero if it did. Stamps have their highest bit set, and go round below that.
+    fn came_after(&self, other: &Entry) -> i32 {
+        (self.stamp << 1).wrapping_sub(other.stamp << 1) as i32
     }
 }
 
