@@ -72,13 +72,9 @@ impl Client {
         answer.map_err(|_| Lost)
     }
 
-    async fn exchange(
-        &mut self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, Error> {
-        let mut request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
+    async fn exchange(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", self.address.to_string());
         request = match &self.cookie {
             Some(cookie) => request.header("cookie", cookie),
             None => request.header("authorization", format!("Bearer {}", self.token)),

@@ -139,9 +139,7 @@ impl Keeper {
             Step::Note(id, n) => client.put(&format!("/apps/{id}/state"), &state(*n)).await,
             Step::Launch => client.post("/registry/apps/notes/launch", &json!({})).await,
             Step::Close(id) => client.delete(&format!("/apps/{id}")).await,
-            Step::Save(name) => {
-                client.post("/sessions", &json!({ "name": name, "replace": true })).await
-            }
+            Step::Save(name) => client.post("/sessions", &json!({ "name": name, "replace": true })).await,
             Step::Restore(name) => {
                 client.post(&format!("/sessions/{}/restore", id_of(name)), &json!({})).await
             }

@@ -5,8 +5,11 @@
 //! figures.
 
 mod client;
+mod control;
+mod cuts;
 mod desk;
 mod dice;
+mod disk;
 mod keeper;
 mod kills;
 mod ledger;

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,9 +102,8 @@ impl Server {
     /// Holds it where it is. When this returns none of its threads runs, and no system call of it is under way.
     pub(crate) fn freeze(&self) {
         kill_process(self.pid, Signal::STOP).expect("the server runs");
-        let tasks = format!("/proc/{}/task", self.pid.as_raw_nonzero());
-        let begun = std::time::Instant::now();
-        while !all_stopped(&tasks) {
+        let begun = Instant::now();
+        while !all_stopped(self.pid) {
             assert!(begun.elapsed() < DEADLINE, "the server can't be stopped");
             std::thread::yield_now();
         }
@@ -125,13 +124,15 @@ impl Drop for Server {
     }
 }
 
-fn all_stopped(tasks: &str) -> bool {
+/// Whether no thread of a process runs, or is in a system call that could still do something.
+pub(crate) fn all_stopped(process: Pid) -> bool {
     let state = |task: std::fs::DirEntry| {
         let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
         // The state is the first word behind the name, which is in brackets and may hold any character.
         stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next())
     };
-    let mut tasks = std::fs::read_dir(tasks).expect("the server has not ended").flatten();
+    let tasks = format!("/proc/{}/task", process.as_raw_nonzero());
+    let mut tasks = std::fs::read_dir(tasks).expect("the process has not ended").flatten();
     tasks.all(|task| state(task) == Some('T'))
 }
 

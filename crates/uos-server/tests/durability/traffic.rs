@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    client::{Client, Lost},
+    client::Client,
     desk::{Desk, Face, Survey, shown, state, text, window, window_of},
     dice::Dice,
     keeper::Keeper,
+    ledger::Cell,
     server::{DEADLINE, Server},
 };
 
@@ -36,8 +37,6 @@ pub(crate) struct Books {
     told: Notify,
     next: AtomicU64,
 }
-
-use crate::ledger::Cell;
 
 /// A session that is saved while the keeper works. It holds one of the keeper's desktops, and which is known within bounds:
 /// places in the history.
@@ -104,7 +103,10 @@ impl Books {
             let (window, state) = (number(&app["version"]), number(&app["state_version"]));
             let (mut windows, mut states) = (lock(&self.windows), lock(&self.states));
             let cells = (windows.entry(id.clone()).or_default(), states.entry(id.clone()).or_default());
-            cells.0.judge(window, &window_of(app), restoring).map_err(|why| format!("window of {id}: {why}"))?;
+            cells
+                .0
+                .judge(window, &window_of(app), restoring)
+                .map_err(|why| format!("window of {id}: {why}"))?;
             cells.1.judge(state, &app["state"], restoring).map_err(|why| format!("state of {id}: {why}"))?;
             cells.0.settle(window, window_of(app));
             cells.1.settle(state, app["state"].clone());
@@ -113,7 +115,10 @@ impl Books {
         for (name, snapshot) in lock(&self.snapshots).iter_mut() {
             let there = survey.sessions.get(name).map(|(_, apps)| apps);
             snapshot.check(there.map(|apps| self.own(apps)).as_ref(), &history).map_err(|why| {
-                format!("session {name}: {why}; saved {:?}, under way {:?}", snapshot.saved, snapshot.in_flight)
+                format!(
+                    "session {name}: {why}; saved {:?}, under way {:?}",
+                    snapshot.saved, snapshot.in_flight
+                )
             })?;
         }
         for (name, (_, apps)) in &survey.sessions {
@@ -132,7 +137,8 @@ impl Books {
     fn check_shared(&self, apps: &BTreeMap<String, Value>) -> Result<(), String> {
         for id in lock(&self.shared).iter() {
             let app = apps.get(id).ok_or_else(|| format!("app {id} is missing"))?;
-            let known = lock(&self.windows)[id].was(&window_of(app)) && lock(&self.states)[id].was(&app["state"]);
+            let known =
+                lock(&self.windows)[id].was(&window_of(app)) && lock(&self.states)[id].was(&app["state"]);
             if !known {
                 return Err(format!("nobody ever wrote this: {app}"));
             }
