@@ -111,9 +111,7 @@ impl Server {
         let hub = Hub::new(random_id());
         let (ended, has_ended) = mpsc::unbounded_channel();
         let kernel = start_kernel(&config, &data, audit, Watcher { hub: hub.clone(), ended })?;
-        let woken = Desktop::wake(store, kernel.clone(), hub.clone()).await;
-        let (desktop, logins, writer) =
-            woken.map_err(|error| Error::Database { path: data.join("uos.db"), fault: error.into() })?;
+        let (desktop, logins, writer) = Desktop::wake(store, kernel.clone(), hub.clone()).await;
         let writer = tokio::spawn(writer);
         let ends = tokio::spawn(follow_ends(desktop.clone(), has_ended));
         let ready = Arc::new(AtomicBool::new(true));

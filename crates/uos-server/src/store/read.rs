@@ -2,12 +2,44 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteRow};
+
+use tokio::sync::Mutex;
 
 use crate::{
     desktop::{App, Bounds, Coordinate, Extent, Manifest, Position, Session, Size, State, of_name},
     login::CookieHash,
 };
+
+/// The connection that only reads. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reader(Arc<Mutex<Option<SqliteConnection>>>);
+
+impl Reader {
+    pub(super) fn new(connection: SqliteConnection) -> Self {
+        Self(Arc::new(Mutex::new(Some(connection))))
+    }
+
+    /// A saved session with what it holds, in its order. Both are of the same moment.
+    pub(crate) async fn session(&self, id: &str) -> sqlx::Result<Option<(Session, Vec<App>)>> {
+        let mut connection = self.0.lock().await;
+        let mut moment = connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?.begin().await?;
+        let one = format!("{SESSIONS} WHERE id = ?");
+        let row = sqlx::query(AssertSqlSafe(one)).bind(id).fetch_optional(&mut *moment).await?;
+        let Some(session) = row.map(|row| session(&row)).transpose()? else { return Ok(None) };
+        let apps = apps_of(&mut moment, id).await?;
+        moment.commit().await?;
+        Ok(Some((session, apps)))
+    }
+
+    /// Nothing is read any more. The connection that is closed last empties the log, and this one could not.
+    pub(crate) async fn close(&self) -> sqlx::Result<()> {
+        match self.0.lock().await.take() {
+            Some(connection) => connection.close().await,
+            None => Ok(()),
+        }
+    }
+}
 
 /// What the file holds.
 pub(crate) struct Loaded {
@@ -20,7 +52,8 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) async fn from(connection: &mut SqliteConnection) -> sqlx::Result<Self> {
         let mut state = State::default();
-        let apps = "SELECT * FROM apps JOIN windows ON windows.app_id = apps.id";
+        // An app without a window would not be shown; with this it is an error.
+        let apps = "SELECT * FROM apps LEFT JOIN windows ON windows.app_id = apps.id";
         // `apps` and `windows` both have a column `state`: they are taken by place, below.
         for row in sqlx::query(apps).fetch_all(&mut *connection).await? {
             let app = app(&row)?;
@@ -30,17 +63,10 @@ impl Loaded {
             let manifest: Manifest = json(row.try_get(1)?)?;
             state.manifests.insert(row.try_get(0)?, Arc::new(manifest));
         }
-        let sessions = "SELECT id, name, automatic, created_us, updated_us,
-                        (SELECT count(*) FROM session_apps WHERE session_id = sessions.id) FROM sessions";
-        for row in sqlx::query(sessions).fetch_all(&mut *connection).await? {
-            let session = Session {
-                id: row.try_get(0)?,
-                name: row.try_get(1)?,
-                automatic: row.try_get(2)?,
-                created_us: row.try_get(3)?,
-                updated_us: row.try_get(4)?,
-                apps: usize::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default(),
-            };
+        for row in sqlx::query(SESSIONS).fetch_all(&mut *connection).await? {
+            let session = session(&row)?;
+            // They are read again when they are wanted; what can't be read is to be found at the start.
+            apps_of(connection, &session.id).await?;
             state.sessions.insert(session.id.clone(), Arc::new(session));
         }
         let mut logins = Vec::new();
@@ -52,13 +78,26 @@ impl Loaded {
         }
         Ok(Self { state, logins })
     }
+}
 
-    /// What a saved session holds, in its order.
-    pub(crate) async fn session(connection: &mut SqliteConnection, id: &str) -> sqlx::Result<Vec<App>> {
-        let apps = "SELECT app FROM session_apps WHERE session_id = ? ORDER BY position";
-        let rows = sqlx::query(apps).bind(id).fetch_all(connection).await?;
-        rows.iter().map(|row| json(row.try_get(0)?)).collect()
-    }
+async fn apps_of(connection: &mut SqliteConnection, session_id: &str) -> sqlx::Result<Vec<App>> {
+    let apps = "SELECT app FROM session_apps WHERE session_id = ? ORDER BY position";
+    let rows = sqlx::query(apps).bind(session_id).fetch_all(connection).await?;
+    rows.iter().map(|row| json(row.try_get(0)?)).collect()
+}
+
+const SESSIONS: &str = "SELECT id, name, automatic, created_us, updated_us,
+    (SELECT count(*) FROM session_apps WHERE session_id = sessions.id) FROM sessions";
+
+fn session(row: &SqliteRow) -> sqlx::Result<Session> {
+    Ok(Session {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        automatic: row.try_get(2)?,
+        created_us: row.try_get(3)?,
+        updated_us: row.try_get(4)?,
+        apps: usize::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default(),
+    })
 }
 
 fn json<T: for<'de> serde::Deserialize<'de>>(text: &str) -> sqlx::Result<T> {

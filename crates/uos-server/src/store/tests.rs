@@ -13,8 +13,12 @@ async fn fault(path: &Path) -> Fault {
     }
 }
 
+/// A connection to a database that was made and closed.
 async fn made(path: &Path) -> SqliteConnection {
-    Store::open(path).await.map(|store| store.writer).unwrap_or_else(|error| panic!("{error}"))
+    let store = Store::open(path).await.unwrap_or_else(|error| panic!("{error}"));
+    store.reader.close().await.expect("it was opened");
+    store.committer.close().await.expect("it was opened");
+    super::connect(path).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 async fn execute(connection: &mut SqliteConnection, statement: &'static str) {

@@ -6,19 +6,36 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::desktop::{App, Dirty, State, name_of};
 
+/// Why nothing was written.
+pub(super) struct Failed {
+    pub(super) error: sqlx::Error,
+    /// All but the end was done.
+    pub(super) committing: bool,
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self { error, committing: false }
+    }
+}
+
 /// Writes what is dirty as the state has it, all or nothing. What was written is on the disk when this returns.
-pub(crate) async fn flush(
+pub(super) async fn flush(
     connection: &mut SqliteConnection,
     state: &State,
     dirty: &Dirty,
-) -> sqlx::Result<()> {
+) -> Result<(), Failed> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let to = &mut *transaction;
+    put_all(&mut transaction, state, dirty).await?;
+    transaction.commit().await.map_err(|error| Failed { error, committing: true })
+}
+
+async fn put_all(to: &mut SqliteConnection, state: &State, dirty: &Dirty) -> sqlx::Result<()> {
     for id in &dirty.apps {
         match state.apps.get(id) {
             Some(app) => {
-                put_app(to, app).await?;
-                put_window(to, app).await?;
+                put_app(&mut *to, app).await?;
+                put_window(&mut *to, app).await?;
             }
             None => {
                 sqlx::query("DELETE FROM apps WHERE id = ?").bind(id).execute(&mut *to).await?;
@@ -35,7 +52,7 @@ pub(crate) async fn flush(
             .await?;
     }
     for app in dirty.windows.iter().filter(whole).filter_map(|id| state.apps.get(id)) {
-        put_window(to, app).await?;
+        put_window(&mut *to, app).await?;
     }
     for id in &dirty.manifests {
         let manifest = state.manifests.get(id).map(|manifest| serde_json::to_string(&**manifest));
@@ -55,7 +72,7 @@ pub(crate) async fn flush(
         sqlx::query("DELETE FROM sessions WHERE id = ?").bind(id).execute(&mut *to).await?;
     }
     for (id, apps) in &dirty.sessions {
-        put_session(to, state, id, apps).await?;
+        put_session(&mut *to, state, id, apps).await?;
     }
     for (hash, ends) in &dirty.logins {
         let query = match ends {
@@ -66,7 +83,7 @@ pub(crate) async fn flush(
         };
         query.execute(&mut *to).await?;
     }
-    transaction.commit().await
+    Ok(())
 }
 
 async fn put_app(to: &mut SqliteConnection, app: &App) -> sqlx::Result<()> {

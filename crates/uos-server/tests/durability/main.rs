@@ -7,11 +7,13 @@
 mod client;
 mod control;
 mod cuts;
+mod damage;
 mod desk;
 mod dice;
 mod disk;
 mod keeper;
 mod kills;
 mod ledger;
+mod place;
 mod server;
 mod traffic;
