@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{
     Fault, Reserve, connect,
-    fault::code_of,
+    fault::is_full,
     write::{Failed, flush},
 };
 use crate::desktop::{Dirty, State};
@@ -72,8 +72,8 @@ impl Committer {
         let connection = self.ready().await?;
         let Err(Failed { error, committing }) = flush(connection, state, dirty).await else { return Ok(()) };
         self.drop_connection().await;
-        // The primary result code of SQLite's FULL is 13: then the end of the transaction is not in the log.
-        if code_of(&error).is_some_and(|code| code & 0xff == 13) {
+        // Then the end of the transaction is not in the log.
+        if is_full(&error) {
             return Err(Unwritten::Full);
         }
         if !committing {

@@ -63,8 +63,17 @@ impl Fault {
     }
 }
 
+/// `SQLITE_IOERR_SHMSIZE`: there was no room for the index of the log. It is asked for by writing, so that a full disk is
+/// found then and not by a signal later.
+const NO_ROOM_FOR_INDEX: u32 = 4874;
+
+/// Whether it is for want of room. `SQLITE_FULL` is 13.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code & 0xff == 13 || code == NO_ROOM_FOR_INDEX)
+}
+
 /// The result code of SQLite behind an error, if there is one. Its low byte is the primary code.
-pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {
+fn code_of(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error().and_then(|error| error.code()?.parse().ok())
 }
 
@@ -73,6 +82,9 @@ const ROLLBACK: u32 = 776;
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
+        if is_full(&error) {
+            return Self::Full;
+        }
         let text = error.to_string();
         let Some(code) = code_of(&error) else {
             return match error {
@@ -90,12 +102,11 @@ impl From<sqlx::Error> for Fault {
             );
         }
         // The primary result codes of SQLite: 1 ERROR (a table or column is missing), 8 READONLY, 10 IOERR, 11 CORRUPT,
-        // 13 FULL, 14 CANTOPEN, 26 NOTADB.
+        // 14 CANTOPEN, 26 NOTADB.
         match code & 0xff {
             1 | 11 | 26 => Self::Damaged(text),
             8 | 14 => Self::ReadOnly(text),
             10 => Self::Failing(text),
-            13 => Self::Full,
             _ => Self::Other(text),
         }
     }

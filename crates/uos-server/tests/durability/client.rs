@@ -25,7 +25,8 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    pub(crate) cookie: Option<String>,
+    /// The secret of a login, if it is one.
+    pub(crate) login: Option<String>,
 }
 
 /// The connection broke before there was an answer: what was asked for may have been done or not.
@@ -37,14 +38,11 @@ impl Client {
         Self { address, token: token.to_owned(), cookie: None, connection: None }
     }
 
-    /// The same server, as a browser that holds a cookie and no token.
-    pub(crate) fn with_cookie(&self, cookie: &str) -> Self {
-        Self {
-            address: self.address,
-            token: String::new(),
-            cookie: Some(cookie.to_owned()),
-            connection: None,
-        }
+    /// The same server, as a browser that holds a login and no token.
+    pub(crate) fn with_login(&self, secret: &str) -> Self {
+        // A server on another port of the host has a cookie of its own.
+        let cookie = Some(format!("uos_login_{}={secret}", self.address.port()));
+        Self { address: self.address, token: String::new(), cookie, connection: None }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Result<Answer, Lost> {
@@ -88,10 +86,11 @@ impl Client {
         let answer = connection.send_request(request.body(Full::new(body))?).await?;
         let status = answer.status().as_u16();
         let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
-        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
+        let login = cookie.and_then(|cookie| cookie.split(';').next()?.split_once('='));
+        let login = login.map(|(_, secret)| secret.to_owned());
         let text = answer.into_body().collect().await?.to_bytes();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_slice(&text)? };
-        Ok(Answer { status, body, cookie })
+        Ok(Answer { status, body, login })
     }
 }
 

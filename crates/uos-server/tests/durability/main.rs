@@ -11,6 +11,7 @@ mod damage;
 mod desk;
 mod dice;
 mod disk;
+mod full;
 mod keeper;
 mod kills;
 mod ledger;
