@@ -10,8 +10,9 @@ use sqlx::{Connection, SqliteConnection};
 use tracing::error;
 
 use super::{
-    Fault, Reserve, connect,
+    Fault, Reserve,
     fault::is_full,
+    open_to_write, sign,
     write::{Failed, flush},
 };
 use crate::desktop::{Dirty, State};
@@ -98,7 +99,11 @@ impl Committer {
     async fn ready(&mut self) -> Result<&mut SqliteConnection, Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path).await?,
+            None => {
+                let mut connection = open_to_write(&self.path).await?;
+                sign(&mut connection).await?;
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }

@@ -66,11 +66,12 @@ impl Store {
 async fn open(path: &Path) -> Result<(Loaded, SqliteConnection, SqliteConnection), Fault> {
     make::unless_there(path).await?;
     let found = inspect::look_at(path).await?;
-    let mut writer = connect(path).await?;
+    let mut writer = open_to_write(path).await?;
     let loaded = match found {
         Found::Current(loaded) => loaded,
         Found::Older => bring_up_to_date(&mut writer).await?,
     };
+    sign(&mut writer).await?;
     let mut reader = options(path).read_only(true).connect().await?;
     // Once it has read something it holds the log's index, and with it what is the newest commit, whatever becomes of the
     // writer's connection.
@@ -82,17 +83,21 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5))
 }
 
-/// A connection that may write, and has: a file that can't be written is found now.
-async fn connect(path: &Path) -> Result<SqliteConnection, Fault> {
+async fn open_to_write(path: &Path) -> Result<SqliteConnection, Fault> {
     let options = options(path).synchronous(SqliteSynchronous::Full).foreign_keys(true);
     let mut connection = options.connect().await?;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
-    if mode != "wal" {
-        return Err(Fault::Damaged(format!("it keeps no write-ahead log, but a journal of kind `{mode}`")));
+    if mode == "wal" {
+        return Ok(connection);
     }
+    Err(Fault::Damaged(format!("it keeps no write-ahead log, but a journal of kind `{mode}`")))
+}
+
+/// Commits something: a file that can't be written is found by it.
+async fn sign(connection: &mut SqliteConnection) -> Result<(), Fault> {
     let signed = "INSERT INTO opened VALUES (1, ?) ON CONFLICT DO UPDATE SET opened_us = excluded.opened_us";
-    sqlx::query(signed).bind(now_us()).execute(&mut connection).await?;
-    Ok(connection)
+    sqlx::query(signed).bind(now_us()).execute(connection).await?;
+    Ok(())
 }
 
 /// Takes all steps of the schema that are missing, and only if what comes of it makes sense.

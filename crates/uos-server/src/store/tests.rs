@@ -18,7 +18,7 @@ async fn made(path: &Path) -> SqliteConnection {
     let store = Store::open(path).await.unwrap_or_else(|error| panic!("{error}"));
     store.reader.close().await.expect("it was opened");
     store.committer.close().await.expect("it was opened");
-    super::connect(path).await.unwrap_or_else(|fault| panic!("{fault}"))
+    super::open_to_write(path).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 async fn execute(connection: &mut SqliteConnection, statement: &'static str) {

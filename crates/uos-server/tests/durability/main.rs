@@ -12,6 +12,7 @@ mod desk;
 mod dice;
 mod disk;
 mod faults;
+mod first_start;
 mod full;
 mod keeper;
 mod kills;
