@@ -300,6 +300,14 @@ fn start_kernel(
         })?;
     }
     let files = data.folder("files")?;
+    // The directory is ours alone: who was making these is dead.
+    match namespace::remove_unfinished(&files) {
+        Ok(0) => {}
+        Ok(count) => info!(count, "removed files that were on their way when the server was killed"),
+        Err(error) => {
+            warn!(%error, "not all of what was on its way when the server was killed could be removed");
+        }
+    }
     namespace::mount_host(&mounts, KEPT, &files, false).map_err(Error::io("can't mount the kept files"))?;
     let spawner = LinuxSpawner::new().map_err(Error::io("can't start the spawner"))?;
     let kernel = Kernel::builder(mounts, spawner).audit(audit).observer(watcher).start();

@@ -61,7 +61,16 @@ impl Client {
         self.ask("DELETE", path, None).await
     }
 
+    /// Takes a file to a path of the namespace.
+    pub(crate) async fn upload(&mut self, path: &str, content: &[u8]) -> Result<Answer, Lost> {
+        self.send("PUT", &format!("/files{path}"), Bytes::copy_from_slice(content)).await
+    }
+
     async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
+        self.send(method, path, body.map_or_else(Bytes::new, |body| body.to_string().into())).await
+    }
+
+    async fn send(&mut self, method: &str, path: &str, body: Bytes) -> Result<Answer, Lost> {
         let answer = tokio::time::timeout(DEADLINE, self.exchange(method, path, body)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{method} {path} is not answered"));
         if answer.is_err() {
@@ -70,14 +79,13 @@ impl Client {
         answer.map_err(|_| Lost)
     }
 
-    async fn exchange(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+    async fn exchange(&mut self, method: &str, path: &str, body: Bytes) -> Result<Answer, Error> {
         let mut request =
             Request::builder().method(method).uri(path).header("host", self.address.to_string());
         request = match &self.cookie {
             Some(cookie) => request.header("cookie", cookie),
             None => request.header("authorization", format!("Bearer {}", self.token)),
         };
-        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(connect(self.address).await?),

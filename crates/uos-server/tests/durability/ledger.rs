@@ -21,13 +21,13 @@ impl Cell {
         self.ever.insert(content.to_string());
     }
 
-    pub(crate) fn acknowledge(&mut self, version: u64, content: Value) {
-        if let Some(at) = self.in_flight.iter().position(|flying| *flying == content) {
+    pub(crate) fn acknowledge(&mut self, version: u64, content: &Value) {
+        if let Some(at) = self.in_flight.iter().position(|flying| flying == content) {
             self.in_flight.swap_remove(at);
         }
         self.ever.insert(content.to_string());
         let before = self.acknowledged.insert(version, content.clone());
-        assert!(before.is_none_or(|before| before == content), "version {version} was given to two changes");
+        assert!(before.is_none_or(|before| before == *content), "version {version} was given to two changes");
     }
 
     /// Whether it may be this after a crash: the last that was acknowledged, or a later one that was in flight. A restore
@@ -73,7 +73,7 @@ fn what_is_lost_torn_or_invented_is_told() {
     let mut cell = Cell::default();
     cell.settle(1, json!("a"));
     cell.begin(&json!("b"));
-    cell.acknowledge(2, json!("b"));
+    cell.acknowledge(2, &json!("b"));
     cell.begin(&json!("c"));
     assert!(cell.judge(2, &json!("b"), false).is_ok() && cell.judge(3, &json!("c"), false).is_ok());
     for (version, content) in [(1, "a"), (2, "a"), (2, "c"), (3, "b"), (3, "d"), (4, "c")] {

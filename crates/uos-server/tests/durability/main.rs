@@ -21,3 +21,4 @@ mod place;
 mod server;
 mod tracer;
 mod traffic;
+mod uploads;

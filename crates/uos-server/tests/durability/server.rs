@@ -78,6 +78,14 @@ impl Server {
         Ok(Self { child, pid, address, token: read_in("token"), complaints })
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address, &self.token)
     }

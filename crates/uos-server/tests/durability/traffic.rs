@@ -88,8 +88,8 @@ impl Books {
         for app in apps.iter().filter(|app| self.is_shared(&text(&app["id"]))) {
             let id = text(&app["id"]);
             let (window, state) = (number(&app["version"]), number(&app["state_version"]));
-            lock(&self.windows).entry(id.clone()).or_default().acknowledge(window, window_of(app));
-            lock(&self.states).entry(id).or_default().acknowledge(state, app["state"].clone());
+            lock(&self.windows).entry(id.clone()).or_default().acknowledge(window, &window_of(app));
+            lock(&self.states).entry(id).or_default().acknowledge(state, &app["state"]);
         }
     }
 
@@ -238,7 +238,7 @@ async fn move_windows(mut client: Client, books: Arc<Books>, id: String) {
         lock(&books.windows).entry(id.clone()).or_default().begin(&shown);
         let Ok(answer) = client.post(&format!("/apps/{id}/window"), &body).await else { return };
         let version = number(&answer.good()["version"]);
-        lock(&books.windows).entry(id.clone()).or_default().acknowledge(version, shown);
+        lock(&books.windows).entry(id.clone()).or_default().acknowledge(version, &shown);
         books.acknowledged(None);
     }
 }
@@ -249,7 +249,7 @@ async fn keep_notes(mut client: Client, books: Arc<Books>, id: String) {
         lock(&books.states).entry(id.clone()).or_default().begin(&note);
         let Ok(answer) = client.put(&format!("/apps/{id}/state"), &note).await else { return };
         let version = number(&answer.good()["version"]);
-        lock(&books.states).entry(id.clone()).or_default().acknowledge(version, note);
+        lock(&books.states).entry(id.clone()).or_default().acknowledge(version, &note);
         books.acknowledged(None);
     }
 }
