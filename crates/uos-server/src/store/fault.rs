@@ -92,6 +92,8 @@ impl From<sqlx::Error> for Fault {
                 sqlx::Error::Decode(_)
                 | sqlx::Error::ColumnDecode { .. }
                 | sqlx::Error::ColumnIndexOutOfBounds { .. }
+                // The library gives up on what no sound file holds.
+                | sqlx::Error::WorkerCrashed
                 | sqlx::Error::RowNotFound => Self::Damaged(text),
                 _ => Self::Other(text),
             };

@@ -1,8 +1,13 @@
 //! Looking at a database before anything is written to it: only one that is sound, ours and makes sense is opened.
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read,
+    path::Path,
+};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
     APPLICATION_ID, Fault, Loaded, MIGRATIONS,
@@ -37,11 +42,12 @@ pub(super) async fn look_at(path: &Path) -> Result<Found, Fault> {
     if !strays.is_empty() {
         return Err(Fault::Damaged("rows are missing that others belong to".into()));
     }
-    let found = if is_current(&mut connection).await? {
-        Found::Current(Loaded::from(&mut connection).await?)
-    } else {
-        Found::Older
-    };
+    let steps = steps(&mut connection).await?;
+    if schema(&mut connection).await? != schema_after(steps.last).await? {
+        return Err(Fault::Damaged("its tables are not those that were made".into()));
+    }
+    let found =
+        if steps.missing { Found::Older } else { Found::Current(Loaded::from(&mut connection).await?) };
     connection.close().await?;
     Ok(found)
 }
@@ -65,20 +71,43 @@ fn is_ours(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Whether no step of the schema is missing. What is there must be what this program's steps make.
-async fn is_current(connection: &mut SqliteConnection) -> Result<bool, Fault> {
-    let taken: Vec<(i64, bool, Vec<u8>)> =
-        sqlx::query_as("SELECT version, success, checksum FROM _sqlx_migrations")
-            .fetch_all(connection)
-            .await?;
+/// How far the schema has come.
+struct Steps {
+    /// The last that was taken; 0 before the first.
+    last: i64,
+    missing: bool,
+}
+
+/// The steps of the schema that were taken. They must be this program's.
+async fn steps(connection: &mut SqliteConnection) -> Result<Steps, Fault> {
+    // Cast, so that what the file declares of the columns is not looked at: the library can't bear that damaged.
+    let taken = "SELECT CAST(version AS INTEGER), CAST(success AS INTEGER), CAST(checksum AS BLOB)
+                 FROM _sqlx_migrations";
+    let taken: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(taken).fetch_all(connection).await?;
     let mut known: BTreeMap<i64, &[u8]> =
         MIGRATIONS.iter().map(|step| (step.version, &*step.checksum)).collect();
+    let mut last = 0;
     for (version, success, checksum) in taken {
         match known.remove(&version) {
             None => return Err(Fault::Newer),
-            Some(expected) if success && expected == checksum => {}
+            Some(expected) if success == 1 && expected == checksum => last = last.max(version),
             Some(_) => return Err(Fault::Damaged(format!("its schema is not what step {version} makes"))),
         }
     }
-    Ok(known.is_empty())
+    Ok(Steps { last, missing: !known.is_empty() })
+}
+
+/// Kind, name, table and text of everything that the steps have made. The table that counts them is the library's.
+type Schema = BTreeSet<(String, String, String, Option<String>)>;
+
+async fn schema(connection: &mut SqliteConnection) -> Result<Schema, Fault> {
+    let all = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name != '_sqlx_migrations'";
+    Ok(sqlx::query_as(all).fetch_all(connection).await?.into_iter().collect())
+}
+
+/// What it should be. The names and rules of the tables are part of the file, and can be damaged like all of it.
+async fn schema_after(step: i64) -> Result<Schema, Fault> {
+    let mut example = SqliteConnectOptions::new().in_memory(true).connect().await?;
+    MIGRATIONS.run_direct(Some(step), &mut example, false).await?;
+    schema(&mut example).await
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod make;
 mod read;
 mod reserve;
+mod row;
 mod write;
 
 use std::{

@@ -1,11 +1,11 @@
 //! Reading: the whole desktop at the start, and one saved session when it is asked for.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteRow};
-
 use tokio::sync::Mutex;
 
+use super::row::check;
 use crate::{
     desktop::{App, Bounds, Coordinate, Extent, Manifest, Position, Session, Size, State, of_name},
     login::CookieHash,
@@ -24,12 +24,12 @@ impl Reader {
     pub(crate) async fn session(&self, id: &str) -> sqlx::Result<Option<(Session, Vec<App>)>> {
         let mut connection = self.0.lock().await;
         let mut moment = connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?.begin().await?;
-        let one = format!("{SESSIONS} WHERE id = ?");
-        let row = sqlx::query(AssertSqlSafe(one)).bind(id).fetch_optional(&mut *moment).await?;
-        let Some(session) = row.map(|row| session(&row)).transpose()? else { return Ok(None) };
-        let apps = apps_of(&mut moment, id).await?;
+        let found =
+            sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id).fetch_all(&mut *moment).await?;
+        let Some(row) = check("sessions", found)?.pop() else { return Ok(None) };
+        let found = session(&mut moment, &row).await?;
         moment.commit().await?;
-        Ok(Some((session, apps)))
+        Ok(Some(found))
     }
 
     /// Nothing is read any more. The connection that is closed last empties the log, and this one could not.
@@ -52,25 +52,27 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) async fn from(connection: &mut SqliteConnection) -> sqlx::Result<Self> {
         let mut state = State::default();
-        // An app without a window would not be shown; with this it is an error.
-        let apps = "SELECT * FROM apps LEFT JOIN windows ON windows.app_id = apps.id";
-        // `apps` and `windows` both have a column `state`: they are taken by place, below.
-        for row in sqlx::query(apps).fetch_all(&mut *connection).await? {
-            let app = app(&row)?;
+        let mut states = by_app(all(connection, "app_states").await?)?;
+        let mut windows = by_app(all(connection, "windows").await?)?;
+        for row in all(connection, "apps").await? {
+            let id: &str = row.try_get(0)?;
+            let (Some(own), Some(window)) = (states.remove(id), windows.remove(id)) else {
+                return Err(sqlx::Error::Decode("an app has no state or no window".into()));
+            };
+            let app = app(&row, &own, &window)?;
             state.apps.insert(app.id.clone(), Arc::new(app));
         }
-        for row in sqlx::query("SELECT id, manifest FROM manifests").fetch_all(&mut *connection).await? {
+        for row in all(connection, "manifests").await? {
             let manifest: Manifest = json(row.try_get(1)?)?;
             state.manifests.insert(row.try_get(0)?, Arc::new(manifest));
         }
-        for row in sqlx::query(SESSIONS).fetch_all(&mut *connection).await? {
-            let session = session(&row)?;
-            // They are read again when they are wanted; what can't be read is to be found at the start.
-            apps_of(connection, &session.id).await?;
+        for row in all(connection, "sessions").await? {
+            // What they hold is read again when it is wanted; what can't be read is to be found at the start.
+            let (session, _) = session(connection, &row).await?;
             state.sessions.insert(session.id.clone(), Arc::new(session));
         }
         let mut logins = Vec::new();
-        for row in sqlx::query("SELECT cookie_sha256, expires_us FROM logins").fetch_all(connection).await? {
+        for row in all(connection, "logins").await? {
             // A row of another length is none of ours, and lets nobody in.
             if let Ok(hash) = CookieHash::try_from(row.try_get::<&[u8], _>(0)?) {
                 logins.push((hash, row.try_get(1)?));
@@ -80,34 +82,41 @@ impl Loaded {
     }
 }
 
-async fn apps_of(connection: &mut SqliteConnection, session_id: &str) -> sqlx::Result<Vec<App>> {
-    let apps = "SELECT app FROM session_apps WHERE session_id = ? ORDER BY position";
-    let rows = sqlx::query(apps).bind(session_id).fetch_all(connection).await?;
-    rows.iter().map(|row| json(row.try_get(0)?)).collect()
+/// All rows of a table. The columns are as the schema has them, and are taken by their places.
+async fn all(connection: &mut SqliteConnection, table: &'static str) -> sqlx::Result<Vec<SqliteRow>> {
+    // The names are this file's own.
+    let all = AssertSqlSafe(format!("SELECT * FROM {table}"));
+    check(table, sqlx::query(all).fetch_all(connection).await?)
 }
 
-const SESSIONS: &str = "SELECT id, name, automatic, created_us, updated_us,
-    (SELECT count(*) FROM session_apps WHERE session_id = sessions.id) FROM sessions";
+fn by_app(rows: Vec<SqliteRow>) -> sqlx::Result<HashMap<String, SqliteRow>> {
+    rows.into_iter().map(|row| Ok((row.try_get(0)?, row))).collect()
+}
 
-fn session(row: &SqliteRow) -> sqlx::Result<Session> {
-    Ok(Session {
-        id: row.try_get(0)?,
+async fn session(connection: &mut SqliteConnection, row: &SqliteRow) -> sqlx::Result<(Session, Vec<App>)> {
+    let id: String = row.try_get(0)?;
+    let held = "SELECT * FROM session_apps WHERE session_id = ? ORDER BY position";
+    let held = check("session_apps", sqlx::query(held).bind(&id).fetch_all(connection).await?)?;
+    let apps: Vec<App> = held.iter().map(|row| json(row.try_get(2)?)).collect::<sqlx::Result<_>>()?;
+    let session = Session {
+        id,
         name: row.try_get(1)?,
         automatic: row.try_get(2)?,
         created_us: row.try_get(3)?,
         updated_us: row.try_get(4)?,
-        apps: usize::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default(),
-    })
+        apps: apps.len(),
+    };
+    Ok((session, apps))
 }
 
 fn json<T: for<'de> serde::Deserialize<'de>>(text: &str) -> sqlx::Result<T> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-fn app(row: &SqliteRow) -> sqlx::Result<App> {
-    let coordinate = |at: usize| row.try_get::<i32, _>(at).map(Coordinate);
-    let extent = |at: usize| row.try_get::<u32, _>(at).map(Extent);
-    let count = |at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
+fn app(row: &SqliteRow, state: &SqliteRow, window: &SqliteRow) -> sqlx::Result<App> {
+    let coordinate = |at: usize| window.try_get::<i32, _>(at).map(Coordinate);
+    let extent = |row: &SqliteRow, at: usize| row.try_get::<u32, _>(at).map(Extent);
+    let count = |row: &SqliteRow, at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
     let named = |error: serde_json::Error| sqlx::Error::Decode(error.into());
     Ok(App {
         id: row.try_get(0)?,
@@ -119,25 +128,24 @@ fn app(row: &SqliteRow) -> sqlx::Result<App> {
         grants: json(row.try_get(6)?)?,
         fullscreen: row.try_get(7)?,
         singleton: row.try_get(8)?,
-        min_size: Size { width: extent(9)?, height: extent(10)? },
-        state: json(row.try_get(11)?)?,
-        state_version: count(12)?,
-        // 13 is the app's id again.
-        window_id: row.try_get(14)?,
-        window_pos: Position { x: coordinate(15)?, y: coordinate(16)? },
-        window_size: Size { width: extent(17)?, height: extent(18)? },
-        window_state: of_name(row.try_get(19)?).map_err(named)?,
-        restore_state: of_name(row.try_get(20)?).map_err(named)?,
+        min_size: Size { width: extent(row, 9)?, height: extent(row, 10)? },
+        state: json(state.try_get(1)?)?,
+        state_version: count(state, 2)?,
+        window_id: window.try_get(1)?,
+        window_pos: Position { x: coordinate(2)?, y: coordinate(3)? },
+        window_size: Size { width: extent(window, 4)?, height: extent(window, 5)? },
+        window_state: of_name(window.try_get(6)?).map_err(named)?,
+        restore_state: of_name(window.try_get(7)?).map_err(named)?,
         restore_bounds: Bounds {
-            x: coordinate(21)?,
-            y: coordinate(22)?,
-            width: extent(23)?,
-            height: extent(24)?,
+            x: coordinate(8)?,
+            y: coordinate(9)?,
+            width: extent(window, 10)?,
+            height: extent(window, 11)?,
         },
-        snap: row.try_get::<Option<&str>, _>(25)?.map(of_name).transpose().map_err(named)?,
-        z: row.try_get(26)?,
-        workspace: row.try_get(27)?,
-        version: count(28)?,
+        snap: window.try_get::<Option<&str>, _>(12)?.map(of_name).transpose().map_err(named)?,
+        z: window.try_get(13)?,
+        workspace: window.try_get(14)?,
+        version: count(window, 15)?,
         pid: None,
     })
 }

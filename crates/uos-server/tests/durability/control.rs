@@ -128,10 +128,10 @@ async fn write_for_ever(database: &Path, synchronous: &str) -> sqlx::Result<()> 
     for version in known.unwrap_or(0) + 1.. {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for id in 0..WINDOWS as i64 {
-            let app = "INSERT OR REPLACE INTO apps VALUES (?, 'notes', NULL, 'Notes', '', '{}', '[]', 0, 0, 1, 1, '{}', 1)";
+            let app = "INSERT OR REPLACE INTO apps VALUES (?, 'notes', NULL, 'Notes', '', '{}', '[]', 0, 0, 1, 1, 0)";
             sqlx::query(app).bind(id.to_string()).execute(&mut *transaction).await?;
             let window = "INSERT OR REPLACE INTO windows VALUES
-                          (?, ?, ?, 0, 9, 9, 'normal', 'normal', 0, 0, 9, 9, NULL, 0, 0, ?)";
+                          (?, ?, ?, 0, 9, 9, 'normal', 'normal', 0, 0, 9, 9, NULL, 0, 0, ?, 0)";
             let window = sqlx::query(window).bind(id.to_string()).bind(id.to_string());
             window.bind(version % 30_000).bind(version).execute(&mut *transaction).await?;
         }
