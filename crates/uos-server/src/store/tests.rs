@@ -1,4 +1,7 @@
-use std::{os::unix::fs::FileExt, path::Path};
+use std::{
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::Path,
+};
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -33,6 +36,7 @@ async fn a_new_file_is_marked_synced_and_opened_again() {
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut first).await.unwrap();
     let synchronous: i32 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut first).await.unwrap();
     assert_eq!((id, synchronous), (APPLICATION_ID, 2), "2 is FULL");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     first.close().await.unwrap();
     made(&path).await.close().await.unwrap();
 }

@@ -4,7 +4,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
@@ -115,6 +118,8 @@ fn unmount_from(root: &Path) {
 
 /// A test that was killed could not clean up: the next one does, and ends the processes that still hold the old places.
 fn remove_leftovers() {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock();
     let names = fs::read_dir(MEMORY).expect("there is a filesystem in memory").flatten();
     for left in names.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         let name = left.file_name().to_string_lossy().into_owned();
