@@ -112,12 +112,14 @@ async fn connect(address: SocketAddr) -> Result<http1::SendRequest<Full<Bytes>>,
 
 impl Answer {
     /// The body of an answer that must be a success.
+    #[track_caller]
     pub(crate) fn good(self) -> Value {
         assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
         self.body
     }
 
     /// Checks a refusal: its status and its code.
+    #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) {
         let said = (self.status, self.body["error"]["code"].as_str());
         assert_eq!(said, (status, Some(code)), "{}", self.body);
