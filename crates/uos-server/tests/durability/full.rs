@@ -122,7 +122,7 @@ async fn a_full_disk_refuses_what_needs_room_and_nothing_else() {
         client.with_login(&first_login).post("/logout", &json!({})).await.expect("it runs").good();
         // Many times over: what one deletion takes, the next one has again.
         let mut login = String::new();
-        for _ in 0..40 {
+        for _ in 0..120 {
             login = logs_in(&mut client).await;
         }
         let kept = shown_by(&mut client).await;
