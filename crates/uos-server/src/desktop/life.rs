@@ -59,7 +59,7 @@ impl Desktop {
 
     /// Closes an app and those that belong to it, and ends their processes.
     pub(crate) async fn close(&self, id: String, by: By) -> Result<Vec<String>, Refusal> {
-        let closed = self.door.change(move |draft| take_away(draft, &id, &by)).await?;
+        let closed = self.door.change_though_full(move |draft| take_away(draft, &id, &by)).await?;
         for app in &closed {
             self.end(app.pid).await;
         }

@@ -29,7 +29,7 @@ use uos_syscall::Kernel;
 use crate::{
     events::{AppChange, Hub, News},
     login::{CookieHash, Logins},
-    store::{Loaded, Store},
+    store::{Loaded, Reader, Store},
 };
 use writer::Door;
 
@@ -45,7 +45,7 @@ pub(crate) const APP_STATE_BYTES: usize = 256 << 10;
 pub(crate) struct Desktop {
     door: Door,
     kernel: Kernel,
-    reader: Arc<tokio::sync::Mutex<sqlx::SqliteConnection>>,
+    reader: Reader,
 }
 
 /// Which tab a change comes from, so that it can tell its own echo.
@@ -54,17 +54,16 @@ pub(crate) type By = Option<String>;
 impl Desktop {
     /// The desktop that a database holds, with its apps alive again. The writer is to be run.
     pub(crate) async fn wake(
-        mut store: Store,
+        store: Store,
         kernel: Kernel,
         hub: Hub,
-    ) -> sqlx::Result<(Self, Logins, impl Future<Output = ()> + use<>)> {
-        let Loaded { mut state, logins } = Loaded::from(&mut store.writer).await?;
+    ) -> (Self, Logins, impl Future<Output = ()> + use<>) {
+        let Store { loaded: Loaded { mut state, logins }, committer, reader } = store;
         state.manifests.extend(manifest::built_in());
-        let reader = Arc::new(tokio::sync::Mutex::new(store.reader().await?));
-        let (door, writer) = Door::open(state, store.writer, hub);
+        let (door, writer) = Door::open(state, committer, reader.clone(), hub);
         let desktop = Self { door, kernel, reader };
         desktop.revive(&writer).await;
-        Ok((desktop, Logins::of(logins), writer.run()))
+        (desktop, Logins::of(logins), writer.run())
     }
 
     /// What there is now.
@@ -138,7 +137,7 @@ impl Desktop {
             draft.dirty.logins.extend(logins);
             Ok(())
         };
-        self.door.change(change).await
+        self.door.change_though_full(change).await
     }
 
     /// Adds an app to the registry, or replaces it. True if it is new.
@@ -177,7 +176,7 @@ impl Desktop {
             draft.say(News::Registry { change: "removed", id });
             Ok(())
         };
-        self.door.change(change).await
+        self.door.change_though_full(change).await
     }
 }
 

@@ -92,6 +92,16 @@ impl From<Refusal> for Failure {
                 let message = format!("the change could not be kept, and was not made: {why}");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", message)
             }
+            Refusal::Unknown(why) => {
+                let message = format!(
+                    "the disk failed as the change was being kept: it was not made, but may be there after a crash: {why}"
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unknown", message)
+            }
+            Refusal::Unreadable(why) => {
+                let message = format!("it could not be read from the disk: {why}");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unreadable", message)
+            }
             Refusal::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping")
             }

@@ -16,6 +16,7 @@ use super::{
     failure::{ErrorBody, Failure},
 };
 use crate::{
+    desktop::Refusal,
     gate,
     login::{LOGIN_SECONDS, Logins, TICKET},
     store::now_us,
@@ -99,14 +100,17 @@ async fn logout(_: Operator, State(http): State<Http>, headers: HeaderMap) -> Re
     Ok(([(header::SET_COOKIE, gone)], Json(Done { success: true })).into_response())
 }
 
-/// A new login. It is on the disk before the browser knows of it.
+/// A new login. It is on the disk before the browser knows of it, unless there is no room for it at all.
 async fn log_in(http: &Http) -> Result<HeaderValue, Failure> {
     let (secret, row, ends) = Logins::prepare();
     let gone = http.logins.admit(row, ends).into_iter().map(|row| (row, None));
-    let kept = http.desktop.keep_logins(gone.chain([(row, Some(ends))]).collect()).await;
-    if let Err(refusal) = kept {
-        http.logins.end(&secret);
-        return Err(refusal.into());
+    match http.desktop.keep_logins(gone.chain([(row, Some(ends))]).collect()).await {
+        // Whoever is to free some room must get in. The login ends with the server.
+        Ok(()) | Err(Refusal::DiskFull) => {}
+        Err(refusal) => {
+            http.logins.end(&secret);
+            return Err(refusal.into());
+        }
     }
     Ok(cookie(&gate::cookie_name(http.address.port()), &secret, LOGIN_SECONDS))
 }
