@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 use uos_syscall::rights::Grant;
 use utoipa::ToSchema;
 
-use super::{app::Invalid, geometry::Extent, services};
+use super::{app::Invalid, geometry::Extent, json::object, services};
 
 /// The most bytes of JSON in a UI spec.
 const SPEC_BYTES: usize = 64 << 10;
@@ -17,28 +17,34 @@ const SPEC_DEPTH: usize = 32;
 /// What an app is, what it wants, and how it is drawn.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Manifest {
-    /// 1 to 64 of `a–z 0–9 -`, a letter or digit first.
+    /// 1 to 64 of `a–z 0–9 -`, a letter or digit first. In a request the path says it, and this is not looked at.
     #[serde(default)]
     pub id: String,
     /// Shown to people, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     pub title: String,
     /// The name of an icon.
     #[serde(default = "default_icon")]
+    #[schema(min_length = 1, max_length = 64)]
     pub icon: String,
     /// What it is for, in a sentence.
     #[serde(default)]
+    #[schema(max_length = 1_000)]
     pub description: String,
     /// What it is listed under.
     #[serde(default)]
+    #[schema(max_length = 100)]
     pub category: String,
     /// `{"builtin": NAME}` or a UI spec, at most 64 KiB of JSON and 32 levels deep.
     #[schema(value_type = Object)]
     pub ui_spec: Arc<RawValue>,
     /// The services it asks for; see `GET /registry/services`.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub services: Vec<String>,
     /// More rights it asks for, `right:pattern` each.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub grants: Vec<String>,
     /// It wants the whole screen.
     #[serde(default)]
@@ -46,8 +52,8 @@ pub(crate) struct Manifest {
     /// Launching it again shows the one that runs.
     #[serde(default)]
     pub singleton: bool,
-    /// How large its window is at first.
-    #[serde(default)]
+    /// How large its window is at first; it is never made smaller than its least size.
+    #[serde(default, deserialize_with = "object")]
     pub window: WindowWish,
     /// It came with the program and can't be changed.
     #[serde(default)]

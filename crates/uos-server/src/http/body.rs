@@ -1,14 +1,18 @@
-//! What comes in: who asks, from which tab, and JSON whose faults are told by field.
+//! What comes in: who asks, from which tab, for which thing, and JSON whose faults are told by field.
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 use super::failure::Failure;
-use crate::{desktop::By, gate::Identity};
+use crate::{
+    desktop::{By, ObjectOnly},
+    gate::Identity,
+};
 
 /// The most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
@@ -30,6 +34,16 @@ impl<S: Sync> FromRequestParts<S> for Operator {
 /// The tab that asks, by the name it gives itself in `x-uos-client`.
 pub(crate) struct Tab(pub(crate) By);
 
+/// The header of it, for the description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by `Tab`")]
+pub(crate) struct TabName {
+    /// What the tab that asks calls itself, 1 to 64 characters; its events carry it as `by`.
+    #[param(rename = "x-uos-client", min_length = 1, max_length = 64)]
+    name: Option<String>,
+}
+
 impl<S: Sync> FromRequestParts<S> for Tab {
     type Rejection = std::convert::Infallible;
 
@@ -39,14 +53,28 @@ impl<S: Sync> FromRequestParts<S> for Tab {
     }
 }
 
-/// A JSON body.
+/// The id in the path. One that is no UTF-8 is nobody's.
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Path(id) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Failure::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))?;
+        Ok(Self(id))
+    }
+}
+
+/// A JSON object as a body.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        parse(&all(request, JSON_BYTES).await?).map(Self)
+        parse_object(&all(request, JSON_BYTES).await?).map(Self)
     }
 }
 
@@ -74,8 +102,23 @@ pub(crate) async fn all(request: Request, most: usize) -> Result<Bytes, Failure>
 
 /// A value out of JSON text: 400 for what is no JSON, 422 with the field for what is the wrong JSON.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    read(text, |input| serde_path_to_error::deserialize(input))
+}
+
+/// The same for what is to be an object.
+pub(crate) fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    read(text, |input| serde_path_to_error::deserialize(ObjectOnly(input)))
+}
+
+type Input<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+type Fault = serde_path_to_error::Error<serde_json::Error>;
+
+fn read<'de, T: Deserialize<'de>>(
+    text: &'de [u8],
+    value: impl FnOnce(&mut Input<'de>) -> Result<T, Fault>,
+) -> Result<T, Failure> {
     let mut input = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
+    let value = value(&mut input).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner();
         if error.is_data() || is_no_number(text, &error) {
@@ -112,15 +155,20 @@ fn without_place(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, parse_object};
     use crate::desktop::WindowChange;
+
+    fn window(text: &str) -> (u16, serde_json::Value) {
+        let failure = parse_object::<WindowChange>(text.as_bytes()).unwrap_err();
+        let detail: serde_json::Value = serde_json::from_str(failure.detail.get()).unwrap();
+        (failure.status.as_u16(), detail["field"].clone())
+    }
 
     fn fault(x: &str) -> (u16, serde_json::Value) {
         let text = format!(
             "{{\"window_id\":\"w\",\"position\":{{\"x\":{x},\"y\":1}},\"size\":{{\"width\":9,\"height\":9}}}}"
         );
-        let failure = parse::<WindowChange>(text.as_bytes()).unwrap_err();
-        (failure.status.as_u16(), failure.detail["field"].clone())
+        window(&text)
     }
 
     #[test]
@@ -137,9 +185,21 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_too_much_is_told() {
-        assert_eq!(parse::<WindowChange>(b"{}").unwrap_err().status.as_u16(), 422);
-        assert_eq!(parse::<WindowChange>(b"").unwrap_err().status.as_u16(), 400);
-        assert_eq!(parse::<WindowChange>(b"[1]").unwrap_err().status.as_u16(), 422);
+        assert_eq!(window("{}").0, 422);
+        assert_eq!(window("").0, 400);
+        assert_eq!(window("[1]").0, 422);
         assert_eq!(parse::<u8>(b"1 2").unwrap_err().status.as_u16(), 400);
+    }
+
+    #[test]
+    fn a_list_is_no_object_even_if_its_items_fit() {
+        let list = r#"["w",{"x":1,"y":1},{"width":9,"height":9},0,null,null,null,null,0,1]"#;
+        assert_eq!(window(list), (422, "body".into()));
+        let position = r#"{"window_id":"w","position":[1,1],"size":{"width":9,"height":9}}"#;
+        assert_eq!(window(position), (422, "position".into()));
+        let bounds = r#"{"window_id":"w","position":{"x":1,"y":1},"size":{"width":9,"height":9},"restore_bounds":[1,1,9,9]}"#;
+        assert_eq!(window(bounds), (422, "restore_bounds".into()));
+        let none = bounds.replace("[1,1,9,9]", "null");
+        assert!(parse_object::<WindowChange>(none.as_bytes()).is_ok());
     }
 }
