@@ -18,11 +18,12 @@ is taken too, that is said. An error is always `{\"error\":{\"code\",\"message\"
 Times end in `_us` and are microseconds; windows are measured in whole CSS pixels.";
 
 /// The groups of routes, in the order of a visit.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("login", "Logging browsers in and out."),
     ("registry", "Apps that can be launched."),
     ("apps", "Apps that run, and their windows."),
     ("sessions", "Saved desktops."),
+    ("files", "Whole files, in and out."),
     ("events", "What changes, as it changes."),
     ("server", "The server itself."),
 ];
@@ -51,6 +52,9 @@ pub(super) fn finish(api: &mut OpenApi) {
         components.add_security_scheme(name, scheme);
     }
     api.security = Some([OPERATOR, LOGIN].map(requirement).into());
+    // The description knows no parameter that spans slashes; to a router it is one with a star.
+    let paths = std::mem::take(&mut api.paths.paths).into_iter();
+    api.paths.paths = paths.map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         finish_operation(operation);
     }

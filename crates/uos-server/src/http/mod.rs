@@ -6,6 +6,7 @@ mod body;
 mod describe;
 mod docs;
 mod failure;
+mod files;
 mod live;
 mod login;
 mod registry;
@@ -30,6 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{desktop::Desktop, events::Hub, gate::Refusal, grpc, login::Logins, ui};
 pub(crate) use failure::Failure;
+pub(crate) use files::Transfers;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -45,6 +47,7 @@ pub(crate) struct Http {
     pub(crate) address: SocketAddr,
     pub(crate) data_dir_name: Arc<str>,
     pub(crate) started: Instant,
+    pub(crate) transfers: Transfers,
 }
 
 /// All routes of the server, gRPC's and the desktop's files beside its own.
@@ -66,6 +69,7 @@ fn described() -> OpenApiRouter<Http> {
         .merge(apps::routes())
         .merge(sessions::routes())
         .merge(live::routes())
+        .merge(files::routes())
 }
 
 /// The description of the HTTP routes.
