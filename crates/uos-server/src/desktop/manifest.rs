@@ -121,10 +121,16 @@ fn check_id(id: &str) -> Result<(), Invalid> {
     Err(("id", "an id is 1 to 64 of a–z, 0–9 and -, and doesn't begin with -".to_owned()))
 }
 
-/// Text for people: so many characters, none of them a control character.
+/// What has no width and is no blank to Unicode: soft hyphens, joiners, marks of direction.
+const UNSEEN: [char; 10] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202e}', '\u{2060}', '\u{3164}',
+    '\u{feff}',
+];
+
+/// Text for people: so many characters, none of them a control character, and where one is wanted, one that can be seen.
 pub(crate) fn check_text(field: &'static str, text: &str, least: usize, most: usize) -> Result<(), Invalid> {
-    let length = text.trim().chars().count();
-    if length < least || text.chars().count() > most {
+    let seen = |it: &char| !it.is_whitespace() && !UNSEEN.contains(it);
+    if text.chars().filter(seen).count() < least || text.chars().count() > most {
         return Err((
             field,
             format!("{least} to {most} characters are wanted, not {}", text.chars().count()),
@@ -278,6 +284,7 @@ mod tests {
             ("id", Manifest { id: "../x".into(), ..good.clone() }),
             ("title", Manifest { title: " ".into(), ..good.clone() }),
             ("title", Manifest { title: "a\nb".into(), ..good.clone() }),
+            ("title", Manifest { title: "\u{200b} \u{feff}".into(), ..good.clone() }),
             ("services", Manifest { services: vec!["root".into()], ..good.clone() }),
             ("grants", Manifest { grants: vec!["fs.read".into()], ..good.clone() }),
             ("ui_spec", Manifest { ui_spec: raw(&serde_json::json!([])), ..good.clone() }),

@@ -149,6 +149,11 @@ impl Desktop {
         self.door.change(change).await
     }
 
+    /// One app that can be launched.
+    pub(crate) fn manifest(&self, id: &str) -> Result<Arc<Manifest>, Refusal> {
+        self.state().manifests.get(id).cloned().ok_or_else(|| absent("manifest", id))
+    }
+
     /// Adds an app to the registry, or replaces it. True if it is new.
     pub(crate) async fn put_manifest(&self, manifest: Manifest) -> Result<bool, Refusal> {
         manifest.check().map_err(Refusal::Invalid)?;

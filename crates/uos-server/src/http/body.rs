@@ -5,7 +5,10 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use utoipa::IntoParams;
 
 use super::failure::Failure;
@@ -121,7 +124,7 @@ fn read<'de, T: Deserialize<'de>>(
     let value = value(&mut input).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner();
-        if error.is_data() || is_no_number(text, &error) {
+        if error.is_data() || is_json(text) || is_no_number(text, &error) {
             let why = without_place(&error);
             return Failure::invalid(if field == "." { "body" } else { &field }, why);
         }
@@ -133,6 +136,12 @@ fn read<'de, T: Deserialize<'de>>(
 
 fn malformed(error: &serde_json::Error) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not JSON: {error}"))
+}
+
+/// Whether it is JSON after all, by its grammar, and only no value of ours: the reader calls a number beyond all floats, or a
+/// number in the place of a word, a fault of grammar.
+fn is_json(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Some clients write NaN and infinities as bare words. That is no JSON, but what is meant is plain: a wrong number.
@@ -173,8 +182,20 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_told_by_its_field() {
-        let absurd =
-            ["NaN", "Infinity", "-Infinity", "1e99", "-99999", "1.5", "null", "\"1\"", "{}", "[]", "true"];
+        let absurd = [
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1e99",
+            "1e999",
+            "-99999",
+            "1.5",
+            "null",
+            "\"1\"",
+            "{}",
+            "[]",
+            "true",
+        ];
         for x in absurd {
             assert_eq!(fault(x), (422, "position.x".into()), "{x}");
         }

@@ -17,7 +17,7 @@ use super::{
     body::{Body, Id, Operator, Tab, TabName, all, parse_object},
     failure::{ErrorBody, Failure},
 };
-use crate::desktop::{App, Manifest, Refusal, SERVICES, Service};
+use crate::desktop::{App, Manifest, SERVICES, Service};
 
 /// The most bytes of a launch request.
 const LAUNCH_BYTES: usize = 16 << 10;
@@ -72,8 +72,7 @@ async fn list(_: Operator, State(http): State<Http>) -> Json<Registry> {
 #[utoipa::path(get, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)),
     responses((status = 200, description = "The manifest.", body = Manifest), Absent))]
 async fn show(_: Operator, State(http): State<Http>, Id(id): Id) -> Result<Json<Arc<Manifest>>, Failure> {
-    let manifest = http.desktop.state().manifests.get(&id).cloned();
-    Ok(Json(manifest.ok_or(Refusal::Absent("manifest", id))?))
+    Ok(Json(http.desktop.manifest(&id)?))
 }
 
 /// Adds an app, or replaces it. Those that run stay as they are.
