@@ -1,5 +1,6 @@
 """What makes no sense on the desktop is refused by the field that is wrong, and changes nothing."""
 
+import http.client
 import json
 import threading
 
@@ -19,7 +20,7 @@ def app(desk):
 
 
 def unchanged(desk, app):
-    assert desk.app(app["id"]) == desk.app(app["id"]) == {name: app[name] for name in app if name != "app_id"}
+    assert desk.app(app["id"]) == {name: app[name] for name in app if name != "app_id"}
 
 
 # Numbers as a client may spell them; the first three are no JSON, but what is meant is plain.
@@ -118,6 +119,7 @@ BODIES = {
     "10,000 open brackets": (b"[" * 10_000, 422),
     "100,000 fields": (b"{" + b",".join(b'"f%d":0' % number for number in range(60_000)) + b"}", 422),
     "too much": (b'{"window_id":"' + b"x" * JSON_BYTES + b'"}', 413),
+    "far too much": (b" " * (16 * JSON_BYTES), 413),
 }
 
 
@@ -132,6 +134,17 @@ def test_what_says_it_is_huge_is_not_waited_for(desk, app):
     """The length is believed before the body comes; a gigabyte is never sent."""
     error = desk.refused(413, "POST", f"/apps/{app['id']}/window", b"{}", {"content-length": str(1 << 30)})
     assert error["code"] == "too_large"
+
+
+def test_what_is_too_much_piece_by_piece_is_told_so_too(desk, app):
+    """Without a length said before, and all of it sent before the answer is looked at."""
+    connection = http.client.HTTPConnection(desk.server.host, desk.server.port, timeout=DEADLINE_S)
+    pieces = (b" " * 65_536 for _ in range(4 * JSON_BYTES // 65_536))
+    connection.request("POST", f"/apps/{app['id']}/window", pieces, desk.headers, encode_chunked=True)
+    response = connection.getresponse()
+    assert response.status == 413 and json.load(response)["error"]["code"] == "too_large"
+    connection.close()
+    unchanged(desk, app)
 
 
 def test_unknown_fields_are_not_minded(desk, app):

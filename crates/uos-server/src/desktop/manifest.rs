@@ -7,11 +7,16 @@ use serde_json::{Value, value::RawValue};
 use uos_syscall::rights::Grant;
 use utoipa::ToSchema;
 
-use super::{app::Invalid, geometry::Extent, json::object, services};
+use super::{
+    app::Invalid,
+    geometry::Extent,
+    json::{depth, object},
+    services,
+};
 
 /// The most bytes of JSON in a UI spec.
 const SPEC_BYTES: usize = 64 << 10;
-/// How deep a UI spec may be.
+/// How many lists and objects of a UI spec may be within each other.
 const SPEC_DEPTH: usize = 32;
 
 /// What an app is, what it wants, and how it is drawn.
@@ -152,7 +157,7 @@ fn check_spec(spec: &RawValue) -> Result<(), Invalid> {
     let Value::Object(parts) = &value else {
         return Err((field, "an object is wanted".to_owned()));
     };
-    if deeper_than(&value, SPEC_DEPTH) {
+    if depth(spec.get()) > SPEC_DEPTH {
         return Err((field, format!("it is more than {SPEC_DEPTH} levels deep")));
     }
     match (parts.get("builtin"), parts.get("version"), parts.get("view")) {
@@ -161,15 +166,6 @@ fn check_spec(spec: &RawValue) -> Result<(), Invalid> {
         (None, Some(Value::Number(version)), Some(_)) if version.as_u64() == Some(1) => Ok(()),
         (None, Some(version), Some(_)) => Err((field, format!("version {version} is not known; 1 is"))),
         _ => Err((field, "either `builtin`, or `version` and `view` are wanted".to_owned())),
-    }
-}
-
-fn deeper_than(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return true };
-    match value {
-        Value::Array(items) => items.iter().any(|item| deeper_than(item, below)),
-        Value::Object(parts) => parts.values().any(|part| deeper_than(part, below)),
-        _ => false,
     }
 }
 

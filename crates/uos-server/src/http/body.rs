@@ -1,10 +1,13 @@
 //! What comes in: who asks, from which tab, for which thing, and JSON whose faults are told by field.
 
+use std::time::Duration;
+
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
+use http_body_util::BodyExt;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -19,6 +22,9 @@ use crate::{
 
 /// The most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
+/// How much of a body that is refused is still read, and for how long.
+const HEARD_OUT: usize = 64 << 20;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The operator. The desktop is the operator's alone: a process's token gets no further.
 pub(crate) struct Operator;
@@ -82,25 +88,40 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 }
 
 /// The whole body, if it is not longer than `most` bytes.
-pub(crate) async fn all(request: Request, most: usize) -> Result<Bytes, Failure> {
-    let too_large = || {
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("at most {most} bytes are taken"))
-    };
-    let announced = request.headers().get(http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
+pub(crate) async fn all(request: Request, most: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = request.into_body();
+    let mut text = Vec::new();
+    // What says at once that it is too long is not kept at all.
+    let mut fits = body.size_hint().lower() <= most as u64;
+    while fits {
+        let Some(frame) = body.frame().await else { return Ok(text) };
+        let frame =
+            frame.map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "malformed", "the body broke off"))?;
+        // Trailers are no part of it.
+        let data = frame.into_data().unwrap_or_default();
+        fits = text.len() + data.len() <= most;
+        text.extend_from_slice(&data);
     }
-    axum::body::to_bytes(request.into_body(), most).await.map_err(|error| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(error) = cause {
-            if error.to_string().contains("length limit") {
-                return too_large();
-            }
-            cause = error.source();
+    hear_out(&mut body).await;
+    Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("at most {most} bytes are taken")))
+}
+
+/// Reads what is left of a body that is refused, within limits: most clients look at an answer only when they have sent
+/// everything, and see a broken connection instead if nobody takes it.
+pub(crate) async fn hear_out(body: &mut axum::body::Body) {
+    if body.size_hint().lower() > HEARD_OUT as u64 {
+        return;
+    }
+    let listening = async {
+        let mut left = HEARD_OUT;
+        while let Some(Ok(frame)) = body.frame().await {
+            let heard = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(heard) else { return };
+            left = less;
         }
-        Failure::new(StatusCode::BAD_REQUEST, "malformed", "the body broke off")
-    })
+    };
+    // Whoever goes on for longer sees the connection end.
+    let _ = tokio::time::timeout(PATIENCE, listening).await;
 }
 
 /// A value out of JSON text: 400 for what is no JSON, 422 with the field for what is the wrong JSON.

@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 
 use crate::desktop::{App, Refusal};
 
+/// The most characters of a message about what was sent.
+const MESSAGE_CHARS: usize = 500;
+
 /// Why a request was not fulfilled.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -49,8 +52,9 @@ impl Failure {
     }
 
     pub(crate) fn invalid(field: &str, why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("{field}: {why}"))
-            .detail(&json!({ "field": field }))
+        // Why often repeats what was sent, which can be long.
+        let message = format!("{field}: {why}").chars().take(MESSAGE_CHARS).collect::<String>();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message).detail(&json!({ "field": field }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    body::{Body, HttpBody},
+    body::Body,
     extract::{Extension, Request, State},
     http::{HeaderMap, StatusCode, header},
 };
@@ -18,15 +18,14 @@ use utoipa::ToSchema;
 use super::{Asked, Http, Who, judge};
 use crate::{
     gate::Identity,
-    http::failure::{ErrorBody, Failure},
+    http::{
+        body::hear_out,
+        failure::{ErrorBody, Failure},
+    },
 };
 
 /// How long nothing may come of a file before it is given up.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How much of a file that is refused is still read, and for how long, since most clients look at an answer only when they
-/// have sent everything.
-const HEARD_OUT: usize = 64 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A file is there.
 #[derive(Serialize, ToSchema)]
@@ -124,21 +123,4 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Failure> {
             },
         }
     }
-}
-
-/// Reads what is left, within limits, so that the answer is seen.
-async fn hear_out(body: &mut Body) {
-    if body.size_hint().lower() > HEARD_OUT as u64 {
-        return;
-    }
-    let listening = async {
-        let mut left = HEARD_OUT;
-        while let Some(Ok(frame)) = body.frame().await {
-            let heard = frame.data_ref().map_or(0, Bytes::len);
-            let Some(less) = left.checked_sub(heard) else { return };
-            left = less;
-        }
-    };
-    // Whoever goes on for longer sees the connection end.
-    let _ = tokio::time::timeout(PATIENCE, listening).await;
 }
