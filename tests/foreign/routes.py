@@ -6,7 +6,6 @@ in makes them fail until this file says how.
 
 import json
 import pathlib
-import re
 import uuid
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -44,30 +43,41 @@ ROUTES = [
 assert len(ROUTES) > 25, "the description lists no routes"
 
 
+# Where the lists of things are.
+KINDS = ("registry/apps", "apps", "sessions")
+
+
 class Things:
     """An app, a session and a manifest that are there, for requests that would change them."""
 
     def __init__(self, desk):
         self.desk = desk
-        self.manifest = desk.add(f"thing-{uuid.uuid4().hex[:8]}")
-        self.app = desk.launch()
-        self.session = desk.save(f"thing {uuid.uuid4().hex}")
+        self.manifest = self.app = self.session = None
+        self.renew()
+
+    def renew(self):
+        """Makes those that are not there, or not any more."""
+        there = {name: {one["id"] for one in self.desk.done("GET", f"/{name}")[name.split("/")[-1]]} for name in KINDS}
+        if self.manifest is None or self.manifest["id"] not in there["registry/apps"]:
+            self.manifest = self.desk.add(f"thing-{uuid.uuid4().hex[:8]}")
+        if self.app is None or self.app["id"] not in there["apps"]:
+            self.app = self.desk.launch()
+        if self.session is None or self.session["id"] not in there["sessions"]:
+            self.session = self.desk.save(f"thing {uuid.uuid4().hex}")
+
+    def id(self, path):
+        """The id of the thing that a path is about."""
+        things = {"apps": self.app, "sessions": self.session, "registry": self.manifest}
+        kind = path.split("/")[1]
+        assert kind in things, f"{path}: tests/foreign/routes.py does not know whose id this is"
+        return things[kind]["id"]
 
     def url(self, route):
         """The path with everything filled in."""
-
-        def fill(found):
-            kind = (route.path.split("/")[1], found[1])
-            known = {
-                ("apps", "id"): self.app["id"],
-                ("sessions", "id"): self.session["id"],
-                ("registry", "id"): self.manifest["id"],
-                ("files", "path"): "home/thing",
-            }
-            assert kind in known, f"{route}: tests/foreign/routes.py does not know what `{found[1]}` is"
-            return known[kind]
-
-        return re.sub(r"\{(\w+)\}", fill, route.path)
+        path = route.path.replace("{id}", self.id(route.path)) if "{id}" in route.path else route.path
+        path = path.replace("/files/{path}", "/files/home/thing")
+        assert "{" not in path, f"{route}: tests/foreign/routes.py does not know what to fill in"
+        return path
 
     def body(self, route):
         """A body that would be taken."""

@@ -172,6 +172,15 @@ def test_who_has_the_key_gets_in(desktop, desk, route):
             assert str(answer.status) in route.operation["responses"]
 
 
+def test_the_description_that_is_served_is_the_committed_one(desktop, desk):
+    _, token = (admin := desktop.client()).create_process(name="reader", sandbox_level="SANDBOX_LEVEL_MINIMAL")
+    admin.close()
+    assert desk.done("GET", "/openapi.json") == Desk(desktop, bearer(token)).done("GET", "/openapi.json") == API
+    page = desk.ask("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert all(f"<span class=m>{route.method}</span> {route.path}<" in page.body.decode() for route in ROUTES)
+
+
 def test_what_is_not_in_the_description_is_not_there(desktop, desk):
     """No route answers a method that the description does not name, and none is open beyond the ones it says."""
     for path, methods in API["paths"].items():

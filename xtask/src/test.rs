@@ -25,10 +25,19 @@ impl Campaign {
     /// The variables that the campaign tests read.
     pub(crate) fn variables(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Plain => &[("UOS_CAMPAIGN_KILLS", "20"), ("UOS_CAMPAIGN_OPENS", "2000")],
-            Self::Long => {
-                &[("UOS_CAMPAIGN_KILLS", "200"), ("UOS_CAMPAIGN_OPENS", "100000"), ("PROPTEST_CASES", "2048")]
-            }
+            Self::Plain => &[
+                ("UOS_CAMPAIGN_KILLS", "20"),
+                ("UOS_CAMPAIGN_OPENS", "2000"),
+                ("UOS_CAMPAIGN_EVENTS", "2000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "10"),
+            ],
+            Self::Long => &[
+                ("UOS_CAMPAIGN_KILLS", "200"),
+                ("UOS_CAMPAIGN_OPENS", "100000"),
+                ("UOS_CAMPAIGN_EVENTS", "10000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "200"),
+                ("PROPTEST_CASES", "2048"),
+            ],
         }
     }
 }

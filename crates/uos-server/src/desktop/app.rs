@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     geometry::{Bounds, Extent, Position, Size, Snap, WindowState},
     json::{object, object_or_null},
-    manifest::Manifest,
+    manifest::{Manifest, UiSpec},
 };
 
 /// A running app. Values of it are never changed, only replaced.
@@ -24,7 +24,7 @@ pub(crate) struct App {
     /// The name of an icon.
     pub icon: String,
     /// How it is drawn: `{"builtin": NAME}` or a UI spec.
-    #[schema(value_type = Object)]
+    #[schema(value_type = UiSpec)]
     pub ui_spec: Arc<RawValue>,
     /// What the app itself wants to find again.
     #[schema(value_type = serde_json::Value)]

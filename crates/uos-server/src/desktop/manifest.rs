@@ -41,7 +41,7 @@ pub(crate) struct Manifest {
     #[schema(max_length = 100)]
     pub category: String,
     /// `{"builtin": NAME}` or a UI spec, at most 64 KiB of JSON and 32 levels deep.
-    #[schema(value_type = Object)]
+    #[schema(value_type = UiSpec)]
     pub ui_spec: Arc<RawValue>,
     /// The services it asks for; see `GET /registry/services`.
     #[serde(default)]
@@ -63,6 +63,21 @@ pub(crate) struct Manifest {
     /// It came with the program and can't be changed.
     #[serde(default)]
     pub built_in: bool,
+}
+
+/// How an app is drawn. The parts of a view are judged where they are drawn.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "see `check_spec`")]
+pub(crate) enum UiSpec {
+    /// By a component that came with the program.
+    BuiltIn { builtin: String },
+    /// From data.
+    Data {
+        #[schema(minimum = 1, maximum = 1)]
+        version: u32,
+        view: Value,
+    },
 }
 
 /// How large a window wants to be.

@@ -72,7 +72,7 @@ pub(crate) enum AppChange {
     Closed,
 }
 
-/// What a message tells, for the description of the routes: news, or only where the stream is.
+/// What a message tells: news, or only where the stream is.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "messages are put together as text; this is what they look like")]

@@ -118,7 +118,8 @@ async fn launch(
     request: Request,
 ) -> Result<Json<Launched>, Failure> {
     let body = all(request, LAUNCH_BYTES).await?;
-    let launch: Launch = if body.is_empty() { Launch::default() } else { parse_object(&body)? };
+    let nothing = matches!(body.trim_ascii(), b"" | b"null");
+    let launch: Launch = if nothing { Launch::default() } else { parse_object(&body)? };
     let app = http.desktop.launch(id, launch.parent_id, by).await?;
     Ok(Json(Launched { app_id: app.id.clone(), app }))
 }
