@@ -3,8 +3,19 @@
 import http.client
 import json
 import re
+import time
 
 from client import DEADLINE_S
+
+
+def becomes_true(holds):
+    """Whether something comes to hold that happens in its own time, such as the end of a program that was killed."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class Answer:

@@ -13,7 +13,7 @@ import schemathesis
 from desk import bearer
 from routes import API, Things
 
-EXAMPLES = int(os.environ.get("UOS_CAMPAIGN_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("UOS_CAMPAIGN_EXAMPLES", "5"))
 
 
 def described(**generation):

@@ -29,7 +29,7 @@ impl Campaign {
                 ("UOS_CAMPAIGN_KILLS", "20"),
                 ("UOS_CAMPAIGN_OPENS", "2000"),
                 ("UOS_CAMPAIGN_EVENTS", "2000"),
-                ("UOS_CAMPAIGN_EXAMPLES", "10"),
+                ("UOS_CAMPAIGN_EXAMPLES", "5"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
