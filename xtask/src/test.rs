@@ -33,6 +33,8 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FAULTS", "7"),
                 ("UOS_CAMPAIGN_DAMAGES", "40"),
                 ("UOS_CAMPAIGN_FULL_DISKS", "3"),
+                ("UOS_CAMPAIGN_EVENTS", "2000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "5"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
@@ -43,6 +45,8 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FAULTS", "10000"),
                 ("UOS_CAMPAIGN_DAMAGES", "1000"),
                 ("UOS_CAMPAIGN_FULL_DISKS", "50"),
+                ("UOS_CAMPAIGN_EVENTS", "10000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "200"),
                 ("PROPTEST_CASES", "2048"),
             ],
         }

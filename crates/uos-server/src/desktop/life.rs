@@ -22,9 +22,8 @@ impl Desktop {
         parent_id: Option<String>,
         by: By,
     ) -> Result<Arc<App>, Refusal> {
+        let manifest = self.manifest(&manifest_id)?;
         let state = self.state();
-        let manifest =
-            state.manifests.get(&manifest_id).cloned().ok_or_else(|| absent("manifest", &manifest_id))?;
         if let Some(parent) = &parent_id
             && !state.apps.contains_key(parent)
         {

@@ -6,6 +6,7 @@
 mod app;
 mod draft;
 mod geometry;
+mod json;
 mod life;
 mod manifest;
 mod refusal;
@@ -16,6 +17,7 @@ mod writer;
 pub(crate) use app::{App, WindowChange};
 pub(crate) use draft::{Dirty, Draft, Session, State};
 pub(crate) use geometry::{Bounds, Coordinate, Extent, Position, Size, WindowState, name_of, of_name};
+pub(crate) use json::ObjectOnly;
 pub(crate) use manifest::Manifest;
 pub(crate) use refusal::Refusal;
 pub(crate) use services::{SERVICES, Service};
@@ -39,6 +41,9 @@ const APPS: usize = 256;
 const MANIFESTS: usize = 1_024;
 /// The most bytes of JSON in an app's own state.
 pub(crate) const APP_STATE_BYTES: usize = 256 << 10;
+/// How deep it may be. It stands within the list of all apps, which other programs must be able to read: common JSON readers
+/// stop at 128 levels.
+const APP_STATE_DEPTH: usize = 64;
 
 /// The desktop. Cheap to clone.
 #[derive(Clone)]
@@ -117,6 +122,9 @@ impl Desktop {
         version: Option<u64>,
         by: By,
     ) -> Result<u64, Refusal> {
+        if json::depth(state.get()) > APP_STATE_DEPTH {
+            return Err(Refusal::Invalid(("body", format!("it is more than {APP_STATE_DEPTH} levels deep"))));
+        }
         let change = move |draft: &mut Draft| {
             let app = running(draft, &id)?;
             if version.is_some_and(|version| version != app.state_version) {
@@ -138,6 +146,11 @@ impl Desktop {
             Ok(())
         };
         self.door.change_though_full(change).await
+    }
+
+    /// One app that can be launched.
+    pub(crate) fn manifest(&self, id: &str) -> Result<Arc<Manifest>, Refusal> {
+        self.state().manifests.get(id).cloned().ok_or_else(|| absent("manifest", id))
     }
 
     /// Adds an app to the registry, or replaces it. True if it is new.

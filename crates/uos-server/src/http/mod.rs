@@ -1,7 +1,9 @@
 //! The HTTP routes.
 
+mod answers;
 mod apps;
 mod body;
+mod describe;
 mod docs;
 mod failure;
 mod files;
@@ -24,13 +26,7 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use uos_syscall::Kernel;
-use utoipa::{
-    Modify,
-    openapi::{
-        Info, OpenApi, SecurityRequirement,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{desktop::Desktop, events::Hub, gate::Refusal, grpc, login::Logins, ui};
@@ -79,26 +75,8 @@ fn described() -> OpenApiRouter<Http> {
 /// The description of the HTTP routes.
 pub fn openapi() -> OpenApi {
     let (_, mut api) = described().split_for_parts();
-    // Made anew: what is there speaks of the library that collects the routes.
-    api.info = Info::new("uOS", env!("CARGO_PKG_VERSION"));
-    api.info.description =
-        Some("The HTTP routes of the uOS server. Calls of the kernel are made over gRPC.".to_owned());
-    Token.modify(&mut api);
-    // The description knows no parameter that spans slashes; to a router it is one with a star.
-    api.paths.paths =
-        api.paths.paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    describe::finish(&mut api);
     api
-}
-
-/// Every route but those that say otherwise wants the token.
-struct Token;
-
-impl Modify for Token {
-    fn modify(&self, api: &mut OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        api.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
-        api.security = Some(vec![SecurityRequirement::new("token", [] as [&str; 0])]);
-    }
 }
 
 async fn absent(headers: HeaderMap) -> Response {

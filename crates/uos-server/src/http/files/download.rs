@@ -36,18 +36,23 @@ const INERT: [(HeaderName, HeaderValue); 5] = [
 /// What may stand in a name by RFC 5987 as it is.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
-/// Gives a file, or one part of it by `Range`. A file that changes meanwhile breaks off rather than being mixed up in
+/// Gives a file, or one part of it by `Range`.
+///
+/// A file that changes meanwhile breaks off rather than being mixed up in
 /// silence where that shows: it never gives more bytes than were announced, nor fewer without an error.
 #[utoipa::path(get, path = "/files/{*path}", tag = "files",
-    params(("path" = String, Path, description = "the file's path without its first slash, percent-encoded bytes"), Who),
-    responses((status = 200, description = "the file", content_type = "application/octet-stream"),
-        (status = 206, description = "the part asked for", content_type = "application/octet-stream"),
-        (status = 304, description = "`If-None-Match` has its tag"),
-        (status = 403, description = "the right is missing: `detail.right`", body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, description = "it is no file", body = ErrorBody),
-        (status = 416, description = "the file has no such part", body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 429, description = "too many files are on their way", body = ErrorBody)))]
+    params(("path" = String, Path, description = "The file's path without its first slash, percent-encoded bytes."), Who),
+    security(("token" = []), ("login" = []), ("process" = [])),
+    responses((status = 200, description = "The file.", content_type = "application/octet-stream"),
+        (status = 206, description = "The part asked for.", content_type = "application/octet-stream"),
+        (status = 304, description = "`If-None-Match` has its tag."),
+        (status = 403, description = "The right is missing, which `error.detail.right` names, or the request comes from a page \
+            of another origin.", body = ErrorBody),
+        (status = 404, description = "There is no such file, or no such process.", body = ErrorBody),
+        (status = 409, description = "It is no file.", body = ErrorBody),
+        (status = 416, description = "The file has no such part.", body = ErrorBody),
+        (status = 422, description = "The path or the process makes no sense.", body = ErrorBody),
+        (status = 429, description = "Too many files are on their way.", body = ErrorBody)))]
 pub(super) async fn download(
     State(http): State<Http>,
     Extension(identity): Extension<Identity>,
@@ -77,7 +82,7 @@ pub(super) async fn download(
         Part::Absent => {
             let message = format!("the file has {size} bytes, and none of those asked for");
             let failure = Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_part", message);
-            let mut answer = failure.detail(json!({ "size": size })).into_response();
+            let mut answer = failure.detail(&json!({ "size": size })).into_response();
             put(&mut answer, header::CONTENT_RANGE, &format!("bytes */{size}"));
             return Ok(answer);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    body::{Body, HttpBody},
+    body::Body,
     extract::{Extension, Request, State},
     http::{HeaderMap, StatusCode, header},
 };
@@ -18,15 +18,14 @@ use utoipa::ToSchema;
 use super::{Asked, Http, Who, judge};
 use crate::{
     gate::Identity,
-    http::failure::{ErrorBody, Failure},
+    http::{
+        body::hear_out,
+        failure::{ErrorBody, Failure},
+    },
 };
 
 /// How long nothing may come of a file before it is given up.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How much of a file that is refused is still read, and for how long, since most clients look at an answer only when they
-/// have sent everything.
-const HEARD_OUT: usize = 64 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A file is there.
 #[derive(Serialize, ToSchema)]
@@ -35,20 +34,26 @@ pub(super) struct Uploaded {
     bytes_written: u64,
 }
 
-/// Keeps the body as a file, in place of one that is there; `If-None-Match: *` spares that one. The file is seen under its
+/// Keeps the body as a file, in place of one that is there.
+///
+/// `If-None-Match: *` spares the one that is there. The file is seen under its
 /// name when it is whole and durable, and not before: if anything breaks off, all is as it was.
 #[utoipa::path(put, path = "/files/{*path}", tag = "files",
-    params(("path" = String, Path, description = "the file's path without its first slash, percent-encoded bytes"), Who),
+    params(("path" = String, Path, description = "The file's path without its first slash, percent-encoded bytes."), Who),
     request_body(content_type = "application/octet-stream"),
-    responses((status = 200, body = Uploaded), (status = 400, description = "the body broke off", body = ErrorBody),
-        (status = 403, description = "the right is missing: `detail.right`", body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 408, description = "nothing came for a minute", body = ErrorBody),
-        (status = 409, description = "something else has the name", body = ErrorBody),
-        (status = 412, description = "there is such a file, and it was to be spared", body = ErrorBody),
-        (status = 415, description = "the body is encoded or a part", body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 429, description = "too many files are on their way", body = ErrorBody),
-        (status = 507, description = "there is no room for it", body = ErrorBody)))]
+    security(("token" = []), ("login" = []), ("process" = [])),
+    responses((status = 200, description = "The file is there, whole and durable.", body = Uploaded),
+        (status = 400, description = "The body broke off.", body = ErrorBody),
+        (status = 403, description = "The right is missing, which `error.detail.right` names, or the request comes from a page \
+            of another origin.", body = ErrorBody),
+        (status = 404, description = "There is no such directory, or no such process.", body = ErrorBody),
+        (status = 408, description = "Nothing came for a minute.", body = ErrorBody),
+        (status = 409, description = "Something else has the name.", body = ErrorBody),
+        (status = 412, description = "There is such a file, and it was to be spared.", body = ErrorBody),
+        (status = 415, description = "The body is encoded or a part.", body = ErrorBody),
+        (status = 422, description = "The path or the process makes no sense.", body = ErrorBody),
+        (status = 429, description = "Too many files are on their way.", body = ErrorBody),
+        (status = 507, description = "There is no room for it.", body = ErrorBody)))]
 pub(super) async fn upload(
     State(http): State<Http>,
     Extension(identity): Extension<Identity>,
@@ -118,21 +123,4 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Failure> {
             },
         }
     }
-}
-
-/// Reads what is left, within limits, so that the answer is seen.
-async fn hear_out(body: &mut Body) {
-    if body.size_hint().lower() > HEARD_OUT as u64 {
-        return;
-    }
-    let listening = async {
-        let mut left = HEARD_OUT;
-        while let Some(Ok(frame)) = body.frame().await {
-            let heard = frame.data_ref().map_or(0, Bytes::len);
-            let Some(less) = left.checked_sub(heard) else { return };
-            left = less;
-        }
-    };
-    // Whoever goes on for longer sees the connection end.
-    let _ = tokio::time::timeout(PATIENCE, listening).await;
 }
