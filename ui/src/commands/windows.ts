@@ -11,7 +11,7 @@ import {
   Monitor,
   X,
 } from 'lucide-react';
-import { type Direction, keyboardMove } from '@/windows/core';
+import { type Direction, keyboardMove, WORKSPACES } from '@/windows/core';
 import { focusedWindow } from '@/windows/store/selectors';
 import { useWindows } from '@/windows/store/windows';
 import type { Command } from './registry';
@@ -43,8 +43,6 @@ const arrows: [Direction, string, LucideIcon, string][] = [
   ['up', 'ArrowUp', ArrowUp, 'Snap up: to a corner, or maximise'],
   ['down', 'ArrowDown', ArrowDown, 'Snap down: to a corner, restore, or minimise'],
 ];
-
-export const WORKSPACES = 4;
 
 export interface WindowCommandActions {
   /** Asks the app to close; the window goes when the server says so. */

@@ -225,6 +225,17 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
     row?.scrollIntoView({ block: 'nearest' });
   }, [cursor]);
 
+  const shown = saved.show === undefined ? undefined : entries.find((entry) => entry.text === saved.show);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when what is to be shown is there
+  useEffect(() => {
+    if (shown === undefined) return;
+    choose(shown, 'one');
+    body.current
+      ?.querySelector(`[data-key="${CSS.escape(shown.key)}"]`)
+      ?.scrollIntoView({ block: 'nearest' });
+    setState(writeSaved(saved));
+  }, [shown?.key]);
+
   const dropped = (event: DragEvent): void => {
     event.preventDefault();
     setDropping(false);

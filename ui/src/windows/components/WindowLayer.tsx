@@ -25,10 +25,10 @@ export function WindowLayer({ renderApp, renderShield, onClose }: WindowLayerPro
     >
       {/* A title bar may go past the left, right and bottom edges, but not over the top. */}
       <div className="window-bounds invisible absolute" />
+      <SnapPreview z={top} />
       {ids.map((id) => (
         <WindowFrame key={id} id={id} renderApp={renderApp} renderShield={renderShield} onClose={onClose} />
       ))}
-      <SnapPreview z={top} />
     </div>
   );
 }

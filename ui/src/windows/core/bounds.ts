@@ -2,8 +2,9 @@ import type { Point, Rect, Size } from './types';
 import { TITLE_BAR_HEIGHT } from './viewport';
 
 export const MIN_SIZE: Size = { width: 320, height: 200 };
-/** The buttons at the right of a title bar; a window can't be dragged by them. */
-export const CONTROLS_WIDTH = 120;
+/** The shield and the buttons at the right of a title bar, as wide as fingers need them; a window can't be dragged
+ *  by them. */
+export const CONTROLS_WIDTH = 184;
 /** How much of the part that drags must stay in sight. */
 export const GRIP_WIDTH = 64;
 

@@ -198,6 +198,18 @@ describe('any sequence of moves, resizes, snaps and page changes', () => {
     expect(back).toEqual(window);
   });
 
+  it('fills a page that has room for one, and forgets nothing by it', () => {
+    const large = { width: 1600, height: 1000 };
+    const phone = { width: 390, height: 780 };
+    for (const to of [null, 'left', 'top_right'] as const) {
+      const normal = adopt(fakeWindow('w', { bounds: { x: 700, y: 300, width: 800, height: 600 } }), large);
+      const window = to ? snapped(normal, to, large) : normal;
+      expect(placed(window, phone).bounds).toEqual(workArea(phone));
+      // Also when it was taken in anew there, and only there.
+      expect(placed(adopt(placed(window, phone), phone), large)).toEqual(window);
+    }
+  });
+
   it('goes from snapped back to where it was', () => {
     fc.assert(
       fc.property(rect, page, fc.array(target, { minLength: 1, maxLength: 5 }), (start, size, targets) => {
