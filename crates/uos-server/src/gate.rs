@@ -4,7 +4,8 @@
 
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
 use subtle::ConstantTimeEq;
-use uos_syscall::{Caller, Kernel};
+use uos_proto::CallInfo;
+use uos_syscall::{Caller, Error, Kernel, Pid};
 
 use crate::{login::Logins, ui};
 
@@ -15,6 +16,28 @@ pub(crate) enum Identity {
     Operator,
     /// Holds a process's token.
     Process(Caller),
+}
+
+impl Identity {
+    /// As whom a request is made. A process's token acts as itself only; any other pid is as absent as one never given.
+    pub(crate) fn caller(&self, kernel: &Kernel, pid: u64) -> Result<Caller, Error> {
+        match self {
+            Self::Operator if pid == 0 => Ok(kernel.init()),
+            Self::Operator => kernel.act_as(Pid(pid)),
+            Self::Process(own) if pid == 0 || pid == own.pid().0 => Ok(own.clone()),
+            Self::Process(_) => Err(Error::no_process(pid)),
+        }
+    }
+
+    /// Writes down a call that was refused before it had a caller.
+    pub(crate) fn refused(&self, kernel: &Kernel, call: &'static CallInfo, error: Error) -> Error {
+        let by = match self {
+            Self::Operator => Pid::INIT,
+            Self::Process(own) => own.pid(),
+        };
+        kernel.record_refusal(by, call, &error);
+        error
+    }
 }
 
 /// Why a request goes no further.

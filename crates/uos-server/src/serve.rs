@@ -34,7 +34,7 @@ use crate::{
     desktop::Desktop,
     events::Hub,
     gate::Gate,
-    http::{Http, refusal, routes},
+    http::{Http, Transfers, refusal, routes},
     login::Logins,
     random_id,
     store::Store,
@@ -127,6 +127,7 @@ impl Server {
             address,
             data_dir_name: data.name().into(),
             started: Instant::now(),
+            transfers: Transfers::default(),
         });
         let ip = address.ip();
         let own_name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };

@@ -4,6 +4,7 @@ mod apps;
 mod body;
 mod docs;
 mod failure;
+mod files;
 mod live;
 mod login;
 mod registry;
@@ -34,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{desktop::Desktop, events::Hub, gate::Refusal, grpc, login::Logins, ui};
 pub(crate) use failure::Failure;
+pub(crate) use files::Transfers;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ pub(crate) struct Http {
     pub(crate) address: SocketAddr,
     pub(crate) data_dir_name: Arc<str>,
     pub(crate) started: Instant,
+    pub(crate) transfers: Transfers,
 }
 
 /// All routes of the server, gRPC's and the desktop's files beside its own.
@@ -70,6 +73,7 @@ fn described() -> OpenApiRouter<Http> {
         .merge(apps::routes())
         .merge(sessions::routes())
         .merge(live::routes())
+        .merge(files::routes())
 }
 
 /// The description of the HTTP routes.
@@ -80,6 +84,9 @@ pub fn openapi() -> OpenApi {
     api.info.description =
         Some("The HTTP routes of the uOS server. Calls of the kernel are made over gRPC.".to_owned());
     Token.modify(&mut api);
+    // The description knows no parameter that spans slashes; to a router it is one with a star.
+    api.paths.paths =
+        api.paths.paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     api
 }
 
