@@ -103,6 +103,27 @@ describe('EventStream', () => {
     expect(seen.map((event) => event.seq)).toEqual([2, 3]);
   });
 
+  it('believes the browser that the network is gone, and finds a server that is there all the same', () => {
+    const { made } = stream();
+    last().open();
+    last().send({ epoch: 'e', seq: 1, type: 'hello' });
+    const first = last();
+    window.dispatchEvent(new Event('offline'));
+    expect(first.closed).toBe(true);
+    expect(made.status).toBe('offline');
+    vi.advanceTimersByTime(500);
+    expect(last().url).toBe('ws://test/events?epoch=e&after=1');
+    last().open();
+    expect(made.status).toBe('open');
+    last().fail();
+    window.dispatchEvent(new Event('online'));
+    expect(sockets).toHaveLength(3);
+    made.stop();
+    window.dispatchEvent(new Event('offline'));
+    vi.advanceTimersByTime(60_000);
+    expect(sockets).toHaveLength(3);
+  });
+
   it('never waits longer than a quarter of a minute', () => {
     stream();
     for (let i = 0; i < 12; i++) {

@@ -32,6 +32,7 @@ export function Shield({ appId }: { appId: string }) {
       onOpenChange={setOpen}
       label={`What ${title} may do`}
       width={380}
+      text
       trigger={
         <IconButton
           label={`What ${title} may do: ${says}`}

@@ -16,6 +16,8 @@ export interface PopoverProps {
   width?: number;
   /** It came up by itself: the keyboard stays where it is. */
   quiet?: boolean;
+  /** Nothing in it takes the focus, so it takes it itself, to be scrolled by keys. */
+  text?: boolean;
   children: ReactNode;
   className?: string;
   hover?: Pick<ComponentProps<'div'>, 'onPointerEnter' | 'onPointerLeave'>;
@@ -24,7 +26,7 @@ export interface PopoverProps {
 /** Stands over the page until one looks elsewhere; unlike a dialog it stops nothing. */
 export function Popover(props: PopoverProps) {
   const { open, onOpenChange, trigger, anchor, label, side = 'bottom', align = 'end', offset = 8 } = props;
-  const { width = 360, quiet = false, children, className, hover } = props;
+  const { width = 360, quiet = false, text = false, children, className, hover } = props;
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       {trigger ? <Radix.Trigger asChild>{trigger}</Radix.Trigger> : null}
@@ -39,6 +41,7 @@ export function Popover(props: PopoverProps) {
           aria-label={label}
           onOpenAutoFocus={(event) => quiet && event.preventDefault()}
           onCloseAutoFocus={keepFocus}
+          {...(text ? { tabIndex: 0 } : {})}
           style={{ width: `min(${width}px, calc(100vw - 16px))` }}
           className={cx(
             'z-70 max-h-[min(70vh,var(--radix-popper-available-height))] animate-in overflow-y-auto bg-overlay text-text shadow-menu outline-none data-[state=closed]:animate-out',

@@ -6,9 +6,25 @@ export function floating(): HTMLElement | undefined {
   return document.getElementById(FLOATING) ?? undefined;
 }
 
-/** For what closes: focus goes back where it was, unless it has gone somewhere else meanwhile, such as a dialog that
- *  opened in the same moment. */
+/** What was to take the focus while something over the desktop had it. */
+let waiting: (() => void) | null = null;
+
+/** Gives the focus, but not out of the launcher, a dialog or a list over the desktop, where somebody is typing: then
+ *  when that closes. */
+export function focusWhenFree(give: () => void): void {
+  const over = document.activeElement?.closest('[role="dialog"]:not([data-window-id]), [role="menu"]');
+  waiting = over ? give : null;
+  if (!over) give();
+}
+
+/** For what closes: focus goes back where it was, unless something else waits for it, or has it already, such as a
+ *  dialog that opened in the same moment. */
 export function keepFocus(event: Event): void {
+  const give = waiting;
+  waiting = null;
   const { activeElement, body } = document;
-  if (activeElement !== null && activeElement !== body) event.preventDefault();
+  const taken = activeElement !== null && activeElement !== body;
+  if (!taken && give === null) return;
+  event.preventDefault();
+  if (!taken) give?.();
 }

@@ -1,8 +1,9 @@
 import { Command as Palette } from 'cmdk';
 import { File, Folder } from 'lucide-react';
+import { Dialog } from 'radix-ui';
 import { type ReactNode, useState } from 'react';
 import { useCommandList } from '@/commands';
-import { AppIcon, Keys, ProcessMark } from '@/components';
+import { AppIcon, Keys, keepFocus, ProcessMark } from '@/components';
 import { type Desktop, setAppState } from '@/sync/desktop';
 import { useWindowTitles } from '@/windows/store/selectors';
 import { useWindows } from '@/windows/store/windows';
@@ -27,18 +28,22 @@ export function Launcher({ desktop }: { desktop: Desktop }) {
   const open = useShell((state) => state.launcher);
   const setOpen = useShell((state) => state.setLauncher);
   return (
-    <Palette.Dialog
-      open={open}
-      onOpenChange={setOpen}
-      label="Launcher"
-      filter={weigh}
-      overlayClassName="fixed inset-0 z-70 animate-fade bg-scrim data-[state=closed]:animate-fade-out"
-      contentClassName="fixed bottom-14 left-2 z-75 w-[min(440px,calc(100vw-16px))] animate-rise overflow-hidden rounded-lg bg-overlay shadow-menu outline-none data-[state=closed]:animate-fade-out"
-    >
-      <div data-testid="launcher">
-        {open ? <Found desktop={desktop} done={() => setOpen(false)} /> : null}
-      </div>
-    </Palette.Dialog>
+    <Dialog.Root open={open} onOpenChange={setOpen}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="fixed inset-0 z-70 animate-fade bg-scrim data-[state=closed]:animate-fade-out" />
+        <Dialog.Content
+          data-testid="launcher"
+          aria-describedby={undefined}
+          onCloseAutoFocus={keepFocus}
+          className="fixed bottom-14 left-2 z-75 w-[min(440px,calc(100vw-16px))] animate-rise overflow-hidden rounded-lg bg-overlay shadow-menu outline-none data-[state=closed]:animate-fade-out"
+        >
+          <Dialog.Title className="sr-only">Launcher</Dialog.Title>
+          <Palette label="Launcher" filter={weigh}>
+            <Found desktop={desktop} done={() => setOpen(false)} />
+          </Palette>
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
   );
 }
 
@@ -91,7 +96,7 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
             >
               <AppIcon name={manifest.icon} />
               <span className="truncate">{manifest.title}</span>
-              <span className="ml-auto truncate text-sm text-faint">{manifest.category}</span>
+              <span className="ml-auto truncate text-sm text-muted">{manifest.category}</span>
             </Palette.Item>
           )}
         </Group>
@@ -119,7 +124,7 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
             >
               {file.directory ? <Folder {...glyph} /> : <File {...glyph} />}
               <span className="truncate">{file.name}</span>
-              <span className="ml-auto max-w-[50%] truncate text-sm text-faint">{file.folder}</span>
+              <span className="ml-auto max-w-[50%] truncate text-sm text-muted">{file.folder}</span>
             </Palette.Item>
           )}
         </Group>
@@ -135,7 +140,7 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
                 <ProcessMark pid={pid} />
               </span>
               <span className="truncate">{name}</span>
-              <span className="ml-auto font-mono text-sm text-faint">{pid}</span>
+              <span className="ml-auto font-mono text-sm text-muted">{pid}</span>
             </Palette.Item>
           )}
         </Group>

@@ -2,7 +2,7 @@ import { CloudOff, LayoutGrid, RefreshCw } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { MicroGraphs } from '@/apps/monitor/micro';
 import { IconButton } from '@/components';
-import { useSwipe } from '@/input';
+import { useSwipe } from '@/input/pointer';
 import type { Desktop } from '@/sync/desktop';
 import { useWindows } from '@/windows/store/windows';
 import { Look } from './Look';

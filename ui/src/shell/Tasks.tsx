@@ -134,7 +134,6 @@ function Group({ app, ids, desktop }: { app: string; ids: readonly string[]; des
           data-group={app}
           aria-haspopup="dialog"
           aria-expanded={open}
-          aria-label={`${title}, ${ids.length} windows`}
           onPointerEnter={soon(true)}
           onPointerLeave={soon(false)}
           // A press on a list that came by itself keeps it, and takes the keyboard there.
@@ -142,8 +141,11 @@ function Group({ app, ids, desktop }: { app: string; ids: readonly string[]; des
           className={cx(face, focused ? 'bg-active text-text' : 'text-muted hover:bg-hover hover:text-text')}
         >
           <AppIcon name={icon} />
-          <span className="truncate text-sm max-sm:hidden">{title}</span>
-          <span className="rounded-sm bg-hover px-1 text-xs tabular sm:ml-auto">{ids.length}</span>
+          <span className="truncate text-sm max-sm:sr-only">{title}</span>
+          <span aria-hidden="true" className="rounded-sm bg-hover px-1 text-xs tabular sm:ml-auto">
+            {ids.length}
+          </span>
+          <span className="sr-only">{ids.length} windows</span>
           <span aria-hidden="true" className="absolute inset-x-2 bottom-0 flex gap-0.5">
             {pids.map((pid, at) => (
               <span

@@ -1,6 +1,7 @@
 import { memo, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Rnd } from 'react-rnd';
 import { cx } from '@/components/cx';
+import { focusWhenFree } from '@/components/floating';
 import { smallest } from '../core/bounds';
 import type { WindowModel } from '../core/types';
 import { isCompact, workArea } from '../core/viewport';
@@ -118,7 +119,9 @@ function useFocusFollows(content: React.RefObject<HTMLDivElement | null>, focuse
     if (!focused || !element) return;
     const frame = element.closest('[data-window-id]');
     if (frame?.contains(document.activeElement)) return;
-    const wanted = element.querySelector<HTMLElement>('[data-autofocus]');
-    (wanted ?? element).focus({ preventScroll: true });
+    focusWhenFree(() => {
+      const wanted = element.querySelector<HTMLElement>('[data-autofocus]');
+      (wanted ?? element).focus({ preventScroll: true });
+    });
   }, [content, focused]);
 }
