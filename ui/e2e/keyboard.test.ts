@@ -32,6 +32,7 @@ test('launch, write, snap, switch, send away, bring back and close: all without 
   await launch(page, 'Notes');
   await frame(page, 'notes').waitFor();
   await focusIn('notes');
+  await frame(page, 'notes').getByRole('button', { name: 'New note' }).waitFor();
   await press('Tab');
   await press('Enter');
   await focusIn('notes');

@@ -30,6 +30,7 @@ class FakeSocket {
 
 const sockets: FakeSocket[] = [];
 const last = (): FakeSocket => sockets.at(-1) as FakeSocket;
+const streams: EventStream[] = [];
 const probe = vi.fn();
 
 function stream() {
@@ -46,6 +47,7 @@ function stream() {
   made.subscribe('process', (event) => seen.push(event));
   made.onResync(resyncs);
   made.start();
+  streams.push(made);
   return { made, seen, resyncs };
 }
 
@@ -67,7 +69,10 @@ describe('EventStream', () => {
     sockets.length = 0;
     probe.mockReset();
   });
-  afterEach(() => vi.useRealTimers());
+  afterEach(() => {
+    for (const each of streams.splice(0)) each.stop();
+    vi.useRealTimers();
+  });
 
   it('says hello, then hands events on in order and each once', () => {
     const { made, seen, resyncs } = stream();

@@ -38,8 +38,8 @@ function snap(direction: Direction): () => void {
 }
 
 const arrows: [Direction, string, LucideIcon, string][] = [
-  ['left', 'ArrowLeft', ArrowLeft, 'Snap to the left half'],
-  ['right', 'ArrowRight', ArrowRight, 'Snap to the right half'],
+  ['left', 'ArrowLeft', ArrowLeft, 'Snap left, or come back from the right'],
+  ['right', 'ArrowRight', ArrowRight, 'Snap right, or come back from the left'],
   ['up', 'ArrowUp', ArrowUp, 'Snap up: to a corner, or maximise'],
   ['down', 'ArrowDown', ArrowDown, 'Snap down: to a corner, restore, or minimise'],
 ];

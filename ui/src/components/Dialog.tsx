@@ -2,7 +2,7 @@ import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import { cx } from './cx';
-import { keepFocus } from './floating';
+import { useFocusReturn } from './floating';
 import { IconButton } from './IconButton';
 
 export interface DialogProps {
@@ -21,6 +21,7 @@ export interface DialogProps {
 /** Modal to the whole desktop; focus is trapped and goes back where it was. */
 export function Dialog(props: DialogProps) {
   const { open, onOpenChange, title, description, footer, width = 440, children, className } = props;
+  const { remember, onCloseAutoFocus } = useFocusReturn();
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
@@ -29,10 +30,11 @@ export function Dialog(props: DialogProps) {
           <Radix.Content
             data-testid={props['data-testid']}
             {...(description ? {} : { 'aria-describedby': undefined })}
-            onCloseAutoFocus={keepFocus}
+            onCloseAutoFocus={onCloseAutoFocus}
             onOpenAutoFocus={(event) => {
               // Not the close button, which would come with its tip; the first field, or the dialog itself.
               event.preventDefault();
+              remember();
               const content = event.currentTarget as HTMLElement;
               (
                 content.querySelector<HTMLElement>('[data-autofocus], input, textarea, select') ?? content

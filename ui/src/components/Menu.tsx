@@ -29,7 +29,7 @@ export function Menu({ trigger, children, align = 'start', side = 'bottom', labe
           sideOffset={6}
           collisionPadding={8}
           aria-label={label}
-          onCloseAutoFocus={keepFocus}
+          onCloseAutoFocus={(event) => keepFocus(event)}
           className={menuSurface}
         >
           {children}
@@ -57,7 +57,7 @@ export function ContextMenu({ trigger, label, children }: ContextMenuProps) {
         <Context.Content
           collisionPadding={8}
           aria-label={label}
-          onCloseAutoFocus={keepFocus}
+          onCloseAutoFocus={(event) => keepFocus(event)}
           className={menuSurface}
         >
           <InContext value={true}>{children}</InContext>
@@ -90,7 +90,12 @@ export function MenuItem({ children, onSelect, icon: Icon, keys, checked, tone, 
       )}
     >
       {Icon ? (
-        <Icon size={16} strokeWidth={1.75} aria-hidden="true" className={tone ? '' : 'text-muted'} />
+        <Icon
+          size={16}
+          strokeWidth={1.75}
+          aria-hidden="true"
+          className={tone === 'danger' ? '' : 'text-muted'}
+        />
       ) : null}
       <span className="min-w-0 flex-1 truncate">{children}</span>
       {checked ? (

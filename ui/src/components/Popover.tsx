@@ -40,7 +40,7 @@ export function Popover(props: PopoverProps) {
           collisionPadding={side === 'top' ? 8 : { top: 8, left: 8, right: 8, bottom: 56 }}
           aria-label={label}
           onOpenAutoFocus={(event) => quiet && event.preventDefault()}
-          onCloseAutoFocus={keepFocus}
+          onCloseAutoFocus={(event) => keepFocus(event)}
           {...(text ? { tabIndex: 0 } : {})}
           style={{ width: `min(${width}px, calc(100vw - 16px))` }}
           className={cx(

@@ -1,3 +1,5 @@
+import { useRef } from 'react';
+
 /** Where tips and menus are put: a landmark of the page of its own, beside the desktop and its windows. */
 export const FLOATING = 'floating';
 
@@ -18,13 +20,24 @@ export function focusWhenFree(give: () => void): void {
 }
 
 /** For what closes: focus goes back where it was, unless something else waits for it, or has it already, such as a
- *  dialog that opened in the same moment. */
-export function keepFocus(event: Event): void {
-  const give = waiting;
+ *  dialog that opened in the same moment. `back` is where it was, for what doesn’t remember that by itself. */
+export function keepFocus(event: Event, back: HTMLElement | null = null): void {
+  const give = waiting ?? (back && (() => back.focus({ preventScroll: true })));
   waiting = null;
   const { activeElement, body } = document;
   const taken = activeElement !== null && activeElement !== body;
   if (!taken && give === null) return;
   event.preventDefault();
   if (!taken) give?.();
+}
+
+/** For a dialog that no trigger of its own opened: it wouldn’t know where the focus was. */
+export function useFocusReturn(): { remember: () => void; onCloseAutoFocus: (event: Event) => void } {
+  const before = useRef<HTMLElement | null>(null);
+  return {
+    remember: () => {
+      before.current = document.activeElement as HTMLElement | null;
+    },
+    onCloseAutoFocus: (event) => keepFocus(event, before.current),
+  };
 }

@@ -3,7 +3,7 @@ export { Button, type ButtonProps, type ButtonVariant } from './Button';
 export { Choice, type ChoiceProps } from './Choice';
 export { cx } from './cx';
 export { Dialog, type DialogProps } from './Dialog';
-export { FLOATING, floating, focusWhenFree, keepFocus } from './floating';
+export { FLOATING, floating, focusWhenFree, keepFocus, useFocusReturn } from './floating';
 export { IconButton, type IconButtonProps } from './IconButton';
 export { Field, type FieldProps, Input, type InputProps, Select, TextArea } from './Input';
 export { Keys } from './Kbd';

@@ -3,7 +3,7 @@ import { File, Folder } from 'lucide-react';
 import { Dialog } from 'radix-ui';
 import { type ReactNode, useState } from 'react';
 import { useCommandList } from '@/commands';
-import { AppIcon, Keys, keepFocus, ProcessMark } from '@/components';
+import { AppIcon, Keys, ProcessMark, useFocusReturn } from '@/components';
 import { type Desktop, setAppState } from '@/sync/desktop';
 import { useWindowTitles } from '@/windows/store/selectors';
 import { useWindows } from '@/windows/store/windows';
@@ -27,6 +27,7 @@ function weigh(value: string, search: string, keywords: readonly string[] = []):
 export function Launcher({ desktop }: { desktop: Desktop }) {
   const open = useShell((state) => state.launcher);
   const setOpen = useShell((state) => state.setLauncher);
+  const { remember, onCloseAutoFocus } = useFocusReturn();
   return (
     <Dialog.Root open={open} onOpenChange={setOpen}>
       <Dialog.Portal>
@@ -34,7 +35,8 @@ export function Launcher({ desktop }: { desktop: Desktop }) {
         <Dialog.Content
           data-testid="launcher"
           aria-describedby={undefined}
-          onCloseAutoFocus={keepFocus}
+          onOpenAutoFocus={remember}
+          onCloseAutoFocus={onCloseAutoFocus}
           className="fixed bottom-14 left-2 z-75 w-[min(440px,calc(100vw-16px))] animate-rise overflow-hidden rounded-lg bg-overlay shadow-menu outline-none data-[state=closed]:animate-fade-out"
         >
           <Dialog.Title className="sr-only">Launcher</Dialog.Title>

@@ -34,7 +34,7 @@ export function Tasks({ desktop }: { desktop: Desktop }) {
   return (
     <ul
       aria-label="Windows"
-      className="flex min-w-0 flex-1 touch-pan-x items-center gap-1 overflow-x-auto overflow-y-hidden [scrollbar-width:none]"
+      className="flex min-w-0 flex-1 touch-none max-sm:touch-pan-x items-center gap-1 overflow-x-auto overflow-y-hidden [scrollbar-width:none]"
     >
       {keys.map((key) => {
         const [app = '', ...ids] = key.split('/');

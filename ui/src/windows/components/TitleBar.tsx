@@ -38,7 +38,7 @@ export const TitleBar = memo(function TitleBar(props: TitleBarProps) {
       )}
       style={{ '--process': processColor(pid) } as React.CSSProperties}
     >
-      <WindowMenu title={title}>
+      <WindowMenu id={id} title={title}>
         {/* biome-ignore lint/a11y/noStaticElementInteractions: the keys for this are commands, and a button stands beside */}
         <div
           className={cx(

@@ -1,43 +1,55 @@
+import { PanelLeft, PanelRight } from 'lucide-react';
 import type { ReactElement } from 'react';
-import { type Command, runCommand, useCommands } from '@/commands/registry';
+import { runCommand, useCommands } from '@/commands/registry';
 import { ContextMenu, MenuItem, MenuSeparator } from '@/components';
+import { useWindows } from '../store/windows';
 
-/** What can be done with a window, in groups; their words and keys are the commands' own. */
-const GROUPS = [
-  ['window.maximize', 'window.minimize', 'window.fullscreen'],
-  ['window.snap-left', 'window.snap-right'],
-  ['workspace.send-1', 'workspace.send-2', 'workspace.send-3', 'workspace.send-4'],
-  ['window.close'],
-] as const;
+interface WindowMenuProps {
+  id: string;
+  title: string;
+  children: ReactElement;
+}
 
 /** Comes up at the title bar, by the right button or by a finger that stays; the window has the focus by then. */
-export function WindowMenu({ title, children }: { title: string; children: ReactElement }) {
+export function WindowMenu({ id, title, children }: WindowMenuProps) {
+  const { snap } = useWindows.getState();
   return (
     <ContextMenu trigger={children} label={`What to do with ${title}`}>
-      <Items />
+      <CommandItem id="window.maximize" />
+      <CommandItem id="window.minimize" />
+      <CommandItem id="window.fullscreen" />
+      <MenuSeparator />
+      {/* The chords go one step from where a window is; here one says where it shall be. */}
+      <MenuItem icon={PanelLeft} onSelect={() => snap(id, 'left')}>
+        Snap to the left half
+      </MenuItem>
+      <MenuItem icon={PanelRight} onSelect={() => snap(id, 'right')}>
+        Snap to the right half
+      </MenuItem>
+      <MenuSeparator />
+      <CommandItem id="workspace.send-1" />
+      <CommandItem id="workspace.send-2" />
+      <CommandItem id="workspace.send-3" />
+      <CommandItem id="workspace.send-4" />
+      <MenuSeparator />
+      <CommandItem id="window.close" tone="danger" />
     </ContextMenu>
   );
 }
 
-function Items() {
-  const commands = useCommands((state) => state.commands);
-  const groups = GROUPS.map((ids) => ids.flatMap((id): Command[] => [commands.get(id) ?? []].flat()));
-  return groups
-    .filter((group) => group.length > 0)
-    .map((group, at) => (
-      <div key={group[0]?.id}>
-        {at > 0 ? <MenuSeparator /> : null}
-        {group.map(({ id, label, icon, keys }) => (
-          <MenuItem
-            key={id}
-            onSelect={() => runCommand(id)}
-            {...(icon ? { icon } : {})}
-            {...(keys ? { keys } : {})}
-            {...(id === 'window.close' ? { tone: 'danger' as const } : {})}
-          >
-            {label}
-          </MenuItem>
-        ))}
-      </div>
-    ));
+/** The words, the icon and the keys are the command’s own. */
+function CommandItem({ id, tone = 'plain' }: { id: string; tone?: 'plain' | 'danger' }) {
+  const command = useCommands((state) => state.commands.get(id));
+  if (command === undefined) return null;
+  const { label, icon, keys } = command;
+  return (
+    <MenuItem
+      tone={tone}
+      onSelect={() => runCommand(id)}
+      {...(icon ? { icon } : {})}
+      {...(keys ? { keys } : {})}
+    >
+      {label}
+    </MenuItem>
+  );
 }
