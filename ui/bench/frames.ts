@@ -8,13 +8,16 @@ export interface TraceEvent {
   tid: number;
   /** Microseconds. */
   ts: number;
+  /** How long it took, microseconds. */
   dur?: number;
+  /** How long its thread was on a CPU meanwhile: without what other programs took. */
+  tdur?: number;
   args?: { name?: string };
 }
 
 export interface Frames {
   count: number;
-  /** Milliseconds of work on the main thread in one frame. */
+  /** Milliseconds of CPU time of the main thread in one frame. */
   median: number;
   p95: number;
   most: number;
@@ -43,7 +46,7 @@ export function framesOf(events: readonly TraceEvent[]): Frames {
   const work = edges.slice(0, -1).map((from, at) => {
     const to = edges[at + 1] ?? end;
     const inside = tasks.filter(({ ts, dur = 0 }) => ts + dur / 2 >= from && ts + dur / 2 < to);
-    return inside.reduce((sum, { dur = 0 }) => sum + dur, 0) / 1000;
+    return inside.reduce((sum, { tdur = 0 }) => sum + tdur, 0) / 1000;
   });
   const sorted = work.sort((one, other) => one - other);
   const share = (part: number): number =>

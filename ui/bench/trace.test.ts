@@ -4,8 +4,9 @@ import { enter, launchBrowser, rect } from '../e2e/browser';
 import { Server } from '../e2e/server';
 import { type Frames, framesOf, type TraceEvent } from './frames';
 
-/** What the main thread may do per frame, in milliseconds: half of a frame at 60 Hz. */
-const MOST_MS = 8;
+/** What the main thread may do per frame, in milliseconds of CPU: half of a frame at 60 Hz, where a window is moved; all
+ *  of it where one is resized, since what is in it is laid out and painted anew each time. */
+const MOST_MS = { drag: 8, resize: 16 } as const;
 const WINDOWS = 20;
 const STEPS = 120;
 /** Beside other work on the same machine one round says little; the best of a few says what the page itself costs. */
@@ -69,7 +70,6 @@ async function traced(run: () => Promise<void>): Promise<Frames> {
   await cdp.send('Tracing.end');
   await complete;
   cdp.off('Tracing.dataCollected', collect);
-  if (process.env.DUMP) (await import('node:fs')).writeFileSync(process.env.DUMP, JSON.stringify(events));
   return framesOf(events);
 }
 
@@ -82,7 +82,7 @@ async function sweep(from: { x: number; y: number }, reach: { x: number; y: numb
 }
 
 async function measure(
-  name: string,
+  name: keyof typeof MOST_MS,
   grip: (box: Awaited<ReturnType<typeof rect>>) => { x: number; y: number },
 ) {
   const hub = page.locator('[data-app="hub"]');
@@ -100,11 +100,11 @@ async function measure(
   if (!best) throw new Error('there was no round');
   const medians = rounds.map(({ median }) => median.toFixed(2)).join(', ');
   console.log(
-    `${name}, ${WINDOWS} windows: main thread per frame, median ${best.median.toFixed(2)} ms, ` +
+    `${name}, ${WINDOWS} windows: main thread per frame, median CPU time ${best.median.toFixed(2)} ms, ` +
       `95 % ${best.p95.toFixed(2)} ms, most ${best.most.toFixed(2)} ms, ${best.count} frames (medians ${medians})`,
   );
   expect(best.count, 'frames in a round').toBeGreaterThan(60);
-  expect(best.median).toBeLessThanOrEqual(MOST_MS);
+  expect(best.median).toBeLessThanOrEqual(MOST_MS[name]);
 }
 
 test('dragging', () => measure('drag', ({ x, y }) => ({ x: x + 80, y: y + 18 })));

@@ -112,7 +112,8 @@ test(`${PAYLOADS.length} pieces of script as names, titles and texts are shown a
     (count) => count === names.length,
     'all files should be listed',
   );
-  for (const name of names) await files.getByText(name, { exact: true }).waitFor();
+  const listed = await files.locator('tbody span[title]').allTextContents();
+  expect(listed.toSorted()).toEqual(names.toSorted());
   await files.locator('tbody tr').first().click();
   await page.keyboard.press('F2');
   await page.keyboard.press('Escape');
@@ -123,8 +124,11 @@ test(`${PAYLOADS.length} pieces of script as names, titles and texts are shown a
   const app = await server.http('POST', '/registry/apps/hostile/launch', {});
   const hostile = frame(page, 'hostile');
   await hostile.waitFor();
-  for (const payload of PAYLOADS.filter((each) => !each.includes('{'))) {
-    await hostile.getByText(payload, { exact: true }).first().waitFor();
+  await hostile.getByText(PAYLOADS[0], { exact: true }).first().waitFor();
+  const shown = (await hostile.locator('p').allTextContents()).slice(0, PAYLOADS.length);
+  // What stands in braces names a part of the state, and none of these is one.
+  for (const [at, payload] of PAYLOADS.entries()) {
+    if (!payload.includes('{')) expect(shown[at]).toBe(payload);
   }
   await hostile.getByRole('button', { name: PAYLOADS[0] }).first().click();
   await server.http('PUT', `/apps/${app.id}/state`, { list: PAYLOADS, bound: PAYLOADS[7] });

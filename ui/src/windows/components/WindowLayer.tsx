@@ -20,7 +20,7 @@ export function WindowLayer({ renderApp, renderShield, onClose }: WindowLayerPro
   usePageSize();
   return (
     <div
-      className="pointer-events-none fixed inset-0 isolate overflow-hidden"
+      className="pointer-events-none fixed inset-0 isolate flex-wrap overflow-hidden"
       style={{ zIndex: covers ? 60 : 10 }}
     >
       {/* A title bar may go past the left, right and bottom edges, but not over the top. */}

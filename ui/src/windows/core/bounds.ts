@@ -59,8 +59,12 @@ export function clampBounds(rect: Rect, area: Size, min: Size = MIN_SIZE): Rect 
   const lowest = drag < GRIP_WIDTH ? 0 : GRIP_WIDTH - drag;
   const highest = drag < GRIP_WIDTH ? area.width - width : area.width - GRIP_WIDTH;
   return {
-    x: between(lowest, Math.round(rect.x), highest),
-    y: between(0, Math.round(rect.y), Math.max(0, area.height - TITLE_BAR_HEIGHT)),
+    // What had to be cut to fit is shown whole.
+    x: rect.width > area.width ? 0 : between(lowest, Math.round(rect.x), highest),
+    y:
+      rect.height > area.height
+        ? 0
+        : between(0, Math.round(rect.y), Math.max(0, area.height - TITLE_BAR_HEIGHT)),
     width,
     height,
   };

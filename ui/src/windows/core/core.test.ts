@@ -81,6 +81,12 @@ describe('clampBounds', () => {
     expect(clampBounds(bounds, { width: 1280, height: 752 })).toEqual(bounds);
   });
 
+  it('shows whole what it had to cut', () => {
+    const bounds = { x: 300, y: 90, width: 900, height: 700 };
+    expect(clampBounds(bounds, { width: 800, height: 1000 })).toEqual({ ...bounds, x: 0, width: 800 });
+    expect(clampBounds(bounds, { width: 1200, height: 400 })).toEqual({ ...bounds, y: 0, height: 400 });
+  });
+
   it('turns what is no number into a place', () => {
     const bounds = clampBounds(
       { x: Number.NaN, y: Number.NaN, width: Number.NaN, height: 300 },
