@@ -39,7 +39,7 @@ To do before the strait:
   – second lamp: wick and oil
   – ask for the depths at the bar, they are two years old
 
-The log is kept by the ship itself. Nothing written here is lost, whatever happens to the lamp.`;
+The log is kept by the ship itself.`;
 
 test('four windows, one snapped, real files and real programs', async () => {
   const call = kernelOf(server);
@@ -62,8 +62,8 @@ test('four windows, one snapped, real files and real programs', async () => {
   const { page, context, faults } = await enter(browser, server, { dark: true, width: 1440, height: 900 });
   for (const [app, title] of [
     ['monitor', 'System Monitor'],
-    ['files', 'Files'],
     ['hub', 'Hub'],
+    ['files', 'Files'],
     ['notes', 'Notes'],
   ] as const) {
     await launch(page, title);
@@ -71,9 +71,9 @@ test('four windows, one snapped, real files and real programs', async () => {
   }
   const { apps } = await server.http('GET', '/apps');
   const places: Record<string, { x: number; y: number; width: number; height: number }> = {
-    files: { x: 32, y: 32, width: 600, height: 420 },
-    hub: { x: 48, y: 440, width: 600, height: 388 },
-    notes: { x: 130, y: 214, width: 560, height: 440 },
+    files: { x: 24, y: 24, width: 620, height: 336 },
+    hub: { x: 24, y: 384, width: 620, height: 444 },
+    notes: { x: 132, y: 312, width: 560, height: 448 },
   };
   for (const app of apps) {
     const place = places[app.manifest_id];

@@ -112,7 +112,7 @@ test(`${PAYLOADS.length} pieces of script as names, titles and texts are shown a
     (count) => count === names.length,
     'all files should be listed',
   );
-  const listed = await files.locator('tbody span[title]').allTextContents();
+  const listed = await files.locator('tbody td:first-child span[title]').allTextContents();
   expect(listed.toSorted()).toEqual(names.toSorted());
   await files.locator('tbody tr').first().click();
   await page.keyboard.press('F2');

@@ -79,6 +79,16 @@ test('launch, write, snap, switch, send away, bring back and close: all without 
   );
 });
 
+test('the launcher that is called again at once begins anew', async () => {
+  for (const words of ['first', 'second', 'third']) {
+    await press('Control+k');
+    await page.keyboard.type(words);
+    expect(await page.getByTestId('launcher').getByRole('combobox').inputValue()).toBe(words);
+    await press('Escape');
+  }
+  await page.getByTestId('launcher').waitFor({ state: 'hidden' });
+});
+
 test('a dialog holds the keyboard, gives it back, and Escape leaves it at once', async () => {
   await launch(page, 'Hub');
   await frame(page, 'hub').waitFor();

@@ -29,15 +29,16 @@ export function Launcher({ desktop }: { desktop: Desktop }) {
   const setOpen = useShell((state) => state.setLauncher);
   const { remember, onCloseAutoFocus } = useFocusReturn();
   return (
+    // It goes at once: whoever calls it again while it fades would find it as they left it, and without the keyboard.
     <Dialog.Root open={open} onOpenChange={setOpen}>
       <Dialog.Portal>
-        <Dialog.Overlay className="fixed inset-0 z-70 animate-fade bg-scrim data-[state=closed]:animate-fade-out" />
+        <Dialog.Overlay className="fixed inset-0 z-70 animate-fade bg-scrim" />
         <Dialog.Content
           data-testid="launcher"
           aria-describedby={undefined}
           onOpenAutoFocus={remember}
           onCloseAutoFocus={onCloseAutoFocus}
-          className="fixed bottom-14 left-2 z-75 w-[min(440px,calc(100vw-16px))] animate-rise overflow-hidden rounded-lg bg-overlay shadow-menu outline-none data-[state=closed]:animate-fade-out"
+          className="fixed bottom-14 left-2 z-75 w-[min(440px,calc(100vw-16px))] animate-rise overflow-hidden rounded-lg bg-overlay shadow-menu outline-none"
         >
           <Dialog.Title className="sr-only">Launcher</Dialog.Title>
           <Palette label="Launcher" filter={weigh}>
