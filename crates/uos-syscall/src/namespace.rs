@@ -4,6 +4,8 @@ use std::{io, path::Path};
 
 use uos_vfs::{LocalFs, MemFs, Mounts, New};
 
+pub use crate::staged::remove_unfinished;
+
 /// What a directory of the namespace is made with.
 const DIRECTORY: New = New { mode: 0o755, uid: 0, gid: 0 };
 
