@@ -5,15 +5,16 @@
 //! calling thread is held still by the kernel, until the child executes or exits.
 #![expect(unsafe_code, reason = "mapping a stack and cloning onto it; each block says why it is sound")]
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::exec::{Orders, Report, Step, enter};
-use super::prepare::{Launch, Place};
+use super::child::{Orders, Report, enter};
+use super::life::Life;
+use super::prepare::Launch;
 use super::reap::Leader;
 use super::sys;
 use crate::{SpawnError, Stage};
@@ -27,6 +28,9 @@ const GUARD_LEN: usize = 64 * 1024;
 pub(super) struct Stack {
     base: NonNull<c_void>,
 }
+
+// SAFETY: the pointers of a life lead into memory it owns or that lives for ever, so they are good on any thread.
+unsafe impl Send for Life {}
 
 // SAFETY: the mapping belongs to this value alone and may be used and unmapped by any thread.
 unsafe impl Send for Stack {}
@@ -64,38 +68,28 @@ impl Drop for Stack {
     }
 }
 
-/// Makes a child that executes `launch`. The stack is exclusively the caller's: one thread, one child at a time.
-pub(super) fn clone_and_exec(stack: &Stack, launch: &Launch) -> Result<Leader, SpawnError> {
-    let argv = pointers(&launch.argv);
-    let envp = pointers(&launch.envp);
-    let (program, program_fd) = place(&launch.program);
-    let (cwd, cwd_fd) = place(&launch.cwd);
-    let nice_text = launch.nice.as_ref().map_or(c"", |(_, text)| text.as_c_str());
+/// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
+/// at a time.
+pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
+    let Launch { life, on_exit, .. } = launch;
+    let answers = life.answers();
     let mut orders = Orders {
-        parent: std::process::id().cast_signed(),
-        stdio: [0, 1, 2].map(|n: usize| launch.stdio[n].as_raw_fd()),
-        cwd,
-        cwd_fd,
-        nice: launch.nice.as_ref().map_or(0, |(nice, _)| *nice),
-        nice_text: nice_text.as_ptr(),
-        nice_text_len: nice_text.count_bytes(),
-        rlimits: launch.rlimits.as_ptr(),
-        rlimit_count: launch.rlimits.len(),
-        program,
-        program_fd,
-        argv: argv.as_ptr(),
-        envp: envp.as_ptr(),
+        ops: life.ops.as_ptr(),
+        count: life.ops.len(),
+        answers: answers.as_ptr(),
         report: Report::default(),
+        #[cfg(test)]
+        fault: launch.fault,
     };
 
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let arg = (&raw mut orders).cast::<c_void>();
     let mask = block_all_signals();
-    // SAFETY: `enter` gets what it documents: orders whose pointers lead into `launch`, `argv` and `envp`, all of
-    // which outlive the child's stay in our memory, because CLONE_VFORK holds this thread until it has left. The
-    // stack is mapped, large enough, and used by this one child. Signals are blocked, so no handler of ours runs
-    // in the child. The pidfd is written before the call returns.
+    // SAFETY: `enter` gets what it documents: orders whose pointers lead into `life` and `answers`, both of which
+    // outlive the child's stay in our memory, because CLONE_VFORK holds this thread until it has left. The stack
+    // is mapped, large enough, and used by this one child. Signals are blocked, so no handler of ours runs in the
+    // child. The pidfd is written before the call returns.
     let pid = unsafe { libc::clone(enter, stack.top(), flags, arg, &raw mut pidfd) };
     let clone_errno = io::Error::last_os_error().raw_os_error();
     restore_signals(mask);
@@ -106,40 +100,17 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: &Launch) -> Result<Leader, S
     };
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    if let Some((step, detail, errno)) = orders.report.read() {
+    let failure = orders.report.read().map(|(place, errno)| stage_failed(life.stage_of(place), errno));
+    // The life holds our copies of the child's pipe ends. They go first: whoever gets the answer may wait for end
+    // of file.
+    drop(life);
+    if let Some(failure) = failure {
         // It has left our memory by exiting; collecting it takes no noticeable time.
         let exited = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
         while let Err(rustix::io::Errno::INTR) = exited() {}
-        return Err(stage_failed(stage(step, detail, launch), errno));
+        return Err(failure);
     }
-    Ok(Leader { pid, pidfd, on_exit: launch.on_exit, spawner_peak_kib: sys::own_peak_kib() })
-}
-
-fn stage(step: Step, detail: usize, launch: &Launch) -> Stage {
-    match step {
-        Step::ParentDeath => Stage::ParentDeath,
-        Step::Session => Stage::Session,
-        Step::Fds => Stage::Fds,
-        Step::Cwd => Stage::Cwd,
-        Step::Nice => Stage::Nice,
-        Step::Rlimit => Stage::Rlimit(launch.rlimits.get(detail).map_or("", |rlimit| rlimit.name)),
-        Step::NoNewPrivs => Stage::NoNewPrivs,
-        Step::Signals => Stage::Signals,
-        Step::Exec => Stage::Exec,
-    }
-}
-
-/// The null-terminated list of pointers that `execve` takes.
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
-}
-
-/// As a path and a descriptor, one of which is absent.
-fn place(place: &Place) -> (*const c_char, c_int) {
-    match place {
-        Place::Path(path) => (path.as_ptr(), -1),
-        Place::Fd(fd) => (ptr::null(), fd.as_raw_fd()),
-    }
+    Ok(Leader { pid, pidfd, on_exit, spawner_peak_kib: sys::own_peak_kib() })
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -1,14 +1,17 @@
 //! Programs as processes of this Linux machine.
 //!
-//! `prepare` makes everything a child will need, `thread` runs the one thread that starts children, `clone` makes
-//! the process, `exec` is the child's short life before the program, `process` is the handle, `reap` its end.
+//! `prepare` makes everything a child will need and writes down its `life` before the program, a list of system
+//! calls made of `steps`; `thread` runs the one thread that starts children, `clone` makes the process, `child` is
+//! the process making those calls, `process` is the handle, `reap` its end.
 
+mod child;
 mod clone;
-mod exec;
+mod life;
 mod pipe;
 mod prepare;
 mod process;
 mod reap;
+mod steps;
 mod sys;
 mod thread;
 mod usage;
@@ -101,8 +104,11 @@ fn means(guarantee: Guarantee) -> Means {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::os::fd::OwnedFd;
+
     use super::*;
-    use crate::Level;
+    use crate::{Cwd, Level, Limits, Program, Stage, Stdio};
 
     #[test]
     fn a_closed_queue_says_gone() {
@@ -110,5 +116,91 @@ mod tests {
         spawner.queue.close();
         let spec = Spec::new("/bin/true").level(Level::Privileged);
         assert_eq!(spawner.spawn(spec).unwrap_err(), SpawnError::Gone);
+    }
+
+    /// A spec that goes through every step: `true`, in its two ways to be named.
+    fn spec(by_fd: bool) -> Spec {
+        let open = |path: &str| OwnedFd::from(std::fs::File::open(path).unwrap());
+        let program = if by_fd { Program::Fd(open("/bin/true")) } else { Program::from("/bin/true") };
+        let cwd = if by_fd { Cwd::Fd(open("/")) } else { Cwd::Path("/".into()) };
+        let limits = Limits {
+            open_files: Some(64),
+            file_size_bytes: Some(1 << 20),
+            cpu_seconds: Some(60),
+            ..Limits::default()
+        };
+        let spec = Spec::new(program).argv(["true"]).cwd(cwd).limits(limits).nice(1).level(Level::Privileged);
+        spec.stdin(Stdio::Pipe).stdout(Stdio::Pipe).stderr(Stdio::Pipe)
+    }
+
+    /// Children of the calling thread's process, zombies included.
+    fn children() -> usize {
+        let own = std::process::id().to_string();
+        let parent = |stat: String| stat.rsplit(')').next()?.split_whitespace().nth(1).map(str::to_owned);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let stats = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+        stats.filter_map(parent).filter(|parent| *parent == own).count()
+    }
+
+    /// Every call of a child's life fails once, each with an errno that no step tolerates: the failure is named
+    /// after the step, and the child is gone.
+    #[test]
+    fn every_call_fails_once() {
+        let spawner = LinuxSpawner::new().unwrap();
+        for by_fd in [false, true] {
+            let calls = prepare(spec(by_fd)).unwrap().0.life.ops.len();
+            let mut seen = BTreeSet::new();
+            for place in 0..calls {
+                let (mut launch, streams) = prepare(spec(by_fd)).unwrap();
+                let stage = launch.life.stage_of(place);
+                launch.fault = Some((place, libc::EXDEV));
+                let error = spawner.queue.launch(launch).expect_err("a call that fails ends the child");
+                assert_eq!(error, SpawnError::Stage { stage, errno: libc::EXDEV });
+                seen.insert(stage.to_string());
+                drop(streams);
+            }
+            // Whoever counts here shares the process with other tests, one of which may have a child just now.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            while children() > 0 {
+                assert!(std::time::Instant::now() < deadline, "a child that failed is left behind");
+                std::thread::yield_now();
+            }
+            let named = [
+                Stage::ParentDeath,
+                Stage::Session,
+                Stage::Fds,
+                Stage::Cwd,
+                Stage::Nice,
+                Stage::Rlimit("nofile"),
+                Stage::Rlimit("fsize"),
+                Stage::Rlimit("cpu"),
+                Stage::Rlimit("core"),
+                Stage::NoNewPrivs,
+                Stage::Signals,
+                Stage::Exec,
+            ];
+            assert_eq!(seen, named.map(|stage| stage.to_string()).into());
+        }
+    }
+
+    /// What a step tolerates is left out, and what depended on it, and nothing else.
+    #[test]
+    fn a_machine_without_session_weights_is_tolerated() {
+        let spawner = LinuxSpawner::new().unwrap();
+        let places = prepare(spec(false)).unwrap().0.life.ops.len();
+        let survived = (0..places).filter(|place| {
+            let (mut launch, _streams) = prepare(spec(false)).unwrap();
+            launch.fault = Some((*place, libc::ENOENT));
+            match spawner.queue.launch(launch) {
+                Ok(leader) => {
+                    leader.block_until_exit();
+                    let exit = leader.reap().expect("it has exited");
+                    assert!(exit.cause.success(), "{:?}", exit.cause);
+                    true
+                }
+                Err(_) => false,
+            }
+        });
+        assert_eq!(survived.count(), 1);
     }
 }

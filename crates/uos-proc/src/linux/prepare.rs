@@ -8,36 +8,19 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::{fcntl_dupfd_cloexec, pread};
 
+use super::life::Life;
 use super::pipe;
+use super::steps::{Place, Rlimit};
 use crate::check::invalid;
-use crate::{Cwd, Input, Limits, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
+use crate::{Cwd, Input, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
 
-/// A path, or an open descriptor numbered 3 or higher.
-pub(super) enum Place {
-    Path(CString),
-    Fd(OwnedFd),
-}
-
-/// A resource limit, soft and hard alike.
-#[derive(Clone, Copy)]
-pub(super) struct Rlimit {
-    pub(super) name: &'static str,
-    pub(super) resource: i32,
-    pub(super) value: u64,
-}
-
-/// A child to be: owned, and free of pointers, so that it can travel to the spawner thread.
+/// A child to be: owned, and good on any thread, so that it can travel to the spawner's.
 pub(super) struct Launch {
-    pub(super) program: Place,
-    pub(super) argv: Vec<CString>,
-    pub(super) envp: Vec<CString>,
-    pub(super) cwd: Place,
-    /// What becomes 0, 1 and 2. All are numbered 3 or higher, so none is overwritten before it is used.
-    pub(super) stdio: [OwnedFd; 3],
-    pub(super) rlimits: Vec<Rlimit>,
-    /// The niceness, as a number and as the text the kernel reads; `None` leaves it alone.
-    pub(super) nice: Option<(i32, CString)>,
+    pub(super) life: Life,
     pub(super) on_exit: OnLeaderExit,
+    /// A call that is not made, and the errno it fails with instead.
+    #[cfg(test)]
+    pub(super) fault: Option<(usize, i32)>,
 }
 
 /// Makes the pipes, strings and lists of `spec`, which has been judged.
@@ -58,9 +41,27 @@ pub(super) fn prepare(spec: Spec) -> Result<(Launch, Streams), SpawnError> {
     };
     let argv = spec.args.iter().map(|arg| text("args", arg)).collect::<Result<_, _>>()?;
     let envp = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?;
-    let rlimits = rlimits(&spec.limits);
-    let on_exit = spec.on_leader_exit;
-    Ok((Launch { program, argv, envp, cwd, stdio, rlimits, nice, on_exit }, streams))
+
+    let mut life = Life::default();
+    life.tie_to_spawner();
+    life.new_session();
+    life.place_descriptors(stdio);
+    life.change_directory(cwd);
+    // Before the limits, one of which may forbid opening the file this opens.
+    if let Some((nice, as_text)) = nice {
+        life.set_nice(nice, as_text);
+    }
+    life.set_rlimits(&Rlimit::all(&spec.limits));
+    life.no_new_privileges();
+    life.reset_signals();
+    life.execute(program, argv, envp);
+    let launch = Launch {
+        life,
+        on_exit: spec.on_leader_exit,
+        #[cfg(test)]
+        fault: None,
+    };
+    Ok((launch, streams))
 }
 
 /// A script run by descriptor fails with a puzzling ENOENT: its interpreter is told to open `/dev/fd/N`, and N is
@@ -117,17 +118,6 @@ fn null() -> io::Result<OwnedFd> {
 
 fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd.as_fd(), 3)?) }
-}
-
-fn rlimits(limits: &Limits) -> Vec<Rlimit> {
-    let of = |name, resource, value| Rlimit { name, resource: resource as i32, value };
-    let asked = [
-        limits.open_files.map(|n| of("nofile", libc::RLIMIT_NOFILE, n)),
-        limits.file_size_bytes.map(|n| of("fsize", libc::RLIMIT_FSIZE, n)),
-        limits.cpu_seconds.map(|n| of("cpu", libc::RLIMIT_CPU, n)),
-        Some(of("core", libc::RLIMIT_CORE, limits.core_bytes)),
-    ];
-    asked.into_iter().flatten().collect()
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, SpawnError> {

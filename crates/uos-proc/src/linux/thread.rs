@@ -122,9 +122,7 @@ fn run(queue: &Queue, stack: &Stack) {
             break;
         }
         for Request { launch, reply } in requests {
-            let answer = clone_and_exec(stack, &launch);
-            // Our copies of the child's pipe ends go first: whoever gets the answer may wait for end of file.
-            drop(launch);
+            let answer = clone_and_exec(stack, launch);
             if let Err(SendError(Ok(leader))) = reply.send(answer) {
                 let _ = leader.kill_group();
                 orphans.push(Arc::new(leader));

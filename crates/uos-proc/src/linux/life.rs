@@ -1,0 +1,142 @@
+//! A child's life between the clone and its program, written down before there is a child.
+//!
+//! The child runs in its parent's memory and may only make system calls, so its whole life is a list of them with
+//! every pointer in place. Each belongs to a [`Stage`], which names it if it fails.
+
+use std::ffi::{CStr, CString, c_int, c_long};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::AtomicI64;
+
+use crate::Stage;
+
+/// An argument of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arg {
+    /// A number, or an address in memory that the life owns.
+    Is(c_long),
+    /// What an earlier call answered.
+    Answer(usize),
+}
+
+/// What becomes of a call's answer. An errno is a failure unless this says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Then {
+    /// Nothing.
+    Forget,
+    /// It must be this number; any other is `ESRCH`.
+    MustBe(c_long),
+    /// It is kept. This errno is no failure, but so many of the calls that follow are left out.
+    KeepOrSkip(usize, c_int, usize),
+}
+
+/// A system call to be made.
+#[derive(Debug)]
+pub(super) struct Op {
+    pub(super) number: c_long,
+    pub(super) args: [Arg; 5],
+    pub(super) then: Then,
+    /// Which of the life's stages it belongs to.
+    stage: usize,
+}
+
+/// The list of calls, and everything they point to.
+#[derive(Default)]
+pub(super) struct Life {
+    pub(super) ops: Vec<Op>,
+    answers: usize,
+    stages: Vec<Stage>,
+    texts: Vec<CString>,
+    words: Vec<Box<[u64]>>,
+    fds: Vec<OwnedFd>,
+}
+
+impl Life {
+    /// Begins a stage: the calls that follow belong to it.
+    pub(super) fn stage(&mut self, stage: Stage) {
+        self.stages.push(stage);
+    }
+
+    /// The stage of the call at `place`.
+    pub(super) fn stage_of(&self, place: usize) -> Stage {
+        self.ops.get(place).and_then(|op| self.stages.get(op.stage)).copied().unwrap_or(Stage::Clone)
+    }
+
+    /// A call whose answer does not matter.
+    pub(super) fn call<const N: usize>(&mut self, number: c_long, args: [Arg; N]) {
+        self.push(number, args, Then::Forget);
+    }
+
+    /// A call whose answer is used later. If it fails with `errno`, the next `skipped` calls are left out.
+    pub(super) fn keep_unless<const N: usize>(
+        &mut self,
+        errno: c_int,
+        skipped: usize,
+        number: c_long,
+        args: [Arg; N],
+    ) -> Arg {
+        let place = self.answers;
+        self.answers += 1;
+        self.push(number, args, Then::KeepOrSkip(place, errno, skipped));
+        Arg::Answer(place)
+    }
+
+    /// A call, and what becomes of its answer.
+    pub(super) fn push<const N: usize>(&mut self, number: c_long, args: [Arg; N], then: Then) {
+        let mut all = [Arg::Is(0); 5];
+        all[..N].copy_from_slice(&args);
+        let stage = self.stages.len().saturating_sub(1);
+        self.ops.push(Op { number, args: all, then, stage });
+    }
+
+    /// Has a string owned, and gives its address.
+    pub(super) fn text(&mut self, text: impl Into<CString>) -> Arg {
+        let text = text.into();
+        let address = text.as_ptr() as c_long;
+        self.texts.push(text);
+        Arg::Is(address)
+    }
+
+    /// A string that lives for ever.
+    pub(super) fn fixed(text: &'static CStr) -> Arg {
+        Arg::Is(text.as_ptr() as c_long)
+    }
+
+    /// Has memory owned, and gives its address. Most structures of the kernel are lists of 64-bit words.
+    pub(super) fn words(&mut self, words: impl Into<Box<[u64]>>) -> Arg {
+        let mut words = words.into();
+        let address = words.as_mut_ptr() as c_long;
+        self.words.push(words);
+        Arg::Is(address)
+    }
+
+    /// Has a null-terminated list of strings owned, and gives its address.
+    pub(super) fn list(&mut self, texts: Vec<CString>) -> Arg {
+        let addresses: Vec<u64> = texts.iter().map(|text| text.as_ptr() as u64).chain([0]).collect();
+        self.texts.extend(texts);
+        self.words(addresses)
+    }
+
+    /// Has a descriptor owned, and gives its number.
+    pub(super) fn fd(&mut self, fd: OwnedFd) -> Arg {
+        let number = fd.as_raw_fd();
+        self.fds.push(fd);
+        Arg::Is(number.into())
+    }
+
+    /// Room for what the calls answer.
+    pub(super) fn answers(&self) -> Vec<AtomicI64> {
+        (0..self.answers).map(|_| AtomicI64::new(-1)).collect()
+    }
+}
+
+impl From<c_long> for Arg {
+    fn from(number: c_long) -> Self {
+        Arg::Is(number)
+    }
+}
+
+impl From<c_int> for Arg {
+    fn from(number: c_int) -> Self {
+        Arg::Is(number.into())
+    }
+}

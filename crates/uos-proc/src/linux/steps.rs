@@ -1,0 +1,132 @@
+//! The steps that every child takes, whatever holds it.
+
+use std::ffi::{CString, c_long};
+use std::os::fd::OwnedFd;
+
+use super::life::{Arg, Life, Then};
+use crate::{Limits, Stage};
+
+/// A path, or an open descriptor numbered 3 or higher.
+pub(super) enum Place {
+    Path(CString),
+    Fd(OwnedFd),
+}
+
+impl Life {
+    /// Has the kernel kill this process when the spawner thread ends, and looks whether it already has.
+    pub(super) fn tie_to_spawner(&mut self) {
+        self.stage(Stage::ParentDeath);
+        self.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+        let spawner = c_long::from(std::process::id());
+        self.push(libc::SYS_getppid, [], Then::MustBe(spawner));
+    }
+
+    pub(super) fn new_session(&mut self) {
+        self.stage(Stage::Session);
+        self.call(libc::SYS_setsid, []);
+    }
+
+    /// Sources are 3 or higher, so no target overwrites a source still needed, and each copy loses close-on-exec.
+    /// Everything else is closed by the execution, whichever way the parent had opened it.
+    pub(super) fn place_descriptors(&mut self, stdio: [OwnedFd; 3]) {
+        self.stage(Stage::Fds);
+        for (target, fd) in (0..).zip(stdio) {
+            let fd = self.fd(fd);
+            self.call(libc::SYS_dup3, [fd, Arg::Is(target), 0.into()]);
+        }
+        let (first, last) = (3.into(), Arg::Is(u32::MAX.into()));
+        self.call(libc::SYS_close_range, [first, last, Arg::Is(libc::CLOSE_RANGE_CLOEXEC.into())]);
+    }
+
+    pub(super) fn change_directory(&mut self, cwd: Place) {
+        self.stage(Stage::Cwd);
+        match cwd {
+            Place::Path(path) => {
+                let path = self.text(path);
+                self.call(libc::SYS_chdir, [path]);
+            }
+            Place::Fd(fd) => {
+                let fd = self.fd(fd);
+                self.call(libc::SYS_fchdir, [fd]);
+            }
+        }
+        self.call(libc::SYS_umask, [0o022.into()]);
+    }
+
+    /// Sets the priority and, where the kernel weighs sessions against each other, that of the session just made.
+    pub(super) fn set_nice(&mut self, nice: i32, as_text: CString) {
+        self.stage(Stage::Nice);
+        self.call(libc::SYS_setpriority, [libc::PRIO_PROCESS.cast_signed().into(), 0.into(), nice.into()]);
+        let path = Life::fixed(c"/proc/self/autogroup");
+        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+        // Without the file, the write that follows is left out.
+        let len = c_long::try_from(as_text.count_bytes()).unwrap_or(0);
+        let text = self.text(as_text);
+        let fd =
+            self.keep_unless(libc::ENOENT, 1, libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]);
+        self.call(libc::SYS_write, [fd, text, len.into()]);
+    }
+
+    pub(super) fn set_rlimits(&mut self, limits: &[Rlimit]) {
+        for Rlimit { name, resource, value } in limits {
+            self.stage(Stage::Rlimit(name));
+            let limit = self.words([*value, *value]);
+            self.call(libc::SYS_prlimit64, [0.into(), (*resource).into(), limit, 0.into()]);
+        }
+    }
+
+    pub(super) fn no_new_privileges(&mut self) {
+        self.stage(Stage::NoNewPrivs);
+        self.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0].map(Arg::from));
+    }
+
+    /// Execution resets handlers but keeps what is ignored, and a parent written in Rust ignores `SIGPIPE`. The
+    /// mask is cleared last: until then no handler of the parent may run here.
+    pub(super) fn reset_signals(&mut self) {
+        self.stage(Stage::Signals);
+        // The kernel's struct sigaction, on every architecture no longer than this; all zeroes is the default.
+        let default = self.words([0; 4]);
+        for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+            self.call(libc::SYS_rt_sigaction, [signal.into(), default, 0.into(), 8.into()]);
+        }
+        let none = self.words([0]);
+        self.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), none, 0.into(), 8.into()]);
+    }
+
+    pub(super) fn execute(&mut self, program: Place, argv: Vec<CString>, envp: Vec<CString>) {
+        self.stage(Stage::Exec);
+        let (argv, envp) = (self.list(argv), self.list(envp));
+        match program {
+            Place::Path(path) => {
+                let path = self.text(path);
+                self.call(libc::SYS_execve, [path, argv, envp]);
+            }
+            Place::Fd(fd) => {
+                let fd = self.fd(fd);
+                let (empty, flags) = (Life::fixed(c""), libc::AT_EMPTY_PATH.into());
+                self.call(libc::SYS_execveat, [fd, empty, argv, envp, flags]);
+            }
+        }
+    }
+}
+
+/// A resource limit, soft and hard alike.
+#[derive(Clone, Copy)]
+pub(super) struct Rlimit {
+    pub(super) name: &'static str,
+    pub(super) resource: i32,
+    pub(super) value: u64,
+}
+
+impl Rlimit {
+    pub(super) fn all(limits: &Limits) -> Vec<Rlimit> {
+        let of = |name, resource, value| Rlimit { name, resource: resource as i32, value };
+        let asked = [
+            limits.open_files.map(|n| of("nofile", libc::RLIMIT_NOFILE, n)),
+            limits.file_size_bytes.map(|n| of("fsize", libc::RLIMIT_FSIZE, n)),
+            limits.cpu_seconds.map(|n| of("cpu", libc::RLIMIT_CPU, n)),
+            Some(of("core", libc::RLIMIT_CORE, limits.core_bytes)),
+        ];
+        asked.into_iter().flatten().collect()
+    }
+}
