@@ -30,6 +30,7 @@ mod pipe;
 mod quota;
 mod stream;
 mod sync;
+mod waiting;
 
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
