@@ -28,6 +28,7 @@ impl Campaign {
             Self::Plain => &[
                 ("UOS_CAMPAIGN_KILLS", "20"),
                 ("UOS_CAMPAIGN_OPENS", "2000"),
+                ("UOS_CAMPAIGN_SEEDS", "200"),
                 ("UOS_CAMPAIGN_SERVER_KILLS", "5"),
                 ("UOS_CAMPAIGN_POWER_CUTS", "3"),
                 ("UOS_CAMPAIGN_FAULTS", "7"),
@@ -39,6 +40,7 @@ impl Campaign {
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
                 ("UOS_CAMPAIGN_OPENS", "100000"),
+                ("UOS_CAMPAIGN_SEEDS", "10000"),
                 ("UOS_CAMPAIGN_SERVER_KILLS", "100"),
                 ("UOS_CAMPAIGN_POWER_CUTS", "20"),
                 // More than there are calls: each has its turn.

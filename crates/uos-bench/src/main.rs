@@ -7,6 +7,7 @@
 mod echo;
 mod invoke;
 mod report;
+mod sched;
 mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -32,7 +33,8 @@ struct Arguments {
 type Measure = fn() -> Result<Vec<Measurement>>;
 
 /// What is measured together, by what it is about.
-const GROUPS: [(&str, Measure); 2] = [("syscall", syscall), ("server", windows::measure)];
+const GROUPS: [(&str, Measure); 3] =
+    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure)];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

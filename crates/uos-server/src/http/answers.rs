@@ -37,7 +37,11 @@ impl IntoResponses for BadBody {
 impl IntoResponses for NotKept {
     fn responses() -> Answers {
         errors(&[
-            ("503", "The disk failed or the server is stopping; nothing was changed."),
+            (
+                "503",
+                "The server is stopping, or the disk failed, and nothing was changed; with the code `storage_unknown` the \
+                 disk failed so late that the change may come back after a crash.",
+            ),
             ("507", "The disk is full; nothing was changed."),
         ])
     }
