@@ -200,7 +200,7 @@ impl Scheduler {
         }
         let default = self.policy.slice().length();
         if chosen.is_none() {
-            let idle = self.cores[cpu].idle.pop(&mut self.table);
+            let idle = self.cores[cpu].idle.pop(&self.table);
             chosen = idle.map(|slot| (slot, self.table.slice(slot, default)));
         }
         // The rest is not there to be kept alive.
@@ -208,7 +208,7 @@ impl Scheduler {
             chosen = self.choose_capped(cpu);
         }
         if chosen.is_none() && self.cores.len() > 1 && self.pull_idle(cpu) {
-            let idle = self.cores[cpu].idle.pop(&mut self.table);
+            let idle = self.cores[cpu].idle.pop(&self.table);
             chosen = idle.map(|slot| (slot, self.table.slice(slot, default)));
         }
         chosen.map(|(slot, slice)| (slot, slice.min(limit.max(1))))
