@@ -3,7 +3,7 @@
 use super::content::{Content, LEN_MAX};
 use super::directory::Directory;
 use super::space::Space;
-use crate::{Attr, Error, Kind, New, NodeId, Result, SetAttr, Timestamp};
+use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Timestamp};
 use parking_lot::RwLock;
 use std::sync::{Arc, Weak};
 
@@ -32,6 +32,7 @@ pub(super) enum Body {
     File(Content),
     Directory(Box<Directory>),
     Symlink(Box<[u8]>),
+    Special(Device),
 }
 
 impl Body {
@@ -46,22 +47,22 @@ impl Body {
 
 impl Inode {
     /// A node with one name, or for a directory two. Its space was taken before.
-    pub(super) fn new(space: &Arc<Space>, kind: Kind, new: &New, body: Body) -> Arc<Self> {
+    pub(super) fn new(space: &Arc<Space>, owner: Owner, body: Body) -> Arc<Self> {
         let now = space.clock.now();
         let state = State {
-            nlink: if kind == Kind::Directory { 2 } else { 1 },
+            nlink: if owner.kind == Kind::Directory { 2 } else { 1 },
             body,
             modified: now,
             changed: now,
             accessed: now,
             born: now,
-            mode: new.mode & 0o7777,
-            uid: new.uid,
-            gid: new.gid,
+            mode: owner.mode,
+            uid: owner.uid,
+            gid: owner.gid,
         };
         Arc::new_cyclic(|me| Inode {
             id: space.next_id(),
-            kind,
+            kind: owner.kind,
             space: space.clone(),
             me: me.clone(),
             state: RwLock::new(state),
@@ -81,7 +82,9 @@ impl Inode {
             Body::File(content) => (content.len(), content.stored()),
             Body::Directory(directory) => (directory.len() as u64, 0),
             Body::Symlink(target) => (target.len() as u64, 0),
+            Body::Special(_) => (0, 0),
         };
+        let device = if let Body::Special(device) = state.body { device } else { Device::default() };
         Attr {
             id: self.id,
             kind: self.kind,
@@ -91,6 +94,7 @@ impl Inode {
             mode: state.mode,
             uid: state.uid,
             gid: state.gid,
+            device,
             accessed: state.accessed,
             modified: state.modified,
             changed: state.changed,
@@ -98,24 +102,26 @@ impl Inode {
         }
     }
 
-    pub(super) fn set_attributes(&self, set: &SetAttr) -> Result<Attr> {
-        check(self.kind, set)?;
+    pub(super) fn set_attributes(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
         let now = self.now();
         let mut state = self.state.write();
         let state = &mut *state;
+        let then = by.judge_change(self.owner(state), set)?;
         if let (Some(len), Body::File(content)) = (set.size, &mut state.body) {
             self.cut(content, len)?;
             state.modified = now;
         }
-        state.mode = set.mode.map_or(state.mode, |mode| mode & 0o7777);
-        state.uid = set.uid.unwrap_or(state.uid);
-        state.gid = set.gid.unwrap_or(state.gid);
-        state.accessed = set.accessed.unwrap_or(state.accessed);
-        state.modified = set.modified.unwrap_or(state.modified);
+        (state.mode, state.uid, state.gid) = (then.mode, then.uid, then.gid);
+        state.accessed = set.accessed.map_or(state.accessed, |time| time.at(now));
+        state.modified = set.modified.map_or(state.modified, |time| time.at(now));
         if *set != SetAttr::default() {
             state.changed = now;
         }
         Ok(self.attributes_of(state))
+    }
+
+    pub(super) fn owner(&self, state: &State) -> Owner {
+        Owner { uid: state.uid, gid: state.gid, mode: state.mode, kind: self.kind }
     }
 
     /// Changes the length of a file's content and gives back what it no longer stores.
@@ -127,19 +133,6 @@ impl Inode {
         content.set_len(len);
         self.space.bytes.change(before, content.stored())
     }
-}
-
-/// What may be set on which kind, decided before anything is.
-fn check(kind: Kind, set: &SetAttr) -> Result<()> {
-    match kind {
-        Kind::Directory if set.size.is_some() => return Err(Error::IsADirectory),
-        Kind::Symlink if set.size.is_some() => {
-            return Err(Error::InvalidArgument("links have no length to set"));
-        }
-        Kind::Symlink if set.mode.is_some() => return Err(Error::NotSupported("links have no mode")),
-        _ => {}
-    }
-    set.check()
 }
 
 impl Drop for Inode {
@@ -156,6 +149,7 @@ impl Drop for Inode {
         match &state.body {
             Body::File(content) => self.space.bytes.give_back(content.stored()),
             Body::Symlink(target) => self.space.bytes.give_back(target.len() as u64),
+            Body::Special(_) => {}
             Body::Directory(_) => return self.space.nodes.give_back(1),
         }
         // Names are left only if the directories that held them are gone too.
@@ -186,6 +180,10 @@ impl State {
             Body::Directory(directory) => Ok(directory),
             _ => Err(Error::NotADirectory),
         }
+    }
+
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
     }
 
     /// Marks the content as changed.

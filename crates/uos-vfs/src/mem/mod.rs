@@ -14,7 +14,8 @@ mod node;
 mod rename;
 mod space;
 
-use crate::{Clock, Kind, New, NodeRef, SystemClock};
+use crate::resolve::{NoMounts, resolve};
+use crate::{Clock, How, Kind, NodeRef, Owner, Place, SystemClock, Tree, Unresolved};
 use inode::{Body, Inode};
 use space::Space;
 use std::sync::Arc;
@@ -52,6 +53,13 @@ impl MemFs {
     }
 }
 
+impl Tree for MemFs {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+        let root: NodeRef = self.root.clone();
+        resolve(&root, &NoMounts, path, how)
+    }
+}
+
 /// Settings of a [`MemFs`] to be.
 #[must_use]
 pub struct MemFsBuilder {
@@ -82,7 +90,7 @@ impl MemFsBuilder {
     /// The filesystem, holding an empty root directory of mode 755 that belongs to user 0.
     pub fn build(self) -> MemFs {
         let space = Arc::new(Space::new(self.capacity_bytes, self.capacity_nodes, self.clock));
-        let new = New { mode: 0o755, uid: 0, gid: 0 };
-        MemFs { root: Inode::new(&space, Kind::Directory, &new, Body::empty_directory()) }
+        let owner = Owner { mode: 0o755, uid: 0, gid: 0, kind: Kind::Directory };
+        MemFs { root: Inode::new(&space, owner, Body::empty_directory()) }
     }
 }

@@ -1,54 +1,66 @@
 //! Giving names to nodes and taking them away, within one directory.
 
 use super::inode::{Body, Inode};
-use crate::path::check_name;
-use crate::{Error, Kind, New, NodeRef, Result};
+use crate::{Caller, Error, Kind, Name, NodeRef, Result, Want};
 use std::sync::Arc;
 
 impl Inode {
-    pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Inode>> {
-        check_name(name)?;
-        self.state.read().directory()?.get(name).cloned().ok_or(Error::NotFound)
+    pub(super) fn find(&self, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+        let state = self.state.read();
+        let directory = state.directory()?;
+        by.check(self.owner(&state), Want::SEARCH)?;
+        directory.get(name.as_bytes()).cloned().ok_or(Error::NotFound)
     }
 
     /// Makes a node under a free name.
-    pub(super) fn make(&self, name: &[u8], kind: Kind, new: &New, body: Body) -> Result<NodeRef> {
-        check_name(name)?;
+    pub(super) fn make(
+        &self,
+        by: &Caller,
+        name: Name<'_>,
+        kind: Kind,
+        mode: u32,
+        body: Body,
+    ) -> Result<NodeRef> {
         let mut state = self.state.write();
+        let owner = self.owner(&state);
         let directory = state.directory_mut()?;
+        by.check(owner, Want::SEARCH)?;
         if directory.dead {
             return Err(Error::NotFound);
         }
-        if directory.contains(name) {
+        if directory.contains(name.as_bytes()) {
             return Err(Error::Exists);
         }
+        by.check(owner, Want::WRITE)?;
         let bytes = if let Body::Symlink(target) = &body { target.len() as u64 } else { 0 };
         self.space.nodes.take(1)?;
         if let Err(error) = self.space.bytes.take(bytes) {
             self.space.nodes.give_back(1);
             return Err(error);
         }
-        let node = Inode::new(&self.space, kind, new, body);
+        let node = Inode::new(&self.space, by.owner_of_new(owner, kind, mode), body);
         if let Body::Directory(made) = &mut node.state.write().body {
             made.parent = self.me.clone();
         }
-        directory.insert(name, node.clone());
+        directory.insert(name.as_bytes(), node.clone());
         state.nlink += u64::from(kind == Kind::Directory);
         state.touch(self.now());
         Ok(node)
     }
 
-    pub(super) fn make_link(&self, name: &[u8], node: &NodeRef) -> Result<()> {
-        check_name(name)?;
+    pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
         let mut state = self.state.write();
+        let owner = self.owner(&state);
         let directory = state.directory_mut()?;
+        by.check(owner, Want::SEARCH)?;
         if directory.dead {
             return Err(Error::NotFound);
         }
-        if directory.contains(name) {
+        if directory.contains(name.as_bytes()) {
             return Err(Error::Exists);
         }
+        by.check(owner, Want::WRITE)?;
         if node.kind == Kind::Directory {
             return Err(Error::NotPermitted);
         }
@@ -61,33 +73,41 @@ impl Inode {
         linked.nlink += 1;
         linked.changed = now;
         drop(linked);
-        directory.insert(name, node);
+        directory.insert(name.as_bytes(), node);
         state.touch(now);
         Ok(())
     }
 
-    pub(super) fn remove_file(&self, name: &[u8]) -> Result<()> {
-        check_name(name)?;
+    pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         // Declared before the lock, so that what was removed is freed after it.
         let removed;
         let mut state = self.state.write();
+        let owner = self.owner(&state);
         let directory = state.directory_mut()?;
-        if directory.get(name).ok_or(Error::NotFound)?.kind == Kind::Directory {
+        by.check(owner, Want::SEARCH)?;
+        let victim = directory.get(name.as_bytes()).ok_or(Error::NotFound)?;
+        by.check(owner, Want::WRITE)?;
+        by.check_sticky(owner, victim.state.read().uid())?;
+        if victim.kind == Kind::Directory {
             return Err(Error::IsADirectory);
         }
-        removed = directory.remove(name).ok_or(Error::NotFound)?;
+        removed = directory.remove(name.as_bytes()).ok_or(Error::NotFound)?;
         removed.node.lose_name();
         state.touch(self.now());
         Ok(())
     }
 
-    pub(super) fn remove_directory(&self, name: &[u8]) -> Result<()> {
-        check_name(name)?;
+    pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         let removed;
         let mut state = self.state.write();
+        let owner = self.owner(&state);
         let directory = state.directory_mut()?;
-        directory.get(name).ok_or(Error::NotFound)?.die()?;
-        removed = directory.remove(name);
+        by.check(owner, Want::SEARCH)?;
+        let victim = directory.get(name.as_bytes()).ok_or(Error::NotFound)?;
+        by.check(owner, Want::WRITE)?;
+        by.check_sticky(owner, victim.state.read().uid())?;
+        victim.die()?;
+        removed = directory.remove(name.as_bytes());
         debug_assert!(removed.is_some());
         state.nlink -= 1;
         state.touch(self.now());
@@ -120,10 +140,7 @@ impl Inode {
 
     /// The node as one of this filesystem.
     pub(super) fn recognise(&self, node: &NodeRef) -> Result<Arc<Inode>> {
-        let inode = node.as_any().downcast_ref::<Inode>();
-        inode
-            .filter(|inode| Arc::ptr_eq(&inode.space, &self.space))
-            .and_then(|inode| inode.me.upgrade())
-            .ok_or(Error::CrossDevice)
+        let inode = NodeRef::clone(node).into_any().downcast::<Inode>().ok();
+        inode.filter(|inode| Arc::ptr_eq(&inode.space, &self.space)).ok_or(Error::CrossDevice)
     }
 }

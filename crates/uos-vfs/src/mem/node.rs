@@ -3,8 +3,8 @@
 use super::inode::{Body, Inode};
 use crate::path::check_target;
 use crate::{
-    Access, Attr, DirEntry, Error, Kind, New, Node, NodeId, NodeRef, OpenFile, RenameFlags, Result, SetAttr,
-    StatFs,
+    Access, Attr, Caller, DirEntry, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach, Rename,
+    Result, SetAttr, Special, StatFs,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -29,43 +29,55 @@ impl Node for Inode {
         Ok(self.attributes())
     }
 
-    fn set_attr(&self, set: &SetAttr) -> Result<Attr> {
-        self.set_attributes(set)
+    fn set_attr(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
+        self.set_attributes(by, set)
     }
 
-    fn lookup(&self, name: &[u8]) -> Result<NodeRef> {
-        Ok(self.find(name)?)
+    fn lookup(&self, by: &Caller, name: Name<'_>) -> Result<NodeRef> {
+        Ok(self.find(by, name)?)
     }
 
-    fn create(&self, name: &[u8], new: &New) -> Result<NodeRef> {
-        self.make(name, Kind::File, new, Body::empty_file())
+    fn create(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
+        self.make(by, name, Kind::File, mode, Body::empty_file())
     }
 
-    fn mkdir(&self, name: &[u8], new: &New) -> Result<NodeRef> {
-        self.make(name, Kind::Directory, new, Body::empty_directory())
+    fn mkdir(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
+        self.make(by, name, Kind::Directory, mode, Body::empty_directory())
     }
 
-    fn symlink(&self, name: &[u8], target: &[u8], new: &New) -> Result<NodeRef> {
+    fn symlink(&self, by: &Caller, name: Name<'_>, target: &[u8]) -> Result<NodeRef> {
         check_target(target)?;
-        // Links carry no permissions of their own.
-        let new = New { mode: 0o777, ..*new };
-        self.make(name, Kind::Symlink, &new, Body::Symlink(target.into()))
+        self.make(by, name, Kind::Symlink, 0o777, Body::Symlink(target.into()))
     }
 
-    fn link(&self, name: &[u8], node: &NodeRef) -> Result<()> {
-        self.make_link(name, node)
+    fn mknod(&self, by: &Caller, name: Name<'_>, special: Special, mode: u32) -> Result<NodeRef> {
+        if special.device() != Default::default() && !by.is_privileged() {
+            return Err(Error::NotPermitted);
+        }
+        self.make(by, name, special.kind(), mode, Body::Special(special.device()))
     }
 
-    fn unlink(&self, name: &[u8]) -> Result<()> {
-        self.remove_file(name)
+    fn link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
+        self.make_link(by, name, node)
     }
 
-    fn rmdir(&self, name: &[u8]) -> Result<()> {
-        self.remove_directory(name)
+    fn unlink(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.remove_file(by, name)
     }
 
-    fn rename(&self, name: &[u8], to_dir: &NodeRef, to_name: &[u8], flags: RenameFlags) -> Result<()> {
-        self.move_entry(name, to_dir, to_name, flags)
+    fn rmdir(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.remove_directory(by, name)
+    }
+
+    fn rename(
+        &self,
+        by: &Caller,
+        name: Name<'_>,
+        to_dir: &NodeRef,
+        to_name: Name<'_>,
+        how: Rename,
+    ) -> Result<()> {
+        self.move_entry(by, name, to_dir, to_name, how)
     }
 
     fn read_dir(&self, mut cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
@@ -73,7 +85,8 @@ impl Node for Inode {
             let batch = self.state.read().directory()?.list(cursor, BATCH);
             for listed in &batch {
                 let (kind, ino) = (listed.node.kind, listed.node.id.ino);
-                if !sink(DirEntry { name: &listed.name, kind, ino, cursor: listed.cookie }) {
+                let Ok(name) = Name::new(&listed.name) else { continue };
+                if !sink(DirEntry { name, kind, ino, cursor: listed.cookie }) {
                     return Ok(());
                 }
                 cursor = listed.cookie;
@@ -91,20 +104,27 @@ impl Node for Inode {
         }
     }
 
-    fn open(self: Arc<Self>, _access: Access) -> Result<Arc<dyn OpenFile>> {
+    fn open(self: Arc<Self>, by: &Caller, access: Access) -> Result<Arc<dyn OpenFile>> {
         match self.kind {
-            Kind::File => Ok(self),
-            Kind::Directory => Err(Error::IsADirectory),
-            Kind::Symlink => Err(Error::TooManyLinks),
-            Kind::Other => Err(Error::NotSupported("not a file")),
+            Kind::File => {}
+            Kind::Directory => return Err(Error::IsADirectory),
+            Kind::Symlink => return Err(Error::TooManyLinks),
+            _ => return Err(Error::NotSupported("devices, pipes and sockets are not opened")),
         }
+        by.check(self.owner(&self.state.read()), access.wants())?;
+        Ok(self)
     }
 
     fn stat_fs(&self) -> Result<StatFs> {
         Ok(self.space.stat())
     }
 
-    fn as_any(&self) -> &dyn Any {
+    /// Memory is as durable as it gets.
+    fn sync(&self, _reach: Reach) -> Result<()> {
+        Ok(())
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 }

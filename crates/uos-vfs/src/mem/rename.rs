@@ -3,31 +3,27 @@
 
 use super::directory::Directory;
 use super::inode::{Inode, State};
-use crate::path::check_name;
-use crate::{Error, Kind, NodeRef, RenameFlags, Result};
+use crate::{Caller, Error, Kind, Name, NodeRef, Rename, Result};
 use parking_lot::RwLockWriteGuard;
 use std::sync::Arc;
 
 impl Inode {
     pub(super) fn move_entry(
         &self,
-        name: &[u8],
+        _by: &Caller,
+        name: Name<'_>,
         to_dir: &NodeRef,
-        to_name: &[u8],
-        flags: RenameFlags,
+        to_name: Name<'_>,
+        how: Rename,
     ) -> Result<()> {
-        check_name(name)?;
-        check_name(to_name)?;
-        if flags.no_replace && flags.exchange {
-            return Err(Error::InvalidArgument("an exchange replaces"));
-        }
+        let (name, to_name) = (name.as_bytes(), to_name.as_bytes());
         let to_dir = self.recognise(to_dir)?;
         if self.kind != Kind::Directory || to_dir.kind != Kind::Directory {
             return Err(Error::NotADirectory);
         }
         if to_dir.id == self.id {
             let pair = Pair { from: self.state.write(), to: None };
-            return Move { from: self, to: &to_dir, name, to_name, flags, between: Between::Same }.run(pair);
+            return Move { from: self, to: &to_dir, name, to_name, how, between: Between::Same }.run(pair);
         }
         let _moving = self.space.moving.lock();
         let between = Between::two(self, &to_dir);
@@ -38,7 +34,7 @@ impl Inode {
             let from = self.state.write();
             Pair { from, to: Some(to_dir.state.write()) }
         };
-        Move { from: self, to: &to_dir, name, to_name, flags, between }.run(pair)
+        Move { from: self, to: &to_dir, name, to_name, how, between }.run(pair)
     }
 }
 
@@ -94,7 +90,7 @@ struct Move<'a> {
     to: &'a Inode,
     name: &'a [u8],
     to_name: &'a [u8],
-    flags: RenameFlags,
+    how: Rename,
     between: Between,
 }
 
@@ -107,14 +103,14 @@ impl Move<'_> {
         }
         let target = directory.get(self.to_name).cloned();
         match &target {
-            Some(_) if self.flags.no_replace => return Err(Error::Exists),
-            None if self.flags.exchange => return Err(Error::NotFound),
+            Some(_) if self.how == Rename::NoReplace => return Err(Error::Exists),
+            None if self.how == Rename::Exchange => return Err(Error::NotFound),
             _ => {}
         }
         self.check_loop(&source, target.as_ref())?;
         match &target {
             Some(target) if target.id == source.id => return Ok(()),
-            Some(target) if self.flags.exchange => self.exchange(&mut pair, &source, target)?,
+            Some(target) if self.how == Rename::Exchange => self.exchange(&mut pair, &source, target)?,
             Some(target) => self.replace(&mut pair, source, target)?,
             None => self.transfer(&mut pair, &source)?,
         }
@@ -132,7 +128,7 @@ impl Move<'_> {
             (Between::Down(entry), _) if entry.id == source.id => {
                 Err(Error::InvalidArgument("a directory cannot move into itself"))
             }
-            (Between::Up(entry), Some(target)) if entry.id == target.id && self.flags.exchange => {
+            (Between::Up(entry), Some(target)) if entry.id == target.id && self.how == Rename::Exchange => {
                 Err(Error::InvalidArgument("a directory cannot move into itself"))
             }
             (Between::Up(entry), Some(target)) if entry.id == target.id => Err(Error::NotEmpty),

@@ -29,7 +29,7 @@ impl Space {
     }
 
     pub(super) fn next_id(&self) -> NodeId {
-        NodeId { fs: self.fs, ino: self.next_ino.fetch_add(1, Ordering::Relaxed) }
+        NodeId { fs: self.fs, ino: self.next_ino.fetch_add(1, Ordering::Relaxed), generation: 0 }
     }
 
     pub(super) fn stat(&self) -> StatFs {

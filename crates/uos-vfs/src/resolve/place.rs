@@ -1,11 +1,13 @@
 //! What resolving takes and what it gives.
 
-use crate::{Error, NodeRef, VPath};
+use crate::{Caller, Error, Name, NodeRef, VPath};
 use std::fmt;
 
 /// How to resolve.
 #[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
+    /// Who asks: each directory on the way must let it search.
+    pub by: &'a Caller,
     /// Where relative paths start.
     pub base: &'a VPath,
     /// Whether a symbolic link as the last name is followed. A trailing slash follows it anyway.
@@ -13,6 +15,18 @@ pub struct How<'a> {
     /// Answer [`Error::WouldBlock`] instead of asking a node that may wait for a disk or network, or
     /// giving one out.
     pub memory_only: bool,
+}
+
+impl<'a> How<'a> {
+    /// From the root, following links, waiting if need be.
+    pub fn new(by: &'a Caller) -> Self {
+        How { by, base: VPath::root_ref(), follow_last: true, memory_only: false }
+    }
+
+    /// The same for a caller whom no mode bits hold back.
+    pub fn privileged() -> How<'static> {
+        How::new(&Caller::ROOT)
+    }
 }
 
 /// Where a path leads.
@@ -35,8 +49,8 @@ pub struct Place {
 
 impl Place {
     /// The last name; none for the root.
-    pub fn name(&self) -> Option<&[u8]> {
-        self.path.file_name()
+    pub fn name(&self) -> Option<Name<'_>> {
+        self.path.file_name().and_then(|name| Name::new(name).ok())
     }
 }
 
