@@ -58,7 +58,7 @@ pub use error::{Error, Result};
 pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
 pub use local::LocalFs;
-pub use mem::{MemFs, MemFsBuilder};
+pub use mem::{MemFs, MemFsBuilder, Snapshot};
 pub use mounts::{MountInfo, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};

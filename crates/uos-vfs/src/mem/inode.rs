@@ -2,136 +2,269 @@
 
 use super::content::{Content, LEN_MAX};
 use super::directory::Directory;
-use super::space::Space;
-use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Timestamp};
-use parking_lot::RwLock;
+use super::past::Past;
+use super::space::Lane;
+use super::xattrs::Xattrs;
+use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
+use parking_lot::{RwLock, RwLockWriteGuard};
 use std::sync::{Arc, Weak};
 
 pub(super) struct Inode {
-    pub(super) id: NodeId,
-    pub(super) kind: Kind,
-    pub(super) space: Arc<Space>,
-    /// Itself: a new name for a node given by reference, and the parent of a new directory, need it.
+    /// Itself, for whoever has to come back to it.
     pub(super) me: Weak<Inode>,
+    /// Its number in the filesystem of the lane.
+    ino: u64,
+    kind: Kind,
+    /// What it counts against: the lane of the directory it was made in.
+    pub(super) lane: Arc<Lane>,
     pub(super) state: RwLock<State>,
 }
 
 pub(super) struct State {
-    pub(super) nlink: u64,
+    /// The epoch since which it is as it is.
+    pub(super) since: u64,
+    pub(super) meta: Meta,
     pub(super) body: Body,
-    pub(super) modified: Timestamp,
-    pub(super) changed: Timestamp,
-    accessed: Timestamp,
-    born: Timestamp,
-    mode: u32,
-    uid: u32,
-    gid: u32,
+    /// For a directory the one it is in, dangling for the root; for others one that they were last given
+    /// a name in.
+    pub(super) home: Weak<Inode>,
+    /// What most nodes have none of.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) xattrs: Arc<Xattrs>,
+    pub(super) past: Past,
+}
+
+/// When a node comes to be.
+#[derive(Clone, Copy)]
+pub(super) struct Born {
+    pub(super) at: Timestamp,
+    pub(super) epoch: u64,
+}
+
+/// The attributes that are kept rather than computed.
+#[derive(Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) nlink: u32,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    accessed: Moment,
+    modified: Moment,
+    changed: Moment,
+    born: Moment,
+}
+
+/// A [`Timestamp`] without the gap at its end.
+#[derive(Clone, Copy)]
+#[repr(Rust, packed(4))]
+struct Moment {
+    secs: i64,
+    nanos: u32,
 }
 
 pub(super) enum Body {
     File(Content),
     Directory(Box<Directory>),
     Symlink(Box<[u8]>),
-    Special(Device),
-}
-
-impl Body {
-    pub(super) fn empty_file() -> Self {
-        Body::File(Content::default())
-    }
-
-    pub(super) fn empty_directory() -> Self {
-        Body::Directory(Box::default())
-    }
+    Special(Special),
 }
 
 impl Inode {
-    /// A node with one name, or for a directory two. Its space was taken before.
-    pub(super) fn new(space: &Arc<Space>, owner: Owner, body: Body) -> Arc<Self> {
-        let now = space.clock.now();
-        let state = State {
+    /// A node with one name, or for a directory two, made in an epoch. Its space was taken before.
+    pub(super) fn new(
+        lane: &Arc<Lane>,
+        owner: Owner,
+        body: Body,
+        home: Weak<Inode>,
+        born: Born,
+    ) -> Arc<Self> {
+        let now = born.at.into();
+        let meta = Meta {
             nlink: if owner.kind == Kind::Directory { 2 } else { 1 },
-            body,
-            modified: now,
-            changed: now,
-            accessed: now,
-            born: now,
             mode: owner.mode,
             uid: owner.uid,
             gid: owner.gid,
+            accessed: now,
+            modified: now,
+            changed: now,
+            born: now,
         };
+        let state = State { since: born.epoch, meta, body, home, extra: None };
         Arc::new_cyclic(|me| Inode {
-            id: space.next_id(),
+            me: Weak::clone(me),
+            ino: lane.next_ino(),
             kind: owner.kind,
-            space: space.clone(),
-            me: me.clone(),
+            lane: Arc::clone(lane),
             state: RwLock::new(state),
         })
     }
 
+    pub(super) fn id(&self) -> NodeId {
+        NodeId { fs: self.lane.space.fs, ino: self.ino, generation: 0 }
+    }
+
+    pub(super) fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn now(&self) -> Timestamp {
-        self.space.clock.now()
+        self.lane.space.clock.now()
+    }
+
+    /// The epoch of an operation that holds all the locks it is going to need.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lane.space.epochs.now()
+    }
+
+    /// Whether a snapshot may show what has been since an epoch.
+    pub(super) fn shown(&self) -> impl Fn(u64) -> bool + Copy + '_ {
+        |since| self.lane.space.epochs.shows(since)
+    }
+
+    /// The state, about to change in an epoch: what a snapshot shows of it is put aside first.
+    #[inline]
+    pub(super) fn edit<'a>(&self, state: &'a mut RwLockWriteGuard<'_, State>, epoch: u64) -> &'a mut State {
+        if state.since != epoch {
+            self.begin_epoch(state, epoch);
+        }
+        state
+    }
+
+    #[cold]
+    fn begin_epoch(&self, state: &mut State, epoch: u64) {
+        if self.lane.space.epochs.shows(state.since) {
+            state.put_aside(epoch - 1);
+            self.lane.space.epochs.record(epoch, Weak::clone(&self.me));
+        }
+        state.since = epoch;
     }
 
     pub(super) fn attributes(&self) -> Attr {
-        self.attributes_of(&self.state.read())
+        let state = self.state.read();
+        self.attributes_of(&state.meta, state.body.measure(), &state.body)
     }
 
-    fn attributes_of(&self, state: &State) -> Attr {
-        let (size, stored) = match &state.body {
-            Body::File(content) => (content.len(), content.stored()),
-            Body::Directory(directory) => (directory.len() as u64, 0),
-            Body::Symlink(target) => (target.len() as u64, 0),
-            Body::Special(_) => (0, 0),
-        };
-        let device = if let Body::Special(device) = state.body { device } else { Device::default() };
+    /// The attributes by these facts about it.
+    pub(super) fn attributes_of(&self, meta: &Meta, (size, stored): (u64, u64), body: &Body) -> Attr {
         Attr {
-            id: self.id,
+            id: self.id(),
             kind: self.kind,
             size,
             blocks_512: stored.div_ceil(512),
-            nlink: state.nlink,
-            mode: state.mode,
-            uid: state.uid,
-            gid: state.gid,
-            device,
-            accessed: state.accessed,
-            modified: state.modified,
-            changed: state.changed,
-            born: Some(state.born),
+            nlink: meta.nlink.into(),
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            device: if let Body::Special(special) = body { special.device() } else { Device::default() },
+            accessed: meta.accessed.into(),
+            modified: meta.modified.into(),
+            changed: meta.changed.into(),
+            born: Some(meta.born.into()),
         }
     }
 
     pub(super) fn set_attributes(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
         let now = self.now();
         let mut state = self.state.write();
-        let state = &mut *state;
-        let then = by.judge_change(self.owner(state), set)?;
-        if let (Some(len), Body::File(content)) = (set.size, &mut state.body) {
-            self.cut(content, len)?;
-            state.modified = now;
+        let then = by.judge_change(self.owner(&state.meta), set)?;
+        // As Linux has it: cutting a file to the length it has is no change.
+        let cuts = set.size.is_some_and(|len| len != state.body.measure().0);
+        if cuts || (SetAttr { size: None, ..*set }) != SetAttr::default() || then.mode != state.meta.mode {
+            let epoch = self.epoch();
+            let state = self.edit(&mut state, epoch);
+            if let Some(len) = set.size.filter(|_| cuts) {
+                self.set_content_len(state, len)?;
+                state.meta.touch(now);
+            }
+            let meta = &mut state.meta;
+            (meta.mode, meta.uid, meta.gid) = (then.mode, then.uid, then.gid);
+            meta.accessed = set.accessed.map_or(meta.accessed, |time| time.at(now).into());
+            meta.modified = set.modified.map_or(meta.modified, |time| time.at(now).into());
+            meta.touch_attributes(now);
         }
-        (state.mode, state.uid, state.gid) = (then.mode, then.uid, then.gid);
-        state.accessed = set.accessed.map_or(state.accessed, |time| time.at(now));
-        state.modified = set.modified.map_or(state.modified, |time| time.at(now));
-        if *set != SetAttr::default() {
-            state.changed = now;
-        }
-        Ok(self.attributes_of(state))
+        Ok(self.attributes_of(&state.meta, state.body.measure(), &state.body))
     }
 
-    pub(super) fn owner(&self, state: &State) -> Owner {
-        Owner { uid: state.uid, gid: state.gid, mode: state.mode, kind: self.kind }
-    }
-
-    /// Changes the length of a file's content and gives back what it no longer stores.
-    pub(super) fn cut(&self, content: &mut Content, len: u64) -> Result<()> {
+    /// Cuts or extends what a file holds, which is being edited.
+    pub(super) fn set_content_len(&self, state: &mut State, len: u64) -> Result<()> {
         if len > LEN_MAX {
             return Err(Error::TooBig);
         }
-        let before = content.stored();
-        content.set_len(len);
-        self.space.bytes.change(before, content.stored())
+        if let Body::File(content) = &mut state.body {
+            let cost = content.cost_of_len(len);
+            self.lane.take_bytes(cost)?;
+            self.lane.settle(cost, content.set_len(len));
+        }
+        Ok(())
+    }
+
+    pub(super) fn owner(&self, meta: &Meta) -> Owner {
+        Owner { uid: meta.uid, gid: meta.gid, mode: meta.mode, kind: self.kind }
+    }
+}
+
+impl State {
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(super) fn directory(&self) -> Result<&Directory> {
+        match &self.body {
+            Body::Directory(directory) => Ok(directory),
+            _ => Err(Error::NotADirectory),
+        }
+    }
+
+    pub(super) fn directory_mut(&mut self) -> Result<&mut Directory> {
+        match &mut self.body {
+            Body::Directory(directory) => Ok(directory),
+            _ => Err(Error::NotADirectory),
+        }
+    }
+}
+
+impl Meta {
+    /// Marks the content as changed.
+    pub(super) fn touch(&mut self, now: Timestamp) {
+        self.modified = now.into();
+        self.changed = now.into();
+    }
+
+    /// Marks the attributes as changed.
+    pub(super) fn touch_attributes(&mut self, now: Timestamp) {
+        self.changed = now.into();
+    }
+}
+
+impl Body {
+    /// The length, and the bytes that take memory.
+    pub(super) fn measure(&self) -> (u64, u64) {
+        match self {
+            Body::File(content) => (content.len(), content.stored()),
+            Body::Directory(directory) => (directory.len() as u64, 0),
+            Body::Symlink(target) => (target.len() as u64, 0),
+            Body::Special(_) => (0, 0),
+        }
+    }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Moment { secs: time.secs, nanos: time.nanos }
+    }
+}
+
+impl From<Moment> for Timestamp {
+    fn from(moment: Moment) -> Self {
+        Timestamp { secs: moment.secs, nanos: moment.nanos }
     }
 }
 
@@ -146,14 +279,19 @@ impl Drop for Inode {
             }
         }
         let state = self.state.get_mut();
-        match &state.body {
-            Body::File(content) => self.space.bytes.give_back(content.stored()),
-            Body::Symlink(target) => self.space.bytes.give_back(target.len() as u64),
-            Body::Special(_) => {}
-            Body::Directory(_) => return self.space.nodes.give_back(1),
+        let mut bytes = 0;
+        if let Some(extra) = state.extra.take() {
+            bytes += extra.past.release() + Xattrs::release(extra.xattrs);
         }
+        match std::mem::replace(&mut state.body, Body::Special(Special::Fifo)) {
+            Body::File(content) => bytes += content.release(),
+            Body::Symlink(target) => bytes += target.len() as u64,
+            Body::Directory(_) | Body::Special(_) => {}
+        }
+        self.lane.give_bytes_back(bytes);
         // Names are left only if the directories that held them are gone too.
-        self.space.nodes.give_back(state.nlink.max(1));
+        let names = if self.kind == Kind::Directory { 1 } else { state.meta.nlink.max(1) };
+        self.lane.give_nodes_back(names.into());
     }
 }
 
@@ -164,31 +302,5 @@ impl Inode {
             _ => None,
         };
         directory.into_iter().flat_map(|directory| directory.take_nodes())
-    }
-}
-
-impl State {
-    pub(super) fn directory(&self) -> Result<&Directory> {
-        match &self.body {
-            Body::Directory(directory) => Ok(directory),
-            _ => Err(Error::NotADirectory),
-        }
-    }
-
-    pub(super) fn directory_mut(&mut self) -> Result<&mut Directory> {
-        match &mut self.body {
-            Body::Directory(directory) => Ok(directory),
-            _ => Err(Error::NotADirectory),
-        }
-    }
-
-    pub(super) fn uid(&self) -> u32 {
-        self.uid
-    }
-
-    /// Marks the content as changed.
-    pub(super) fn touch(&mut self, now: Timestamp) {
-        self.modified = now;
-        self.changed = now;
     }
 }

@@ -1,24 +1,26 @@
 //! [`Node`] for an inode: each operation handed to where it is done.
 
+use super::file::Unprivileged;
 use super::inode::{Body, Inode};
+use super::names::New;
 use crate::path::check_target;
 use crate::{
-    Access, Attr, Caller, DirEntry, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach, Rename,
-    Result, SetAttr, Special, StatFs,
+    Access, Attr, Caller, Device, DirEntry, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach,
+    Rename, Result, SetAttr, SetXattr, Special, StatFs, Want,
 };
 use std::any::Any;
 use std::sync::Arc;
 
 /// Entries copied out at a time while listing.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 impl Node for Inode {
     fn id(&self) -> NodeId {
-        self.id
+        self.id()
     }
 
     fn kind(&self) -> Kind {
-        self.kind
+        self.kind()
     }
 
     fn blocks(&self) -> bool {
@@ -33,28 +35,33 @@ impl Node for Inode {
         self.set_attributes(by, set)
     }
 
+    fn access(&self, by: &Caller, want: Want) -> Result<()> {
+        by.check(self.owner(&self.state.read().meta), want)
+    }
+
     fn lookup(&self, by: &Caller, name: Name<'_>) -> Result<NodeRef> {
         Ok(self.find(by, name)?)
     }
 
     fn create(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
-        self.make(by, name, Kind::File, mode, Body::empty_file())
+        self.make(by, name, &New::File, mode)
     }
 
     fn mkdir(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
-        self.make(by, name, Kind::Directory, mode, Body::empty_directory())
+        self.make(by, name, &New::Directory, mode)
     }
 
     fn symlink(&self, by: &Caller, name: Name<'_>, target: &[u8]) -> Result<NodeRef> {
         check_target(target)?;
-        self.make(by, name, Kind::Symlink, 0o777, Body::Symlink(target.into()))
+        self.make(by, name, &New::Symlink(target), 0o777)
     }
 
     fn mknod(&self, by: &Caller, name: Name<'_>, special: Special, mode: u32) -> Result<NodeRef> {
-        if special.device() != Default::default() && !by.is_privileged() {
+        // 0:0 is no device: it is how overlays note that a name is taken away.
+        if special.device() != Device::default() && !by.is_privileged() {
             return Err(Error::NotPermitted);
         }
-        self.make(by, name, special.kind(), mode, Body::Special(special.device()))
+        self.make(by, name, &New::Special(special), mode)
     }
 
     fn link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
@@ -81,15 +88,22 @@ impl Node for Inode {
     }
 
     fn read_dir(&self, mut cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        let mut names = Vec::new();
+        let mut batch: Vec<(usize, Kind, u64, u64)> = Vec::new();
         loop {
-            let batch = self.state.read().directory()?.list(cursor, BATCH);
-            for listed in &batch {
-                let (kind, ino) = (listed.node.kind, listed.node.id.ino);
-                let Ok(name) = Name::new(&listed.name) else { continue };
-                if !sink(DirEntry { name, kind, ino, cursor: listed.cookie }) {
+            names.clear();
+            batch.clear();
+            for entry in self.state.read().directory()?.after(cursor).take(BATCH) {
+                names.extend_from_slice(entry.name);
+                batch.push((names.len(), entry.node.kind(), entry.node.ino(), entry.cookie));
+            }
+            let mut start = 0;
+            for &(end, kind, ino, cookie) in &batch {
+                let name = Name::new(&names[start..end])?;
+                if !sink(DirEntry { name, kind, ino, cursor: cookie }) {
                     return Ok(());
                 }
-                cursor = listed.cookie;
+                (start, cursor) = (end, cookie);
             }
             if batch.len() < BATCH {
                 return Ok(());
@@ -105,18 +119,14 @@ impl Node for Inode {
     }
 
     fn open(self: Arc<Self>, by: &Caller, access: Access) -> Result<Arc<dyn OpenFile>> {
-        match self.kind {
-            Kind::File => {}
-            Kind::Directory => return Err(Error::IsADirectory),
-            Kind::Symlink => return Err(Error::TooManyLinks),
-            _ => return Err(Error::NotSupported("devices, pipes and sockets are not opened")),
-        }
-        by.check(self.owner(&self.state.read()), access.wants())?;
-        Ok(self)
+        check_openable(self.kind())?;
+        Node::access(&*self, by, access.wants())?;
+        if by.is_privileged() || !access.writes() { Ok(self) } else { Ok(Arc::new(Unprivileged(self))) }
     }
 
     fn stat_fs(&self) -> Result<StatFs> {
-        Ok(self.space.stat())
+        let space = &self.lane.space;
+        Ok(space.stat(space.fs, false))
     }
 
     /// Memory is as durable as it gets.
@@ -124,7 +134,33 @@ impl Node for Inode {
         Ok(())
     }
 
+    fn xattr(&self, by: &Caller, name: &[u8]) -> Result<Vec<u8>> {
+        self.get_xattr(by, name)
+    }
+
+    fn set_xattr(&self, by: &Caller, name: &[u8], value: &[u8], how: SetXattr) -> Result<()> {
+        self.put_xattr(by, name, value, how)
+    }
+
+    fn list_xattrs(&self, by: &Caller) -> Result<Vec<Vec<u8>>> {
+        Ok(self.list_xattr_names(by))
+    }
+
+    fn remove_xattr(&self, by: &Caller, name: &[u8]) -> Result<()> {
+        self.drop_xattr(by, name)
+    }
+
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+}
+
+/// Only regular files are opened.
+pub(super) fn check_openable(kind: Kind) -> Result<()> {
+    match kind {
+        Kind::File => Ok(()),
+        Kind::Directory => Err(Error::IsADirectory),
+        Kind::Symlink => Err(Error::TooManyLinks),
+        _ => Err(Error::NotSupported("devices, pipes and sockets are not opened")),
     }
 }
