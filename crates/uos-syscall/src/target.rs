@@ -53,7 +53,7 @@ impl Scope<'_> {
             return Err(Absent { error: error.into(), subject: Subject::None });
         }
         let base = self.caller.cwd();
-        let how = How { by: KERNEL, base: &base, follow_last, memory_only: self.memory_only };
+        let how = How { base: &base, follow_last, memory_only: self.memory_only, ..How::new(KERNEL) };
         Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), detours: detours(path, &base) })
     }
 

@@ -105,7 +105,8 @@ impl Caller {
     /// What a node gets that it makes in a directory: a directory with the set-group-id bit hands down
     /// its group, and to directories the bit too.
     pub fn owner_of_new(&self, dir: Owner, kind: Kind, mode: u32) -> Owner {
-        let mut mode = mode & 0o7777;
+        // As mkdir(2) has it, a directory gets the bits that lend rights from above or by chmod alone.
+        let mut mode = mode & if kind == Kind::Directory { 0o1777 } else { 0o7777 };
         let mut gid = self.gid;
         if dir.mode & SET_GID != 0 {
             gid = dir.gid;
@@ -122,6 +123,17 @@ impl Caller {
         Owner { uid: self.uid, gid, mode, kind }
     }
 
+    /// The mode of a file when it has been written to by somebody without privileges, or given away by
+    /// anybody: the bits that lend rights are gone. Without execution the set-group-id bit means something
+    /// else, and stays if the group is the caller's.
+    pub fn mode_once_written(&self, node: Owner) -> u32 {
+        if node.kind == Kind::Directory {
+            return node.mode;
+        }
+        let keeps_group = node.mode & GROUP_EXECUTES == 0 && (self.is_privileged() || self.is_in(node.gid));
+        node.mode & !(SET_UID | if keeps_group { 0 } else { SET_GID })
+    }
+
     /// Judges a change of attributes as a whole, and gives owner, group and mode as they are after it.
     ///
     /// # Errors
@@ -134,7 +146,7 @@ impl Caller {
         if set.size.is_some() {
             self.check(now, Want::WRITE)?;
             if !privileged {
-                then.mode = now.mode_once_written();
+                then.mode = self.mode_once_written(now);
             }
         }
         if let Some(uid) = set.uid {
@@ -151,7 +163,7 @@ impl Caller {
         }
         if (set.uid.is_some() || set.gid.is_some()) && now.kind != Kind::Directory {
             // Whoever gets it did not ask to lend rights by it; not even user 0 hands those on.
-            then.mode = now.mode_once_written();
+            then.mode = self.mode_once_written(now);
         }
         if let Some(mode) = set.mode {
             if !self.owns(now.uid) {
@@ -216,13 +228,6 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The mode after somebody without privileges has written to it, or anybody has given it away:
-    /// the bits that lend rights are gone. Set-group-id without execution means something else.
-    pub fn mode_once_written(self) -> u32 {
-        let group = if self.mode & GROUP_EXECUTES != 0 { SET_GID } else { 0 };
-        if self.kind == Kind::File { self.mode & !(SET_UID | group) } else { self.mode }
-    }
-
     fn can_be_executed(self) -> bool {
         self.kind == Kind::Directory || self.mode & ANY_EXECUTES != 0
     }

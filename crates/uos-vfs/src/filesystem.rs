@@ -7,6 +7,7 @@ mod remove;
 
 pub use open::OpenOptions;
 
+use crate::path::check_target;
 use crate::{
     Access, Attr, Error, File, How, Kind, Name, NodeRef, Place, Reach, Rename, Result, SetAttr, SetTime,
     SetXattr, Special, StatFs, Tree, Unresolved, Want,
@@ -83,15 +84,13 @@ pub trait FileSystem: Tree {
 
     /// Makes an empty file. [`Error::Exists`] if anything has the name, be it a link that leads nowhere.
     fn create(&self, path: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        let entrance = Entrance::find(self, path.as_ref())?;
-        let name = entrance.free_name()?;
-        entrance.place.parent.create(self.caller(), name, mode).map(drop)
+        open::by_path(self, path.as_ref(), OpenOptions::write_only().create_new(mode)).map(drop)
     }
 
     /// Takes a name away from anything but a directory. A link itself goes, not what it leads to.
     fn delete(&self, path: impl AsRef<[u8]>) -> Result<()> {
         let entrance = Entrance::find(self, path.as_ref())?;
-        entrance.place.parent.unlink(self.caller(), entrance.name_to_unlink()?)
+        entrance.dir.unlink(self.caller(), entrance.name_to_unlink(self)?)
     }
 
     /// Whether a path leads to anything, links followed. Not being allowed to look is an error.
@@ -138,13 +137,13 @@ pub trait FileSystem: Tree {
     fn make_dir(&self, path: impl AsRef<[u8]>, mode: u32) -> Result<()> {
         let entrance = Entrance::find(self, path.as_ref())?;
         let name = entrance.free_name_of_dir()?;
-        entrance.place.parent.mkdir(self.caller(), name, mode).map(drop)
+        entrance.dir.mkdir(self.caller(), name, mode).map(drop)
     }
 
     /// Removes an empty directory.
     fn remove_dir(&self, path: impl AsRef<[u8]>) -> Result<()> {
         let entrance = Entrance::find(self, path.as_ref())?;
-        entrance.place.parent.rmdir(self.caller(), entrance.name_to_rmdir()?)
+        entrance.dir.rmdir(self.caller(), entrance.name_to_rmdir(self)?.0)
     }
 
     /// Removes a directory with everything in it. Links go themselves. It stops at the first thing that
@@ -172,9 +171,10 @@ pub trait FileSystem: Tree {
 
     /// Makes a symbolic link at `path` that says `target`.
     fn symlink(&self, target: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Result<()> {
+        check_target(target.as_ref())?;
         let entrance = Entrance::find(self, path.as_ref())?;
-        let name = entrance.free_name()?;
-        entrance.place.parent.symlink(self.caller(), name, target.as_ref()).map(drop)
+        let name = entrance.free_name(self)?;
+        entrance.dir.symlink(self.caller(), name, target.as_ref()).map(drop)
     }
 
     /// What a symbolic link says.
@@ -186,14 +186,14 @@ pub trait FileSystem: Tree {
     fn hard_link(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<()> {
         let node = node(self, from.as_ref(), false)?;
         let entrance = Entrance::find(self, to.as_ref())?;
-        entrance.place.parent.link(self.caller(), entrance.free_name()?, &node)
+        entrance.dir.link(self.caller(), entrance.free_name(self)?, &node)
     }
 
     /// Makes a pipe, socket or device.
     fn make_special(&self, path: impl AsRef<[u8]>, special: Special, mode: u32) -> Result<()> {
         let entrance = Entrance::find(self, path.as_ref())?;
-        let name = entrance.free_name()?;
-        entrance.place.parent.mknod(self.caller(), name, special, mode).map(drop)
+        let name = entrance.free_name(self)?;
+        entrance.dir.mknod(self.caller(), name, special, mode).map(drop)
     }
 
     /// Cuts a file to `len` or extends it with zeros.
@@ -271,14 +271,17 @@ pub trait FileSystem: Tree {
 
 impl<T: Tree + ?Sized> FileSystem for T {}
 
-/// Resolves a path as the tree's own caller from its own working directory.
+/// As the tree's own caller from its own working directory.
+fn how_of<T: Tree + ?Sized>(tree: &T) -> How<'_> {
+    How { base: tree.working_dir(), ..How::new(tree.caller()) }
+}
+
 fn place<T: Tree + ?Sized>(
     tree: &T,
     path: &[u8],
     follow_last: bool,
 ) -> std::result::Result<Place, Unresolved> {
-    let how = How { by: tree.caller(), base: tree.working_dir(), follow_last, memory_only: false };
-    tree.resolve(path, &how)
+    tree.resolve(path, &How { follow_last, ..how_of(tree) })
 }
 
 /// What a path leads to.

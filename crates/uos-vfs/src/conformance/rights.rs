@@ -184,8 +184,11 @@ pub(super) fn rights_are_not_lent_by_what_others_wrote(root: &NodeRef) {
     chown(&node, ADA.uid, ADA.gid);
     assert_eq!(mode(), 0o777);
     chmod(&node, 0o2666);
-    NodeRef::clone(&node).open(&BOB, Access::Write).unwrap().append(b"x").unwrap();
+    let append = |by: &Caller| drop(NodeRef::clone(&node).open(by, Access::Write).unwrap().append(b"x"));
+    append(&BOB.with_groups(vec![ADA.gid]));
     assert_eq!(mode(), 0o2666, "without execution the bit lends nothing");
+    append(&BOB);
+    assert_eq!(mode(), 0o666, "but it is not for others to keep");
     node.set_attr(&ADA.with_groups(vec![5]), &SetAttr { mode: Some(0o2755), ..SetAttr::default() }).unwrap();
     assert_eq!(mode(), 0o2755);
     chown(&node, ADA.uid, 9);

@@ -1,7 +1,7 @@
 //! Opening by path, as open(2) does it.
 
-use super::{last_name, place};
-use crate::{Access, Caller, Error, File, Kind, NodeRef, Place, Result, Tree};
+use super::{how_of, last_name};
+use crate::{Access, Caller, Error, File, How, Kind, NodeRef, Place, Result, Tree, Want};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,16 +93,14 @@ pub(super) fn by_path<T: Tree + ?Sized>(tree: &T, path: &[u8], options: OpenOpti
     if options.truncate && !options.access.writes() {
         return Err(Error::InvalidArgument("cutting is writing"));
     }
-    let may_make = options.make != Make::Never;
-    if may_make && path.ends_with(b"/") {
-        // Linux says so before it looks whether anything is there; but what leads there comes first.
-        place(tree, path, false).map_err(|unresolved| unresolved.error)?;
-        return Err(Error::IsADirectory);
-    }
     let exclusive = matches!(options.make, Make::Always(_));
     for _ in 0..TRIES {
-        let mut found =
-            place(tree, path, options.follow && !exclusive).map_err(|unresolved| unresolved.error)?;
+        let how = How {
+            follow_last: options.follow && !exclusive,
+            makes_file: options.make != Make::Never,
+            ..how_of(tree)
+        };
+        let mut found = tree.resolve(path, &how).map_err(|unresolved| unresolved.error)?;
         let (node, made) = match (found.node.take(), options.make) {
             (Some(_), Make::Always(_)) => return Err(Error::Exists),
             (Some(node), _) => (node, false),
@@ -123,6 +121,10 @@ pub(super) fn by_path<T: Tree + ?Sized>(tree: &T, path: &[u8], options: OpenOpti
 
 fn opened<T: Tree + ?Sized>(tree: &T, node: NodeRef, options: OpenOptions, made: bool) -> Result<File> {
     if node.kind() == Kind::Directory {
+        // Linux opens it for reading, if that is allowed, and says so then.
+        if !options.access.writes() {
+            node.access(tree.caller(), Want::READ)?;
+        }
         return Err(Error::IsADirectory);
     }
     let handle = if made {

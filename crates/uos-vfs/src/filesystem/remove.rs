@@ -18,16 +18,15 @@ struct Level {
 pub(super) fn all<T: Tree + ?Sized>(tree: &T, path: &[u8]) -> Result<()> {
     let by = tree.caller();
     let entrance = Entrance::find(tree, path)?;
-    let top = entrance.name_to_rmdir()?;
-    let node = entrance.place.node.as_ref().ok_or(Error::NotFound)?;
+    let (top, node) = entrance.name_to_rmdir(tree)?;
     if node.kind() != Kind::Directory {
         return Err(Error::NotADirectory);
     }
-    let mut levels = vec![enter(tree, node.clone(), top)?];
+    let mut levels = vec![enter(tree, node, top)?];
     while let Some(level) = levels.last_mut() {
         let Some((name, kind)) = level.listed.pop() else {
             let above = levels.len().checked_sub(2).map(|index| levels[index].dir.clone());
-            let dir = above.as_ref().unwrap_or(&entrance.place.parent);
+            let dir = above.as_ref().unwrap_or(&entrance.dir);
             let level = levels.last_mut().ok_or(Error::NotFound)?;
             match dir.rmdir(by, Name::new(&level.name)?) {
                 Ok(()) | Err(Error::NotFound) => {

@@ -13,7 +13,7 @@ const LARGEST: usize = 64 * 1024;
 
 impl LocalNode {
     pub(super) fn get_attribute(&self, by: &Caller, name: &[u8]) -> Result<Vec<u8>> {
-        self.check_name(name)?;
+        self.check_name(name, Error::NoAttribute)?;
         self.permit(by, Want::READ)?;
         let mut value = vec![0; LARGEST];
         let len = getxattr(self.again(), name, &mut value[..])?;
@@ -22,7 +22,7 @@ impl LocalNode {
     }
 
     pub(super) fn set_attribute(&self, by: &Caller, name: &[u8], value: &[u8], how: SetXattr) -> Result<()> {
-        self.check_name(name)?;
+        self.check_name(name, Error::NotPermitted)?;
         self.host.check_writable()?;
         self.permit(by, Want::WRITE)?;
         let flags = match how {
@@ -47,7 +47,7 @@ impl LocalNode {
     }
 
     pub(super) fn remove_attribute(&self, by: &Caller, name: &[u8]) -> Result<()> {
-        self.check_name(name)?;
+        self.check_name(name, Error::NotPermitted)?;
         self.host.check_writable()?;
         self.permit(by, Want::WRITE)?;
         Ok(removexattr(self.again(), name)?)
@@ -66,13 +66,14 @@ impl LocalNode {
         }
     }
 
-    fn check_name(&self, name: &[u8]) -> Result<()> {
+    /// `otherwise` is what to say of a node that can have none.
+    fn check_name(&self, name: &[u8], otherwise: Error) -> Result<()> {
         check_xattr_name(name)?;
         if !name.starts_with(b"user.") {
             return Err(Error::NotSupported("extended attributes other than `user.`"));
         }
         // As Linux has it: those of others mean nothing, as their modes are not for data.
-        if matches!(self.kind, Kind::File | Kind::Directory) { Ok(()) } else { Err(Error::NotPermitted) }
+        if matches!(self.kind, Kind::File | Kind::Directory) { Ok(()) } else { Err(otherwise) }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::content::{Content, LEN_MAX};
 use super::inode::{Body, Inode, State};
-use crate::{Allocate, Attr, Error, OpenFile, Result, Seek};
+use crate::{Allocate, Attr, Caller, Error, OpenFile, Result, Seek};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ impl OpenFile for Inode {
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
-        self.write(Some(offset), data, Lent::Keep)?;
+        self.write(Some(offset), data, None)?;
         Ok(data.len())
     }
 
     fn append(&self, data: &[u8]) -> Result<u64> {
-        self.write(None, data, Lent::Keep)
+        self.write(None, data, None)
     }
 
     fn replace(&self, data: &[u8]) -> Result<()> {
-        self.put(data, Lent::Keep)
+        self.put(data, None)
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        self.cut(len, Lent::Keep)
+        self.cut(len, None)
     }
 
     fn allocate(&self, offset: u64, len: u64, how: Allocate) -> Result<()> {
-        self.set_range(offset, len, how, Lent::Keep)
+        self.set_range(offset, len, how, None)
     }
 
     fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
@@ -52,40 +52,43 @@ impl OpenFile for Inode {
 }
 
 /// A file in the hands of somebody without privileges.
-pub(super) struct Unprivileged(pub(super) Arc<Inode>);
+pub(super) struct Unprivileged {
+    pub(super) file: Arc<Inode>,
+    pub(super) by: Caller,
+}
 
 impl OpenFile for Unprivileged {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        self.0.read_at(offset, buf)
+        self.file.read_at(offset, buf)
     }
 
     fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
-        self.0.read_bytes(offset, max)
+        self.file.read_bytes(offset, max)
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
-        self.0.write(Some(offset), data, Lent::Take)?;
+        self.file.write(Some(offset), data, Some(&self.by))?;
         Ok(data.len())
     }
 
     fn append(&self, data: &[u8]) -> Result<u64> {
-        self.0.write(None, data, Lent::Take)
+        self.file.write(None, data, Some(&self.by))
     }
 
     fn replace(&self, data: &[u8]) -> Result<()> {
-        self.0.put(data, Lent::Take)
+        self.file.put(data, Some(&self.by))
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        self.0.cut(len, Lent::Take)
+        self.file.cut(len, Some(&self.by))
     }
 
     fn allocate(&self, offset: u64, len: u64, how: Allocate) -> Result<()> {
-        self.0.set_range(offset, len, how, Lent::Take)
+        self.file.set_range(offset, len, how, Some(&self.by))
     }
 
     fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
-        self.0.seek(offset, to)
+        self.file.seek(offset, to)
     }
 
     fn sync(&self) -> Result<()> {
@@ -93,20 +96,14 @@ impl OpenFile for Unprivileged {
     }
 
     fn attr(&self) -> Result<Attr> {
-        Ok(self.0.attributes())
+        Ok(self.file.attributes())
     }
 }
 
-/// What becomes of the mode bits that lend rights when a file is written to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lent {
-    Keep,
-    Take,
-}
-
 impl Inode {
-    /// Writes at an offset or at the end, and says where that was.
-    fn write(&self, offset: Option<u64>, data: &[u8], lent: Lent) -> Result<u64> {
+    /// Writes at an offset or at the end, and says where that was. What rights the file lends it goes on
+    /// lending, unless it is written to by somebody without privileges.
+    fn write(&self, offset: Option<u64>, data: &[u8], by: Option<&Caller>) -> Result<u64> {
         let now = self.now();
         let mut state = self.state.write();
         let there = content(&state)?;
@@ -122,11 +119,11 @@ impl Inode {
         let cost = content.cost_of_write(offset, data.len());
         self.lane.take_bytes(cost)?;
         self.lane.settle(cost, content.write_at(offset, data));
-        self.written(state, now, lent);
+        self.written(state, now, by);
         Ok(offset)
     }
 
-    fn put(&self, data: &[u8], lent: Lent) -> Result<()> {
+    fn put(&self, data: &[u8], by: Option<&Caller>) -> Result<()> {
         check_end(0, data.len() as u64)?;
         // Copied and later freed outside the lock: readers wait for a swap, not for a copy.
         let new = Content::new(data);
@@ -141,23 +138,23 @@ impl Inode {
         let taken = len.saturating_sub(content.own_bytes());
         self.lane.take_bytes(taken)?;
         let old = std::mem::replace(content, new);
-        self.written(state, now, lent);
+        self.written(state, now, by);
         self.lane.give_bytes_back(taken + old.release() - len);
         Ok(())
     }
 
-    fn cut(&self, len: u64, lent: Lent) -> Result<()> {
+    fn cut(&self, len: u64, by: Option<&Caller>) -> Result<()> {
         let now = self.now();
         let mut state = self.state.write();
         content(&state)?;
         let epoch = self.epoch();
         let state = self.edit(&mut state, epoch);
         self.set_content_len(state, len)?;
-        self.written(state, now, lent);
+        self.written(state, now, by);
         Ok(())
     }
 
-    fn set_range(&self, offset: u64, len: u64, how: Allocate, lent: Lent) -> Result<()> {
+    fn set_range(&self, offset: u64, len: u64, how: Allocate, by: Option<&Caller>) -> Result<()> {
         if len == 0 {
             return Err(Error::InvalidArgument("a range that is empty"));
         }
@@ -171,13 +168,13 @@ impl Inode {
         let cost = content.cost_of_range(offset, len, how);
         self.lane.take_bytes(cost)?;
         self.lane.settle(cost, content.set_range(offset, len, how));
-        self.written(state, now, lent);
+        self.written(state, now, by);
         Ok(())
     }
 
-    fn written(&self, state: &mut State, now: crate::Timestamp, lent: Lent) {
-        if lent == Lent::Take {
-            state.meta.mode = self.owner(&state.meta).mode_once_written();
+    fn written(&self, state: &mut State, now: crate::Timestamp, by: Option<&Caller>) {
+        if let Some(by) = by {
+            state.meta.mode = by.mode_once_written(self.owner(&state.meta));
         }
         state.meta.touch(now);
     }

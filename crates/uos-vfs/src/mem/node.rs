@@ -121,7 +121,10 @@ impl Node for Inode {
     fn open(self: Arc<Self>, by: &Caller, access: Access) -> Result<Arc<dyn OpenFile>> {
         check_openable(self.kind())?;
         Node::access(&*self, by, access.wants())?;
-        if by.is_privileged() || !access.writes() { Ok(self) } else { Ok(Arc::new(Unprivileged(self))) }
+        if by.is_privileged() || !access.writes() {
+            return Ok(self);
+        }
+        Ok(Arc::new(Unprivileged { file: self, by: by.clone() }))
     }
 
     fn stat_fs(&self) -> Result<StatFs> {

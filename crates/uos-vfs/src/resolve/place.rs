@@ -12,6 +12,9 @@ pub struct How<'a> {
     pub base: &'a VPath,
     /// Whether a symbolic link as the last name is followed. A trailing slash follows it anyway.
     pub follow_last: bool,
+    /// If the last name is missing it is to become a file: with a slash behind it, there or in a link
+    /// that leads there, it is refused as [`Error::IsADirectory`], whether missing or not.
+    pub makes_file: bool,
     /// Answer [`Error::WouldBlock`] instead of asking a node that may wait for a disk or network, or
     /// giving one out.
     pub memory_only: bool,
@@ -20,7 +23,7 @@ pub struct How<'a> {
 impl<'a> How<'a> {
     /// From the root, following links, waiting if need be.
     pub fn new(by: &'a Caller) -> Self {
-        How { by, base: VPath::root_ref(), follow_last: true, memory_only: false }
+        How { by, base: VPath::root_ref(), follow_last: true, makes_file: false, memory_only: false }
     }
 
     /// The same for a caller whom no mode bits hold back.

@@ -32,7 +32,7 @@ pub(super) fn resolve(
         followed: 0,
         links: Vec::new(),
     };
-    match walk.run(how.follow_last) {
+    match walk.run(how) {
         Ok(end) => Ok(walk.arrive(end)),
         Err(stop) => Err(walk.give_up(stop)),
     }
@@ -65,7 +65,7 @@ struct Stop<'a> {
 }
 
 impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
-    fn run(&mut self, follow_last: bool) -> Result<End<'a>, Stop<'a>> {
+    fn run(&mut self, how: &How<'_>) -> Result<End<'a>, Stop<'a>> {
         while let Some(name) = self.text.take() {
             match self.text.name(name) {
                 b"." => self.check_search().map_err(|error| Stop { error, name: None })?,
@@ -76,10 +76,14 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
                 }
                 bytes => {
                     let stop = |error| Stop { error, name: Some(name) };
+                    if how.makes_file && self.text.is_empty() && self.text.ends_in_slash() {
+                        self.check_search().map_err(stop)?;
+                        return Err(stop(Error::IsADirectory));
+                    }
                     match self.look_up(bytes).map_err(stop)? {
                         Some(node) if node.kind() == Kind::Directory => self.enter(name, node),
                         Some(node) if node.kind() == Kind::Symlink => {
-                            if self.text.is_empty() && !follow_last && !self.text.ends_in_slash() {
+                            if self.text.is_empty() && !how.follow_last && !self.text.ends_in_slash() {
                                 self.check_memory(&node).map_err(stop)?;
                                 return Ok(End::Name(name, Some(node)));
                             }
