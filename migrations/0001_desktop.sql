@@ -1,5 +1,8 @@
--- The desktop as it is now (session `current`): what runs, and where its window is. A row is written before the change is
--- acknowledged, so that whatever a client was told is here after a crash.
+-- The desktop as it is now (session `current`): what runs, where its window is, and what it wants to find again. A row is
+-- written before the change is acknowledged, so that whatever a client was told is here after a crash.
+--
+-- `sum` is in every row of what was acknowledged: a checksum of the row, so that one that a disk has changed is found.
+-- SQLite itself only sees damage to the form of the file.
 CREATE TABLE apps (
     id            TEXT PRIMARY KEY NOT NULL,
     manifest_id   TEXT NOT NULL,
@@ -14,9 +17,17 @@ CREATE TABLE apps (
     singleton     INTEGER NOT NULL,
     min_width     INTEGER NOT NULL,
     min_height    INTEGER NOT NULL,
-    -- What the app itself wants to find again, as JSON.
-    state         TEXT NOT NULL,
-    state_version INTEGER NOT NULL
+    sum           INTEGER NOT NULL
+) STRICT;
+
+-- In a table of its own: it changes often, and the rest of an app never does.
+CREATE TABLE app_states (
+    app_id  TEXT PRIMARY KEY NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    -- JSON.
+    state   TEXT NOT NULL,
+    -- Counts the accepted states.
+    version INTEGER NOT NULL,
+    sum     INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE windows (
@@ -36,13 +47,15 @@ CREATE TABLE windows (
     z              INTEGER NOT NULL,
     workspace      INTEGER NOT NULL,
     -- Counts the accepted changes: it tells two tabs on one window apart.
-    version        INTEGER NOT NULL
+    version        INTEGER NOT NULL,
+    sum            INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Apps that were added at run time; built-in ones are in the program.
 CREATE TABLE manifests (
     id       TEXT PRIMARY KEY NOT NULL,
-    manifest TEXT NOT NULL
+    manifest TEXT NOT NULL,
+    sum      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Desktops that were saved. `automatic` ones are kept by the server itself.
@@ -51,7 +64,8 @@ CREATE TABLE sessions (
     name       TEXT NOT NULL UNIQUE,
     automatic  INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
-    updated_us INTEGER NOT NULL
+    updated_us INTEGER NOT NULL,
+    sum        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE session_apps (
@@ -59,13 +73,15 @@ CREATE TABLE session_apps (
     position   INTEGER NOT NULL,
     -- One app with its window, as JSON in the form of `GET /apps`, and its grants.
     app        TEXT NOT NULL,
+    sum        INTEGER NOT NULL,
     PRIMARY KEY (session_id, position)
 ) STRICT;
 
 -- Browsers that have logged in. The cookie itself is not here: whoever reads the file learns no secret from it.
 CREATE TABLE logins (
     cookie_sha256 BLOB PRIMARY KEY NOT NULL,
-    expires_us    INTEGER NOT NULL
+    expires_us    INTEGER NOT NULL,
+    sum           INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- When the file was last opened for writing: written at every start, so that a file that can't be written is found then.

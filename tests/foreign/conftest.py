@@ -2,6 +2,7 @@
 
 import pytest
 
+from desk import Desk
 from server import Server
 
 
@@ -25,6 +26,22 @@ def own_server(tmp_path):
     for server in servers:
         if server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def desktop(tmp_path_factory):
+    """A server for the tests of one file, which share a desktop."""
+    server = Server(tmp_path_factory.mktemp("desktop") / "data")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def desk(desktop):
+    """The desktop as the operator has it, empty."""
+    desk = Desk(desktop)
+    yield desk
+    desk.clear()
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ def binary():
 class Server:
     """A running server with a data directory of its own."""
 
-    def __init__(self, data_dir, *args):
+    def __init__(self, data_dir, *args, listen="127.0.0.1:0"):
         self.data_dir = pathlib.Path(data_dir)
         self._complaints = open(self.data_dir.parent / f"{self.data_dir.name}.stderr", "w+b")
         self.process = subprocess.Popen(
-            [binary(), "--listen", "127.0.0.1:0", "--data-dir", str(data_dir), *args],
+            [binary(), "--listen", listen, "--data-dir", str(data_dir), *args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -58,14 +58,18 @@ class Server:
         self._lines.put(None)
 
     def _listening(self):
+        return self.printed(r"listening on http://(127\.0\.0\.1:\d+)\n")
+
+    def printed(self, pattern):
+        """Waits for a line that looks so; gives its first group. Lines before it are not looked at again."""
         deadline = time.monotonic() + START_S
         while True:
             try:
                 line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no `listening on` within {START_S} s\n{self.complaints()}") from None
-            assert line is not None, f"the server ended before it served\n{self.complaints()}"
-            found = re.fullmatch(r"listening on http://(127\.0\.0\.1:\d+)\n", line)
+                raise AssertionError(f"no line {pattern} within {START_S} s\n{self.complaints()}") from None
+            assert line is not None, f"the server ended before it said {pattern}\n{self.complaints()}"
+            found = re.fullmatch(pattern, line)
             if found:
                 return found.group(1)
 

@@ -1,4 +1,5 @@
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import type { Server } from './server';
 
 export function launchBrowser(): Promise<Browser> {
   return chromium.launch({
@@ -15,23 +16,53 @@ export function launchBrowser(): Promise<Browser> {
   });
 }
 
+export interface Visit {
+  width?: number;
+  height?: number;
+  dark?: boolean;
+  /** High contrast, as the system would ask for it. */
+  contrast?: boolean;
+  /** Fingers instead of a mouse. */
+  touch?: boolean;
+  /** Run before any script of the page. */
+  first?: string;
+}
+
 /** A browser profile that was never here before, logged in by a ticket. Faults of the page fail the test that asks. */
 export async function visit(
   browser: Browser,
   ticket: string,
-  options: { width?: number; height?: number; dark?: boolean } = {},
+  options: Visit = {},
 ): Promise<{ context: BrowserContext; page: Page; faults: string[] }> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
     colorScheme: options.dark ? 'dark' : 'light',
+    contrast: options.contrast ? 'more' : 'no-preference',
     reducedMotion: 'reduce',
+    hasTouch: options.touch ?? false,
+    isMobile: options.touch ?? false,
   });
+  if (options.first) await context.addInitScript(options.first);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(String(error.stack ?? error)));
   await page.goto(ticket);
   await page.getByTestId('taskbar').waitFor();
   return { context, page, faults };
+}
+
+/** The same with a ticket of its own, for every visit but the first. */
+export async function enter(browser: Browser, server: Server, options: Visit = {}) {
+  const { ticket } = await server.http('POST', '/login/tickets');
+  return visit(browser, `${server.url}/login?ticket=${ticket}`, options);
+}
+
+/** Closes whatever is open. */
+export async function clear(server: Server): Promise<void> {
+  for (const app of (await server.http('GET', '/apps')).apps) {
+    // A child goes with its parent.
+    await server.http('DELETE', `/apps/${app.id}`).catch(() => undefined);
+  }
 }
 
 export const frame = (page: Page, app: string): Locator => page.locator(`[data-app="${app}"]`);

@@ -1,12 +1,14 @@
-import { StrictMode } from 'react';
+import './zod';
+import { lazy, StrictMode, Suspense } from 'react';
 import { createRoot } from 'react-dom/client';
 import { useAuth } from './api/auth';
-import { TooltipProvider } from './components';
-import { Login } from './login/Login';
+import { FLOATING, TooltipProvider } from './components';
 import { Desktop } from './shell/Desktop';
 import { Toasts } from './shell/Toasts';
 import { applyTheme } from './theme';
 import './styles/index.css';
+
+const Login = lazy(() => import('./login/Login'));
 
 applyTheme();
 
@@ -14,8 +16,15 @@ function Root() {
   const signedOut = useAuth((state) => state.signedOut);
   return (
     <TooltipProvider>
-      {signedOut ? <Login /> : <Desktop />}
+      {signedOut ? (
+        <Suspense>
+          <Login />
+        </Suspense>
+      ) : (
+        <Desktop />
+      )}
       <Toasts />
+      <aside id={FLOATING} aria-label="Menus and tips" />
     </TooltipProvider>
   );
 }

@@ -9,6 +9,8 @@ use crate::{
 };
 
 const TESTS: &str = "tests/foreign";
+/// Where Python and its packages are put, and what they keep.
+const VENV: &str = ".venv";
 
 /// Prepares Python, builds the server and runs the tests. Gives pytest's own count.
 pub(crate) fn run(campaign: Campaign) -> Result<String> {
@@ -17,6 +19,7 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
     let mut command = program(&python);
     // Neither bytecode nor a cache of results: a test run leaves the tree as it was.
     command.args(["-B", "-m", "pytest", TESTS, "-p", "no:cacheprovider", "--color=no", "-ra"]);
+    command.env("HYPOTHESIS_STORAGE_DIRECTORY", shell::root().join(VENV).join("hypothesis"));
     command.env("UOS_SERVER_BIN", server).envs(campaign.variables().iter().copied());
     let mut last = String::new();
     shell::follow(&mut command, |line| last = line.to_owned())?;
@@ -36,7 +39,7 @@ fn remark(line: &str) -> Result<String> {
 
 /// The Python of `.venv` with what requirements.txt pins, made or brought up to date if need be.
 fn python() -> Result<PathBuf> {
-    let folder = shell::root().join(".venv");
+    let folder = shell::root().join(VENV);
     let python = folder.join("bin/python");
     // Written last, so a preparation that was cut short is done again.
     let stamp = folder.join("requirements.done");
@@ -46,7 +49,7 @@ fn python() -> Result<PathBuf> {
         return Ok(python);
     }
     need_venv()?;
-    println!("preparing .venv");
+    println!("preparing {VENV}");
     shell::run(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut pip = program(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);

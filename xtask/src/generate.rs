@@ -1,4 +1,4 @@
-//! `gen`: writes what is derived from the call table and committed, or says that it is stale.
+//! `gen`: writes what is derived from the call table and from the routes and committed, or says that it is stale.
 
 use std::{fmt::Write, fs, io::ErrorKind};
 
@@ -6,13 +6,19 @@ use uos_proto::{CallInfo, Right, TABLE};
 
 use crate::{Result, manual, shell};
 
-/// Says in every generated file how it is made.
+/// The server prints the description of its routes by an example. It is run, not linked: this program stays small.
+const ROUTES: [&str; 6] = ["run", "--quiet", "--package", "uos-server", "--example", "openapi"];
+
+/// Says in every generated file that can hold a remark how it is made.
 pub(crate) const ORIGIN: &str = "Made by `cargo xtask gen` from crates/uos-proto/proto. Not to be edited.";
 
 /// Writes the files; with `check` writes nothing and fails if one differs from what would be written.
 pub(crate) fn run(check: bool) -> Result {
-    let files =
-        [("crates/uos-proto/table.golden", golden(&TABLE)), ("docs/syscalls.md", manual::manual(&TABLE)?)];
+    let files = [
+        ("crates/uos-proto/table.golden", golden(&TABLE)),
+        ("docs/syscalls.md", manual::manual(&TABLE)?),
+        ("docs/openapi.json", shell::capture(&mut shell::cargo(&ROUTES))?),
+    ];
     for (path, text) in files {
         let place = shell::root().join(path);
         let there = match fs::read_to_string(&place) {

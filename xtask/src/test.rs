@@ -25,10 +25,32 @@ impl Campaign {
     /// The variables that the campaign tests read.
     pub(crate) fn variables(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Plain => &[("UOS_CAMPAIGN_KILLS", "20"), ("UOS_CAMPAIGN_OPENS", "2000")],
-            Self::Long => {
-                &[("UOS_CAMPAIGN_KILLS", "200"), ("UOS_CAMPAIGN_OPENS", "100000"), ("PROPTEST_CASES", "2048")]
-            }
+            Self::Plain => &[
+                ("UOS_CAMPAIGN_KILLS", "20"),
+                ("UOS_CAMPAIGN_OPENS", "2000"),
+                ("UOS_CAMPAIGN_SEEDS", "200"),
+                ("UOS_CAMPAIGN_SERVER_KILLS", "5"),
+                ("UOS_CAMPAIGN_POWER_CUTS", "3"),
+                ("UOS_CAMPAIGN_FAULTS", "7"),
+                ("UOS_CAMPAIGN_DAMAGES", "40"),
+                ("UOS_CAMPAIGN_FULL_DISKS", "3"),
+                ("UOS_CAMPAIGN_EVENTS", "2000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "5"),
+            ],
+            Self::Long => &[
+                ("UOS_CAMPAIGN_KILLS", "200"),
+                ("UOS_CAMPAIGN_OPENS", "100000"),
+                ("UOS_CAMPAIGN_SEEDS", "10000"),
+                ("UOS_CAMPAIGN_SERVER_KILLS", "100"),
+                ("UOS_CAMPAIGN_POWER_CUTS", "20"),
+                // More than there are calls: each has its turn.
+                ("UOS_CAMPAIGN_FAULTS", "10000"),
+                ("UOS_CAMPAIGN_DAMAGES", "1000"),
+                ("UOS_CAMPAIGN_FULL_DISKS", "50"),
+                ("UOS_CAMPAIGN_EVENTS", "10000"),
+                ("UOS_CAMPAIGN_EXAMPLES", "200"),
+                ("PROPTEST_CASES", "2048"),
+            ],
         }
     }
 }

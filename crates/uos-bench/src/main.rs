@@ -1,11 +1,14 @@
 //! Side-by-side measurements: ours and a peer in one run, interleaved, best and median.
 //!
-//! `cargo xtask bench [NAME] [--json]` runs them; without `--json` they are also written to `docs/benchmarks.md`.
+//! `cargo xtask bench [NAME] [--json]` runs them; without `--json` each group is also written to its page in
+//! `docs/benchmarks`.
 #![forbid(unsafe_code)]
 
 mod echo;
 mod invoke;
 mod report;
+mod sched;
+mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,15 +19,22 @@ use report::Measurement;
 #[derive(Parser)]
 struct Arguments {
     /// Which group; all if left out.
-    #[arg(value_parser = ["syscall"])]
+    #[arg(value_parser = GROUPS.map(|(name, _)| name))]
     name: Option<String>,
     /// One JSON object a measurement, and nothing else.
     #[arg(long)]
     json: bool,
-    /// Where to write the document.
-    #[arg(long, default_value = "docs/benchmarks.md")]
+    /// Where to write the pages.
+    #[arg(long, default_value = "docs/benchmarks")]
     out: PathBuf,
 }
+
+/// Measures all of a group.
+type Measure = fn() -> Result<Vec<Measurement>>;
+
+/// What is measured together, by what it is about.
+const GROUPS: [(&str, Measure); 3] =
+    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure)];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -44,20 +54,32 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<bool> {
-    // There is one group so far; naming none means all of them.
-    debug_assert!(arguments.name.as_deref().is_none_or(|name| name == "syscall"));
-    let mut all: Vec<Measurement> = invoke::measure()?;
-    all.extend(echo::measure()?);
-    for measurement in &all {
-        if arguments.json {
-            println!("{}", serde_json::to_string(measurement)?);
-        } else {
-            println!("{measurement}");
+    let mut holds = true;
+    for (name, measure) in GROUPS {
+        if arguments.name.as_deref().is_some_and(|wanted| wanted != name) {
+            continue;
         }
+        let all = measure()?;
+        for measurement in &all {
+            if arguments.json {
+                println!("{}", serde_json::to_string(measurement)?);
+            } else {
+                println!("{measurement}");
+            }
+        }
+        if !arguments.json {
+            let page = arguments.out.join(format!("{name}.md"));
+            std::fs::create_dir_all(&arguments.out)?;
+            std::fs::write(&page, report::document(name, &all))?;
+            println!("written to {}", page.display());
+        }
+        holds &= all.iter().all(|measurement| measurement.holds);
     }
-    if !arguments.json {
-        std::fs::write(&arguments.out, report::document(&all))?;
-        println!("written to {}", arguments.out.display());
-    }
-    Ok(all.iter().all(|measurement| measurement.holds))
+    Ok(holds)
+}
+
+fn syscall() -> Result<Vec<Measurement>> {
+    let mut all = invoke::measure()?;
+    all.extend(echo::measure()?);
+    Ok(all)
 }

@@ -55,10 +55,10 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// All measurements as a Markdown page, with where and of what they were taken.
-pub(crate) fn document(all: &[Measurement]) -> String {
+/// A group's measurements as a Markdown page, with where and of what they were taken.
+pub(crate) fn document(name: &str, all: &[Measurement]) -> String {
     let mut page = format!(
-        "<!-- Made by `cargo xtask bench`. -->\n# Benchmarks\n\nMedians and best of interleaved rounds; ratios are of medians, larger is better for us.\n\n- machine: {}\n- date: {}\n- commit: {}\n\n\
+        "<!-- Made by `cargo xtask bench {name}`. -->\n# Benchmarks: {name}\n\nMedians and best of interleaved rounds; ratios are of medians, larger is better for us.\n\n- machine: {}\n- date: {}\n- commit: {}\n\n\
          | what | ours (best) | peer (best) | ratio | target | holds | rounds |\n|---|---|---|---|---|---|---|\n",
         machine(),
         said("date", &["-u", "+%Y-%m-%d"]),

@@ -1,6 +1,6 @@
 //! Why a call on the scheduler was refused. A refused call has changed nothing, not even the time.
 
-use crate::{Cpu, Nanos, TaskId};
+use crate::{Cpu, GroupId, Nanos, TaskId};
 
 /// What can be wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,92 @@ pub enum SchedError {
         switches: u64,
         /// Preemptions reported.
         preemptions: u64,
+    },
+    /// No such group, or not any more: its id will never mean another.
+    #[error("group {group} is unknown or has been destroyed")]
+    UnknownGroup {
+        /// The id that was given.
+        group: GroupId,
+    },
+    /// The root holds all others: it has no weight, no quota and no parent, and stays.
+    #[error("the root group can't be changed")]
+    RootGroup,
+    /// A group can't be inside itself.
+    #[error("group {group} can't be moved into {parent}, which is inside it")]
+    GroupCycle {
+        /// The group to move.
+        group: GroupId,
+        /// Where to.
+        parent: GroupId,
+    },
+    /// Groups inside groups inside groups.
+    #[error("groups nest {max} deep at the most")]
+    GroupTooDeep {
+        /// How deep they may nest.
+        max: u8,
+    },
+    /// Somebody is in the group.
+    #[error("group {group} still has {tasks} tasks and {groups} groups in it")]
+    GroupNotEmpty {
+        /// The group to destroy.
+        group: GroupId,
+        /// The tasks in it.
+        tasks: u32,
+        /// The groups in it.
+        groups: u32,
+    },
+    /// A task in the group, or in a group inside, is on a CPU.
+    #[error("group {group} has a task running on CPU {cpu}")]
+    GroupRunning {
+        /// The group to move.
+        group: GroupId,
+        /// Where one of its tasks runs.
+        cpu: Cpu,
+    },
+    /// A set of CPUs with nothing in it.
+    #[error("an affinity needs at least one CPU")]
+    EmptyAffinity,
+    /// None of the CPUs exists.
+    #[error("an affinity needs one of the {cpus} CPUs there are")]
+    NoAllowedCpu {
+        /// How many there are.
+        cpus: u32,
+    },
+    /// A real-time priority outside its bounds.
+    #[error("a real-time priority is 1 to 99, not {asked}")]
+    BadRtPriority {
+        /// The number that was given.
+        asked: u8,
+    },
+    /// A reservation that can't be kept by anybody.
+    #[error(
+        "a reservation needs 1000 ns <= runtime <= deadline <= period <= 1 h, not {runtime}, {deadline}, {period}"
+    )]
+    BadReservation {
+        /// CPU time for each period.
+        runtime: Nanos,
+        /// How long after its release.
+        deadline: Nanos,
+        /// How often.
+        period: Nanos,
+    },
+    /// The deadlines of those admitted already could not be promised any more.
+    #[error("a reservation of {asked_ppm} millionths of a CPU, where {free_ppm} are free")]
+    Overload {
+        /// What it needs: its runtime by its deadline.
+        asked_ppm: u64,
+        /// What could be admitted, on the CPUs that it may use.
+        free_ppm: u64,
+    },
+    /// A quota outside its bounds.
+    #[error(
+        "a quota has a period of 1 ms to 1 h and a budget of 100 us to 8192 periods, not {budget} in {period}"
+    )]
+    BadQuota {
+        /// The period.
+        period: Nanos,
+        /// CPU time for each period.
+        budget: Nanos,
     },
     /// Every id there can be was given out.
     #[error("no task id is left")]

@@ -1,17 +1,18 @@
-//! Scheduling policies on a given clock: who runs next, for how long, and what everybody got.
+//! Who runs next, for how long, and what everybody got: scheduling policies on a given clock.
 //!
-//! A [`Scheduler`] keeps tasks and CPUs; a [`Policy`] decides. [`Fair`] shares by weight, [`RoundRobin`]
-//! by turns. Time is an argument, arithmetic is on integers and ties have an order, so the same calls
-//! give the same decisions on every machine, and a simulated hour takes as long as its decisions do.
+//! A [`Scheduler`] keeps tasks, groups and CPUs; its [`Policy`] decides among normal tasks, and a task's [`Class`]
+//! says whether it goes before them, beside them or after them. Time is an argument, arithmetic is on integers and
+//! ties have an order, so the same calls give the same decisions on every machine, and a simulated hour takes as long
+//! as its decisions do. For every decision [`Scheduler::explain`] says why.
 //!
-//! What it deliberately does not know: clocks, threads, processes and their ids, the operating system. A
-//! task is a [`TaskId`]; who obeys the decision is somebody else's concern. Where a kernel decides by
-//! itself, [`Scheduler::account`] takes what really happened instead.
+//! What the core deliberately does not know: clocks, threads, processes and their ids, the operating system. A task
+//! is a [`TaskId`]; who obeys the decision is somebody else's concern. Where a kernel decides by itself,
+//! [`Scheduler::account`] takes what really happened instead.
 //!
 //! ```
-//! use uos_sched::{Cpu, Fair, Nanos, Scheduler, Weight, Why};
+//! use uos_sched::{Cpu, Nanos, Policy, Scheduler, Weight, Why};
 //!
-//! let mut sched = Scheduler::new(Fair::default(), 1)?;
+//! let mut sched = Scheduler::new(Policy::FAIR, 1)?;
 //! let mut now = Nanos::ZERO;
 //! let light = sched.add(Weight::new(1024)?, now)?;
 //! let heavy = sched.add(Weight::new(3072)?, now)?;
@@ -25,19 +26,35 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
+mod class;
+mod control;
+mod cpus;
 mod error;
+mod group;
 mod ledger;
 mod policy;
+mod queue;
 mod scheduler;
 mod stats;
+mod table;
 mod task;
 mod time;
 mod weight;
 
+pub use class::{Class, Reservation, RtPriority, Spec};
+pub use control::{ControlError, Controller, SimulatedControl, Wanted};
+#[cfg(feature = "os")]
+pub use control::{Means, OsControl};
+pub use cpus::CpuSet;
 pub use error::SchedError;
-pub use policy::{Arrival, Fair, Pick, Policy, RoundRobin};
-pub use scheduler::{Scheduler, Why};
-pub use stats::{Observed, Stats, TaskState, TaskStats};
-pub use task::{Cpu, TaskId};
+pub use group::{GroupSpec, GroupStats, Quota};
+pub use policy::Policy;
+pub use scheduler::{Ahead, Scheduler, Standing, Why};
+pub use stats::{Histogram, Observed, Pick, Stats, TaskState, TaskStats};
+pub use task::{Cpu, GroupId, TaskId};
 pub use time::{Nanos, Quantum};
 pub use weight::{Priority, Weight};

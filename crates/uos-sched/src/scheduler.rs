@@ -1,33 +1,72 @@
 //! Tasks, CPUs and time around a policy.
 
 mod books;
+mod change;
+mod explain;
+mod groups;
 mod moves;
+mod smp;
+mod strict;
+mod tree;
 
-use crate::ledger::Ledger;
-use crate::task::Slots;
-use crate::{Arrival, Cpu, Nanos, Observed, Pick, Policy, SchedError, TaskId, TaskState, TaskStats, Weight};
-use books::{Core, Task, Totals};
+pub use explain::{Ahead, Standing};
 
-/// Runs tasks on CPUs in the order a policy gives, and keeps the books.
+use crate::cpus::Masks;
+use crate::group::Group;
+use crate::stats::Histogram;
+use crate::table::{Kind, NONE, Slot, State, Table};
+use crate::{
+    Cpu, GroupId, GroupSpec, Nanos, Observed, Pick, Policy, SchedError, Spec, TaskId, TaskState, TaskStats,
+};
+use books::Totals;
+use moves::{Core, Timer};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use strict::Reserved;
+use tree::Node;
+
+/// Decides which task runs on which CPU and for how long, and keeps the books.
 ///
-/// Every call that takes effect in time is told the time, which never goes back. A call that is refused
-/// has changed nothing.
-pub struct Scheduler<P> {
-    policy: P,
-    tasks: Slots<Task>,
+/// Every call that takes effect in time is told the time, which never goes back. A call that is refused has changed
+/// nothing.
+pub struct Scheduler {
+    policy: Policy,
+    table: Table,
     cores: Vec<Core>,
-    now: Nanos,
+    /// The queues: first one for each CPU, then those of groups.
+    nodes: Vec<Node>,
+    free_nodes: Vec<u32>,
+    /// The root first.
+    groups: Vec<Option<Group>>,
+    group_generations: Vec<u32>,
+    free_groups: Vec<u32>,
+    masks: Masks,
+    reserved: Vec<Reserved>,
+    free_reserved: Vec<u32>,
+    timers: BinaryHeap<Reverse<(u64, Timer)>>,
+    /// When the first timer is due.
+    due: u64,
+    now: u64,
+    next_balance: u64,
+    /// Tasks that wait, and those of them that are strict, on all CPUs.
+    waiting: u32,
+    strict: u32,
+    running_normal: u32,
+    /// CPU time given to normal tasks that the root's ledger has not been told of yet.
+    given: u64,
     totals: Totals,
-    ledger: Ledger,
+    waits: Histogram,
 }
 
 /// Why a task no longer has its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Why {
-    /// Its slice is over, or somebody else should be looked at; it would have gone on.
+    /// Its slice is over; it would have gone on.
     Expired,
-    /// It lets others go first.
+    /// Somebody else goes first. It has time left, and is the first of its equals, where there is such a thing.
+    Preempted,
+    /// It lets others go first. A deadline task is done for this period.
     Yield,
     /// It waits for something and can't run until it is woken.
     Blocked,
@@ -35,129 +74,139 @@ pub enum Why {
     Exited,
 }
 
-impl<P: Policy> Scheduler<P> {
+impl Scheduler {
     /// More CPUs than this no Linux kernel has.
     pub const MAX_CPUS: u32 = 8192;
 
     /// A scheduler for this many CPUs, without tasks.
-    pub fn new(policy: P, cpus: u32) -> Result<Scheduler<P>, SchedError> {
+    pub fn new(policy: Policy, cpus: u32) -> Result<Scheduler, SchedError> {
         if cpus == 0 || cpus > Self::MAX_CPUS {
             return Err(SchedError::BadCpuCount { asked: cpus, max: Self::MAX_CPUS });
         }
-        let (totals, ledger) = (Totals::default(), Ledger::default());
-        let cores = vec![Core::default(); cpus as usize];
-        Ok(Scheduler { policy, tasks: Slots::new(), cores, now: Nanos::ZERO, totals, ledger })
+        let mut root = Group::new(0, 0, GroupSpec::default(), 0, 0);
+        root.nodes = (0..cpus).collect();
+        Ok(Scheduler {
+            policy,
+            table: Table::default(),
+            cores: (0..cpus).map(|_| Core::default()).collect(),
+            nodes: (0..cpus).map(|cpu| Node::new(&policy, cpu as u16, 0, NONE)).collect(),
+            free_nodes: Vec::new(),
+            groups: vec![Some(root)],
+            group_generations: vec![0],
+            free_groups: Vec::new(),
+            masks: Masks::new(cpus),
+            reserved: Vec::new(),
+            free_reserved: Vec::new(),
+            timers: BinaryHeap::new(),
+            due: u64::MAX,
+            now: 0,
+            next_balance: 0,
+            waiting: 0,
+            strict: 0,
+            running_normal: 0,
+            given: 0,
+            totals: Totals::default(),
+            waits: Histogram::EMPTY,
+        })
     }
 
-    /// A new task, which waits for a CPU at once.
-    pub fn add(&mut self, weight: Weight, now: Nanos) -> Result<TaskId, SchedError> {
+    /// Room for this many more tasks, so that adding them moves nothing.
+    pub fn reserve(&mut self, tasks: usize) {
+        self.table.reserve(tasks);
+    }
+
+    /// A new task, which waits for a CPU at once. A weight or a priority will do for a normal one.
+    pub fn add(&mut self, spec: impl Into<Spec>, now: Nanos) -> Result<TaskId, SchedError> {
+        let spec = spec.into();
+        let group = self.group(spec.group)?;
+        let words = self.masks.check(&spec.affinity)?;
+        self.check_admission(&spec.class, &words, None)?;
         self.check_time(now)?;
-        let task = self.tasks.insert(Task::new(weight)).ok_or(SchedError::NoIdLeft)?;
+        let kind = Kind::of(&spec.class);
+        let slot = self.table.insert(kind, spec.weight, spec.priority).ok_or(SchedError::NoIdLeft)?;
         self.advance(now);
+        self.table.set_slice(slot, spec.slice.map(|slice| slice.length().0 as u32));
+        self.table.rest_mut(slot).mask = self.masks.hold(words);
+        self.table.rest_mut(slot).group = group;
+        self.group_mut(group).tasks += 1;
+        self.take_class(slot, &spec.class);
         self.totals.active += 1;
-        self.policy.join(task, weight);
-        self.make_runnable(task, Arrival::Joined);
-        Ok(task)
+        let cpu = self.place(slot);
+        self.table.at_mut(slot).cpu = cpu;
+        self.arrive(slot, crate::queue::Arrival::New);
+        Ok(self.table.id(slot))
     }
 
     /// Forgets a task that does not run, and says what it had.
     pub fn remove(&mut self, task: TaskId, now: Nanos) -> Result<TaskStats, SchedError> {
-        self.check_idle(task)?;
+        let slot = self.idle(task)?;
         self.check_time(now)?;
         self.advance(now);
-        self.make_blocked(task);
-        Ok(self.forget(task))
+        self.make_blocked(slot);
+        Ok(self.forget(slot))
     }
 
-    /// Changes a weight, whatever the task does at the moment. It counts from now on.
-    pub fn set_weight(&mut self, task: TaskId, weight: Weight, now: Nanos) -> Result<(), SchedError> {
-        self.get(task)?;
-        self.check_time(now)?;
-        self.advance(now);
-        if let TaskState::Running(_) = self.known(task).state {
-            self.charge_task(task);
-        }
-        let entry = self.tasks.get_mut(task).expect("checked above");
-        let runnable = entry.state != TaskState::Blocked;
-        if runnable {
-            self.ledger.close(&mut entry.account, entry.weight);
-        }
-        entry.weight = weight;
-        if runnable {
-            self.ledger.open(&mut entry.account, weight);
-        }
-        self.policy.set_weight(task, weight);
-        Ok(())
-    }
-
-    /// A waiting task can't run for now. Answers whether that is news.
+    /// A task that does not run can't for now. Answers whether that is news.
     pub fn block(&mut self, task: TaskId, now: Nanos) -> Result<bool, SchedError> {
-        self.check_idle(task)?;
+        let slot = self.idle(task)?;
         self.check_time(now)?;
         self.advance(now);
-        Ok(self.make_blocked(task))
+        Ok(self.make_blocked(slot))
     }
 
-    /// A blocked task can run again. Answers whether that is news.
+    /// A blocked task can run again. Answers whether that is news; its statistics say which CPU it waits for, and
+    /// [`preempts`](Scheduler::preempts) whether it should get that at once.
     pub fn wake(&mut self, task: TaskId, now: Nanos) -> Result<bool, SchedError> {
-        let blocked = self.get(task)?.state == TaskState::Blocked;
+        let slot = self.find(task)?;
         self.check_time(now)?;
         self.advance(now);
+        let blocked = self.table.at(slot).state == State::Blocked;
         if blocked {
-            self.make_runnable(task, Arrival::Woken);
+            let lag = self.lag_away(slot);
+            let cpu = self.place(slot);
+            self.table.at_mut(slot).cpu = cpu;
+            self.arrive(slot, crate::queue::Arrival::Woken(lag));
         }
         Ok(blocked)
     }
 
-    /// Gives an idle CPU to the next task, or to nobody if none waits.
+    /// Gives an idle CPU to the next task, or to nobody if none waits that may run there now.
+    ///
+    /// Nobody runs while somebody waits only if a quota or a reservation is used up; see
+    /// [`next_event`](Scheduler::next_event).
     pub fn pick(&mut self, cpu: Cpu, now: Nanos) -> Result<Option<Pick>, SchedError> {
         let core = self.core(cpu)?;
-        if let Some(task) = core.running {
-            return Err(SchedError::AlreadyRunning { cpu, task });
+        if core.running != NONE {
+            return Err(SchedError::AlreadyRunning { cpu, task: self.table.id(core.running) });
         }
         self.check_time(now)?;
         self.advance(now);
-        let Some(pick) = self.policy.pick(cpu, now) else { return Ok(None) };
-        self.count_switch(core.last, pick.task);
-        self.totals.scheduled += 1;
-        self.totals.running += 1;
-        let entry = self.tasks.get_mut(pick.task).expect("a policy picks only what was enqueued");
-        debug_assert_eq!(entry.state, TaskState::Waiting, "a policy picks each task once");
-        entry.waits += 1;
-        entry.waited = entry.waited + now.since(entry.since);
-        entry.state = TaskState::Running(cpu);
-        entry.since = now;
-        self.cores[cpu.0 as usize].running = Some(pick.task);
-        Ok(Some(pick))
+        if self.waiting == 0 {
+            return Ok(None);
+        }
+        if self.cores.len() > 1 {
+            self.pull(cpu.index());
+        }
+        let chosen = self.choose(cpu.index());
+        Ok(chosen.map(|(slot, slice)| self.start(cpu, slot, slice)))
     }
 
     /// Charges what the CPU's task ran since it was last charged, and lets it go on. Answers how much.
     pub fn charge(&mut self, cpu: Cpu, now: Nanos) -> Result<Nanos, SchedError> {
-        let task = self.running(cpu)?;
+        let slot = self.running(cpu)?;
         self.check_time(now)?;
         self.advance(now);
-        Ok(self.charge_task(task))
+        Ok(Nanos(self.charge_running(cpu.index(), slot)))
     }
 
     /// Charges the CPU's task and takes it off. Answers which it was.
     pub fn put_back(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<TaskId, SchedError> {
-        let task = self.running(cpu)?;
+        let slot = self.running(cpu)?;
         self.check_time(now)?;
         self.advance(now);
-        self.charge_task(task);
-        self.cores[cpu.0 as usize] = Core { running: None, last: Some((task, why)) };
-        self.totals.running -= 1;
-        match why {
-            Why::Expired => self.requeue(task, Arrival::Expired),
-            Why::Yield => self.requeue(task, Arrival::Yielded),
-            Why::Blocked => {
-                self.make_blocked(task);
-            }
-            Why::Exited => {
-                self.make_blocked(task);
-                self.forget(task);
-            }
-        }
+        self.charge_running(cpu.index(), slot);
+        let task = self.table.id(slot);
+        self.stop(cpu.index(), slot, why);
         Ok(task)
     }
 
@@ -167,20 +216,72 @@ impl<P: Policy> Scheduler<P> {
     /// Report what a task ran before saying that it blocked, while it still has a part in what is owed.
     pub fn account(&mut self, task: TaskId, observed: Observed) -> Result<(), SchedError> {
         let Observed { runtime, switches, preemptions } = observed;
-        self.check_idle(task)?;
+        let slot = self.idle(task)?;
         if preemptions > switches {
             return Err(SchedError::BadObservation { switches, preemptions });
         }
-        self.ledger.give_out(runtime);
-        self.policy.charge(task, runtime);
-        self.totals.runtime = self.totals.runtime + runtime;
+        if self.table.at(slot).kind == Kind::Normal {
+            self.given = self.given.saturating_add(runtime.0);
+            let node = self.node_of(slot);
+            self.charge_tree(node, slot, runtime.0);
+        } else {
+            let cold = self.table.rest_mut(slot);
+            cold.owed = cold.owed.saturating_add(runtime.0);
+        }
+        self.totals.runtime = self.totals.runtime.saturating_add(runtime.0);
         self.totals.scheduled += switches;
         self.totals.context_switches += switches;
         self.totals.preemptions += preemptions;
-        let entry = self.tasks.get_mut(task).expect("checked above");
-        entry.runtime = entry.runtime + runtime;
-        entry.waits += switches;
-        entry.preemptions += preemptions;
+        let hot = self.table.at_mut(slot);
+        hot.runtime = hot.runtime.saturating_add(runtime.0);
+        hot.waits += switches;
+        hot.preemptions += preemptions;
         Ok(())
+    }
+
+    /// When something happens by itself next: a used-up quota or reservation is filled again. Whoever has an idle
+    /// CPU then should ask for a task.
+    pub fn next_event(&self) -> Option<Nanos> {
+        (self.due != u64::MAX).then_some(Nanos(self.due))
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// How many CPUs there are.
+    pub fn cpus(&self) -> u32 {
+        self.cores.len() as u32
+    }
+
+    /// Who runs on a CPU, and until when at the most.
+    pub fn current(&self, cpu: Cpu) -> Result<Option<(TaskId, Nanos)>, SchedError> {
+        let core = self.core(cpu)?;
+        Ok((core.running != NONE).then(|| (self.table.id(core.running), Nanos(core.until))))
+    }
+
+    fn group_mut(&mut self, group: u32) -> &mut Group {
+        self.groups[group as usize].as_mut().expect("a group in use is there")
+    }
+
+    fn group_ref(&self, group: u32) -> &Group {
+        self.groups[group as usize].as_ref().expect("a group in use is there")
+    }
+
+    /// The index of a group that is there.
+    fn group(&self, group: GroupId) -> Result<u32, SchedError> {
+        let there = self.group_generations.get(group.slot as usize) == Some(&group.generation);
+        let known = there && self.groups[group.slot as usize].is_some();
+        known.then_some(group.slot).ok_or(SchedError::UnknownGroup { group })
+    }
+
+    fn state_of(&self, slot: Slot) -> TaskState {
+        match self.table.at(slot).state {
+            State::Waiting => TaskState::Waiting,
+            State::Running => TaskState::Running(self.table.cpu(slot)),
+            State::Throttled => TaskState::Throttled,
+            State::Blocked | State::Free => TaskState::Blocked,
+        }
     }
 }

@@ -2,13 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use uos_sched::{
-    Cpu, Fair, Nanos, Observed, Policy, Quantum, RoundRobin, Scheduler, TaskId, TaskState, Weight, Why,
+    Cpu, Nanos, Observed, Policy, Priority, Quantum, Scheduler, Spec, TaskId, TaskState, Weight, Why,
 };
 
 const MS: Nanos = Nanos::from_millis(1);
 
 /// A scheduler on one CPU with busy tasks of these weights.
-fn busy<P: Policy>(policy: P, weights: &[u32]) -> (Scheduler<P>, Vec<TaskId>) {
+fn busy(policy: Policy, weights: &[u32]) -> (Scheduler, Vec<TaskId>) {
     let mut sched = Scheduler::new(policy, 1).unwrap();
     let weights = weights.iter().map(|&weight| Weight::new(weight).unwrap());
     let tasks = weights.map(|weight| sched.add(weight, Nanos::ZERO).unwrap()).collect();
@@ -16,7 +16,7 @@ fn busy<P: Policy>(policy: P, weights: &[u32]) -> (Scheduler<P>, Vec<TaskId>) {
 }
 
 /// Lets this many slices run to their end; who ran, in order.
-fn rounds<P: Policy>(sched: &mut Scheduler<P>, now: &mut Nanos, slices: usize) -> Vec<TaskId> {
+fn rounds(sched: &mut Scheduler, now: &mut Nanos, slices: usize) -> Vec<TaskId> {
     let one = |_| {
         let pick = sched.pick(Cpu(0), *now).unwrap().unwrap();
         *now = *now + pick.slice;
@@ -28,7 +28,7 @@ fn rounds<P: Policy>(sched: &mut Scheduler<P>, now: &mut Nanos, slices: usize) -
 #[test]
 fn fair_shares_follow_weights() {
     for weights in [[1, 2, 4, 8], [7, 7, 7, 7], [1, 1, 3, 50], [29, 819, 1024, 35_379]] {
-        let ((mut sched, tasks), mut now) = (busy(Fair::default(), &weights), Nanos::ZERO);
+        let ((mut sched, tasks), mut now) = (busy(Policy::FAIR, &weights), Nanos::ZERO);
         // Until the lightest has had a hundred turns.
         let sum: u32 = weights.iter().sum();
         rounds(&mut sched, &mut now, 100 * (sum / weights[0]) as usize);
@@ -46,7 +46,7 @@ fn fair_shares_follow_weights() {
 
 #[test]
 fn sleep_earns_one_slice_and_no_more() {
-    let (mut sched, tasks) = busy(Fair::default(), &[1024, 1024]);
+    let (mut sched, tasks) = busy(Policy::FAIR, &[1024, 1024]);
     let (mut now, sleeper) = (Nanos::ZERO, tasks[1]);
     sched.block(sleeper, now).unwrap();
     rounds(&mut sched, &mut now, 10_000);
@@ -59,7 +59,7 @@ fn sleep_earns_one_slice_and_no_more() {
 
 #[test]
 fn sleeping_between_slices_does_not_cheat_the_busy() {
-    let (mut sched, tasks) = busy(Fair::default(), &[1024, 1024]);
+    let (mut sched, tasks) = busy(Policy::FAIR, &[1024, 1024]);
     let (mut now, sly) = (Nanos::ZERO, tasks[1]);
     for _ in 0..2_000 {
         let pick = sched.pick(Cpu(0), now).unwrap().unwrap();
@@ -75,7 +75,7 @@ fn sleeping_between_slices_does_not_cheat_the_busy() {
 
 #[test]
 fn a_newcomer_neither_waits_for_ever_nor_catches_up() {
-    let (mut sched, tasks) = busy(Fair::default(), &[1024]);
+    let (mut sched, tasks) = busy(Policy::FAIR, &[1024]);
     let mut now = Nanos::ZERO;
     rounds(&mut sched, &mut now, 1_000);
     let new = sched.add(Weight::DEFAULT, now).unwrap();
@@ -85,7 +85,7 @@ fn a_newcomer_neither_waits_for_ever_nor_catches_up() {
 
 #[test]
 fn yielding_lets_the_next_one_run() {
-    for policy in [Box::new(Fair::default()) as Box<dyn Policy>, Box::new(RoundRobin::default())] {
+    for policy in [Policy::FAIR, Policy::EEVDF, Policy::ROUND_ROBIN, Policy::PRIORITY] {
         let (mut sched, _) = busy(policy, &[1024, 1024, 1024]);
         let mut last = None;
         for millis in 0..30 {
@@ -100,7 +100,7 @@ fn yielding_lets_the_next_one_run() {
 
 #[test]
 fn round_robin_takes_turns_whatever_the_weights() {
-    let (mut sched, tasks) = busy(RoundRobin::default(), &[1, 1024, 35_379]);
+    let (mut sched, tasks) = busy(Policy::ROUND_ROBIN, &[1, 1024, 35_379]);
     let mut now = Nanos::ZERO;
     assert_eq!(rounds(&mut sched, &mut now, 9), tasks.repeat(3));
     assert_eq!(now, MS * 90, "10 ms each");
@@ -112,7 +112,7 @@ fn round_robin_takes_turns_whatever_the_weights() {
 
 #[test]
 fn a_kernels_own_decisions_move_order_and_books() {
-    let (mut sched, tasks) = busy(Fair::default(), &[1024, 3072]);
+    let (mut sched, tasks) = busy(Policy::FAIR, &[1024, 3072]);
     let seen = |runtime, switches, preemptions| Observed { runtime, switches, preemptions };
     sched.account(tasks[0], seen(MS * 300, 30, 20)).unwrap();
     sched.account(tasks[1], seen(MS * 500, 10, 5)).unwrap();
@@ -132,11 +132,12 @@ fn a_kernels_own_decisions_move_order_and_books() {
 #[test]
 fn a_known_history_leaves_a_known_trace() {
     let quantum = Quantum::new(MS).unwrap();
-    assert_eq!(trace(Fair::new(quantum)), 7_088_008_954_046_019_111);
-    assert_eq!(trace(RoundRobin::new(quantum)), 18_259_845_548_656_507_253);
+    let trace = |policy: Policy| trace(policy.with_slice(quantum));
+    let traces = [Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::FAIR, Policy::EEVDF].map(trace);
+    assert_eq!(traces, [2917676378408260772, 16418763689938211482, 591773490775867954, 15485075602260001372]);
 }
 
-fn trace(policy: impl Policy) -> u64 {
+fn trace(policy: Policy) -> u64 {
     let mut sched = Scheduler::new(policy, 2).unwrap();
     let (mut seed, mut hash, mut now) = (7u64, 0xcbf2_9ce4_8422_2325u64, Nanos::ZERO);
     let mut random = |below: u64| {
@@ -149,7 +150,10 @@ fn trace(policy: impl Policy) -> u64 {
         let cpu = Cpu(random(2) as u32);
         match random(10) {
             0 if tasks.len() < 20 => {
-                tasks.push(sched.add(Weight::new(1 + random(5_000) as u32).unwrap(), now).unwrap());
+                let spec = Spec::default().priority(Priority(random(256) as u8));
+                tasks.push(
+                    sched.add(spec.weight(Weight::new(1 + random(5_000) as u32).unwrap()), now).unwrap(),
+                );
             }
             1 if !tasks.is_empty() => {
                 sched.wake(tasks[random(tasks.len() as u64) as usize], now).unwrap();

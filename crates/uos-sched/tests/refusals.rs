@@ -1,11 +1,11 @@
 //! Every refused call names what is wrong, and has changed nothing.
 
-use uos_sched::{Cpu, Fair, Nanos, Observed, Quantum, SchedError, Scheduler, TaskStats, Weight, Why};
+use uos_sched::{Cpu, Nanos, Observed, Policy, Quantum, SchedError, Scheduler, TaskStats, Weight, Why};
 
 #[test]
 fn refused_calls_change_nothing() {
     let t = Nanos::from_millis;
-    let mut sched = Scheduler::new(Fair::default(), 2).unwrap();
+    let mut sched = Scheduler::new(Policy::FAIR, 2).unwrap();
     let weight = Weight::DEFAULT;
     let [runs, waits, gone] = [(); 3].map(|()| sched.add(weight, t(0)).unwrap());
     sched.remove(gone, t(0)).unwrap();
@@ -51,13 +51,13 @@ fn refused_calls_change_nothing() {
     assert_eq!(sched.put_back(Cpu(0), t(5), Why::Expired), Ok(runs), "time has not moved either");
 }
 
-fn books(sched: &Scheduler<Fair>) -> Vec<TaskStats> {
+fn books(sched: &Scheduler) -> Vec<TaskStats> {
     sched.tasks().map(|task| sched.task(task).expect("it is listed")).collect()
 }
 
 #[test]
 fn a_slot_used_again_does_not_revive_the_old_id() {
-    let mut sched = Scheduler::new(Fair::default(), 1).unwrap();
+    let mut sched = Scheduler::new(Policy::FAIR, 1).unwrap();
     let old = sched.add(Weight::DEFAULT, Nanos::ZERO).unwrap();
     sched.remove(old, Nanos::ZERO).unwrap();
     let new = sched.add(Weight::MAX, Nanos::ZERO).unwrap();
@@ -68,12 +68,12 @@ fn a_slot_used_again_does_not_revive_the_old_id() {
 
 #[test]
 fn numbers_from_outside_are_checked_once() {
-    let max = Scheduler::<Fair>::MAX_CPUS;
+    let max = Scheduler::MAX_CPUS;
     for asked in [0, max + 1] {
-        let refused = Scheduler::new(Fair::default(), asked).unwrap_err();
+        let refused = Scheduler::new(Policy::FAIR, asked).unwrap_err();
         assert_eq!(refused, SchedError::BadCpuCount { asked, max });
     }
-    assert!(Scheduler::new(Fair::default(), max).is_ok());
+    assert!(Scheduler::new(Policy::FAIR, max).is_ok());
     assert!(Quantum::new(Nanos::ZERO).is_err());
     assert!(Weight::new(0).is_err());
 }

@@ -21,11 +21,7 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory if need be, and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self, Error> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(Error::io(format!("can't make the data directory {}", path.display())))?;
+        make(path).map_err(Error::io(format!("can't make the data directory {}", path.display())))?;
         let file = path.join("lock");
         let lock =
             || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
@@ -62,8 +58,7 @@ impl DataDir {
     /// A folder in it, made if need be.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.join(name);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(Error::io(format!("can't make {}", path.display())))?;
+        make(&path).map_err(Error::io(format!("can't make {}", path.display())))?;
         Ok(path)
     }
 
@@ -98,6 +93,27 @@ impl DataDir {
     }
 }
 
+/// Makes a directory and those above it, where there are none, and sees to it that their names survive a power cut: with
+/// the directory all that is acknowledged in it would go.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    make(above)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else has made it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    // A directory may let us make something in it and not look at it, and some filesystems can't sync one.
+    let Ok(above) = File::open(above) else { return Ok(()) };
+    match above.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -113,6 +129,22 @@ mod tests {
         assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
         DataDir::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn it_is_made_with_all_above_it_and_is_the_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        let data = DataDir::take(&deep).unwrap();
+        data.folder("files").unwrap();
+        for made in ["a", "a/b", "a/b/c", "a/b/c/files"] {
+            assert_eq!(std::fs::metadata(dir.path().join(made)).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for wrong in ["file", "file/below"] {
+            let refused = DataDir::take(&dir.path().join(wrong)).unwrap_err();
+            assert!(refused.to_string().contains("can't make the data directory"), "{refused}");
+        }
     }
 
     #[test]

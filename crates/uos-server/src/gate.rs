@@ -4,7 +4,8 @@
 
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
 use subtle::ConstantTimeEq;
-use uos_syscall::{Caller, Kernel};
+use uos_proto::CallInfo;
+use uos_syscall::{Caller, Error, Kernel, Pid};
 
 use crate::{login::Logins, ui};
 
@@ -15,6 +16,28 @@ pub(crate) enum Identity {
     Operator,
     /// Holds a process's token.
     Process(Caller),
+}
+
+impl Identity {
+    /// As whom a request is made. A process's token acts as itself only; any other pid is as absent as one never given.
+    pub(crate) fn caller(&self, kernel: &Kernel, pid: u64) -> Result<Caller, Error> {
+        match self {
+            Self::Operator if pid == 0 => Ok(kernel.init()),
+            Self::Operator => kernel.act_as(Pid(pid)),
+            Self::Process(own) if pid == 0 || pid == own.pid().0 => Ok(own.clone()),
+            Self::Process(_) => Err(Error::no_process(pid)),
+        }
+    }
+
+    /// Writes down a call that was refused before it had a caller.
+    pub(crate) fn refused(&self, kernel: &Kernel, call: &'static CallInfo, error: Error) -> Error {
+        let by = match self {
+            Self::Operator => Pid::INIT,
+            Self::Process(own) => own.pid(),
+        };
+        kernel.record_refusal(by, call, &error);
+        error
+    }
 }
 
 /// Why a request goes no further.
@@ -80,8 +103,8 @@ impl Gate {
     /// Lets a request through, with who sent it; `None` where nobody need say.
     pub(crate) fn admit<B>(&self, request: &Request<B>) -> Result<Option<Identity>, Refusal> {
         let host = self.host(request.uri(), request.headers())?;
-        same_origin(&host, request.headers())?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        same_origin(&host, reads, request.headers())?;
         let path = request.uri().path();
         if reads && (matches!(path, "/healthz" | "/readyz" | "/login") || ui::is_file(path)) {
             return Ok(None);
@@ -114,7 +137,9 @@ impl Gate {
     }
 
     fn known(&self, authority: &Authority) -> Result<(), Refusal> {
-        let plain = !authority.as_str().contains('@');
+        // Nothing but the host, and behind it nothing but a port.
+        let text = authority.as_str();
+        let plain = !text.contains('@') && (text == authority.host() || authority.port_u16().is_some());
         if plain && self.hosts.iter().any(|host| host.eq_ignore_ascii_case(authority.host())) {
             return Ok(());
         }
@@ -153,7 +178,7 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// A request that a page makes must come from a page of ours: the same host and the same port. Browsers say so in `Origin`
 /// wherever it matters; the newer ones also in `Sec-Fetch-Site`, which pages can't forge.
-fn same_origin(host: &Authority, headers: &HeaderMap) -> Result<(), Refusal> {
+fn same_origin(host: &Authority, reads: bool, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     if let Some(origin) = origins.next() {
         let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
@@ -173,9 +198,10 @@ fn same_origin(host: &Authority, headers: &HeaderMap) -> Result<(), Refusal> {
     }
     match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
-        // A link on another page that leads here is followed, without a cookie; a page in a frame or a script is not.
+        // A link on another page that leads here is followed, without a cookie; a form, a page in a frame or a script is not.
         Some(_)
-            if headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+            if reads
+                && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
                 && headers.get("sec-fetch-dest").is_some_and(|dest| dest == "document") =>
         {
             Ok(())

@@ -9,7 +9,7 @@ use uos_proto::v1::{
     ExecuteRequest, ExecuteResponse, execute_response,
     kernel_server::{Kernel as KernelService, KernelServer},
 };
-use uos_syscall::{Caller, Errno, Error, Kernel, Pid};
+use uos_syscall::{Caller, Errno, Error, Kernel};
 
 use crate::{gate::Identity, stream};
 
@@ -136,24 +136,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// As whom a request is made. A process's token acts as itself only; any other pid is as absent as one never given.
     fn caller(&self, pid: u64) -> Result<Caller, Error> {
-        match &self.identity {
-            Identity::Operator if pid == 0 => Ok(self.kernel.init()),
-            Identity::Operator => self.kernel.act_as(Pid(pid)),
-            Identity::Process(own) if pid == 0 || pid == own.pid().0 => Ok(own.clone()),
-            Identity::Process(_) => Err(Error::no_process(pid)),
-        }
+        self.identity.caller(&self.kernel, pid)
     }
 
-    /// Writes down a call that was refused before it had a caller.
     fn refused(&self, call: &'static uos_proto::CallInfo, error: Error) -> Error {
-        let by = match &self.identity {
-            Identity::Operator => Pid::INIT,
-            Identity::Process(own) => own.pid(),
-        };
-        self.kernel.record_refusal(by, call, &error);
-        error
+        self.identity.refused(&self.kernel, call, error)
     }
 
     /// Makes one call.

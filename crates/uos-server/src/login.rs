@@ -39,6 +39,11 @@ fn hash(secret: &str) -> CookieHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+/// Whether a ticket still works.
+fn is_fresh(made: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(made) < TICKET
+}
+
 fn secret() -> String {
     random_id() + &random_id()
 }
@@ -53,21 +58,29 @@ impl Logins {
 
     /// A new ticket.
     pub(crate) fn ticket(&self) -> String {
+        self.ticket_at(Instant::now())
+    }
+
+    fn ticket_at(&self, now: Instant) -> String {
         let ticket = secret();
         let mut books = self.0.lock();
-        books.tickets.retain(|_, made| made.elapsed() < TICKET);
+        books.tickets.retain(|_, made| is_fresh(*made, now));
         if books.tickets.len() >= TICKETS
             && let Some(oldest) = books.tickets.iter().min_by_key(|(_, made)| **made).map(|(hash, _)| *hash)
         {
             books.tickets.remove(&oldest);
         }
-        books.tickets.insert(hash(&ticket), Instant::now());
+        books.tickets.insert(hash(&ticket), now);
         ticket
     }
 
     /// Takes a ticket; it works once.
     pub(crate) fn take(&self, ticket: &str) -> bool {
-        self.0.lock().tickets.remove(&hash(ticket)).is_some_and(|made| made.elapsed() < TICKET)
+        self.take_at(ticket, Instant::now())
+    }
+
+    fn take_at(&self, ticket: &str, now: Instant) -> bool {
+        self.0.lock().tickets.remove(&hash(ticket)).is_some_and(|made| is_fresh(made, now))
     }
 
     /// A new cookie's secret, which nobody knows yet, and the row to keep of it.
@@ -111,7 +124,9 @@ impl Logins {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOGINS, Logins};
+    use std::time::{Duration, Instant};
+
+    use super::{LOGINS, Logins, TICKET};
     use crate::store::now_us;
 
     #[test]
@@ -120,6 +135,15 @@ mod tests {
         let ticket = logins.ticket();
         assert!(!logins.take("") && !logins.take("x"));
         assert!(logins.take(&ticket) && !logins.take(&ticket));
+    }
+
+    #[test]
+    fn a_ticket_works_for_five_minutes_and_no_longer() {
+        let (logins, made) = (Logins::default(), Instant::now());
+        let (early, late) = (logins.ticket_at(made), logins.ticket_at(made));
+        assert!(logins.take_at(&early, made + TICKET - Duration::from_nanos(1)));
+        assert!(!logins.take_at(&late, made + TICKET));
+        assert!(!logins.take_at(&late, made), "who came too late has used it up");
     }
 
     #[test]

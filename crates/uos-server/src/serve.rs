@@ -34,7 +34,7 @@ use crate::{
     desktop::Desktop,
     events::Hub,
     gate::Gate,
-    http::{Http, refusal, routes},
+    http::{Http, Transfers, refusal, routes},
     login::Logins,
     random_id,
     store::Store,
@@ -111,9 +111,7 @@ impl Server {
         let hub = Hub::new(random_id());
         let (ended, has_ended) = mpsc::unbounded_channel();
         let kernel = start_kernel(&config, &data, audit, Watcher { hub: hub.clone(), ended })?;
-        let woken = Desktop::wake(store, kernel.clone(), hub.clone()).await;
-        let (desktop, logins, writer) =
-            woken.map_err(|error| Error::Database { path: data.join("uos.db"), fault: error.into() })?;
+        let (desktop, logins, writer) = Desktop::wake(store, kernel.clone(), hub.clone()).await;
         let writer = tokio::spawn(writer);
         let ends = tokio::spawn(follow_ends(desktop.clone(), has_ended));
         let ready = Arc::new(AtomicBool::new(true));
@@ -127,6 +125,7 @@ impl Server {
             address,
             data_dir_name: data.name().into(),
             started: Instant::now(),
+            transfers: Transfers::default(),
         });
         let ip = address.ip();
         let own_name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
@@ -301,6 +300,14 @@ fn start_kernel(
         })?;
     }
     let files = data.folder("files")?;
+    // The directory is ours alone: who was making these is dead.
+    match namespace::remove_unfinished(&files) {
+        Ok(0) => {}
+        Ok(count) => info!(count, "removed files that were on their way when the server was killed"),
+        Err(error) => {
+            warn!(%error, "not all of what was on its way when the server was killed could be removed");
+        }
+    }
     namespace::mount_host(&mounts, KEPT, &files, false).map_err(Error::io("can't mount the kept files"))?;
     let spawner = LinuxSpawner::new().map_err(Error::io("can't start the spawner"))?;
     let kernel = Kernel::builder(mounts, spawner).audit(audit).observer(watcher).start();

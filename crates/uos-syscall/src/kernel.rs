@@ -20,7 +20,7 @@ use uos_proto::{
     CallInfo,
     v1::{CreateProcessRequest, CreateProcessResponse, call::Call, reply::Reply},
 };
-use uos_sched::{Fair, Nanos, Priority, Scheduler};
+use uos_sched::{Nanos, Policy, Priority, Scheduler};
 use uos_vfs::{Mounts, VPath};
 
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct Inner {
     pub(crate) mounts: Mounts,
     pub(crate) spawner: Arc<dyn Spawner>,
     /// Protects the scheduler's books; held for one step.
-    pub(crate) scheduler: Mutex<Scheduler<Fair>>,
+    pub(crate) scheduler: Mutex<Scheduler>,
     pub(crate) processes: Table,
     pub(crate) quotas: Quotas,
     pub(crate) limits: Limits,
@@ -292,7 +292,7 @@ impl Builder {
         let Builder { mounts, spawner, log, limits, observers } = self;
         let quotas = Quotas::new(&limits);
         let processes = Table::new(limits.ended_children, limits.processes);
-        let scheduler = Scheduler::new(Fair::default(), cpus())
+        let scheduler = Scheduler::new(Policy::FAIR, cpus())
             .map_err(|error| Error::new(Errno::EINVAL, error.to_string()))?;
         let init = processes.add(
             None,

@@ -59,6 +59,6 @@ pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
 pub use process::Pid;
-pub use transfer::{Download, Upload};
+pub use transfer::{Download, Existing, Upload};
 /// A canonical path, as events name files by.
 pub use uos_vfs::VPath;

@@ -4,6 +4,8 @@ use std::{io, path::Path};
 
 use uos_vfs::{FileSystem, LocalFs, MemFs, Mounts};
 
+pub use crate::staged::remove_unfinished;
+
 /// How large the memory filesystems at `/home` and `/tmp` may grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {

@@ -1,6 +1,11 @@
 //! A file in the making: written under a hidden name beside the one it is to have, and put there in one step.
 
-use std::sync::Arc;
+use std::{
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+    sync::Arc,
+};
 
 use uos_vfs::{Access, Attr, Caller, Name, NodeRef, OpenFile, Rename, SetAttr};
 
@@ -16,18 +21,86 @@ pub(crate) struct Staged {
     placed: bool,
 }
 
+/// What is only passing through.
+#[derive(Clone, Copy)]
+pub(crate) enum Passing {
+    /// A file in the making. Nobody has seen it, and nobody misses it when its maker is gone.
+    Unfinished,
+    /// A file that had a name before. It may be the only one of its content.
+    Aside,
+}
+
+impl Passing {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Unfinished => ".part",
+            Self::Aside => ".aside",
+        }
+    }
+}
+
+const PREFIX: &str = ".uos-";
+/// Random bytes in a hidden name; each takes two characters of it.
+const SECRET: usize = 16;
+
 /// A name for something that is only passing through. Not to be guessed, so that nobody lies in wait under it.
-pub(crate) fn hidden_name() -> Result<Vec<u8>, Error> {
-    let mut secret = [0; 16];
+pub(crate) fn hidden_name(what: Passing) -> Result<Vec<u8>, Error> {
+    let mut secret = [0; SECRET];
     getrandom::fill(&mut secret)
         .map_err(|error| Error::new(Errno::EIO, format!("no random bytes: {error}")))?;
-    Ok(format!(".uos-{}.part", hex(&secret)).into_bytes())
+    Ok(format!("{PREFIX}{}{}", hex(&secret), what.suffix()).into_bytes())
+}
+
+fn is_unfinished(name: &[u8]) -> bool {
+    let secret = name.strip_prefix(PREFIX.as_bytes());
+    let secret = secret.and_then(|rest| rest.strip_suffix(Passing::Unfinished.suffix().as_bytes()));
+    secret.is_some_and(|secret| {
+        secret.len() == 2 * SECRET && secret.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+/// Removes the files that a kernel was making in a folder of the host, and below it, when it was killed. Says how many.
+///
+/// To be called before the folder is mounted, and only by whom it belongs to: what another living kernel is making there
+/// looks the same. Links are not followed, and what is mounted below is left alone. What can't be read or removed is passed
+/// over.
+///
+/// # Errors
+/// What the first that was passed over gave; all others have been looked at all the same.
+pub fn remove_unfinished(host: &Path) -> io::Result<usize> {
+    let device = fs::metadata(host)?.dev();
+    let (mut removed, mut first) = (0, None);
+    let mut folders = vec![host.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut look = || -> io::Result<()> {
+            if fs::symlink_metadata(&folder)?.dev() != device {
+                return Ok(());
+            }
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() && is_unfinished(entry.file_name().as_bytes()) {
+                    match fs::remove_file(entry.path()) {
+                        Ok(()) => removed += 1,
+                        Err(error) => drop(first.get_or_insert(error)),
+                    }
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = look() {
+            first.get_or_insert(error);
+        }
+    }
+    first.map_or(Ok(removed), Err)
 }
 
 impl Staged {
     /// Begins a file in a directory, which will have the owner, or be of its own.
     pub(crate) fn begin(dir: &NodeRef, like: Option<&Attr>) -> Result<Self, Error> {
-        let name = hidden_name()?;
+        let name = hidden_name(Passing::Unfinished)?;
         // Its owner alone, until it is what it is to be; and writable, which it may not be in the end.
         let (uid, gid) = like.map_or((0, 0), |attr| (attr.uid, attr.gid));
         let owner = Caller::user(uid, gid).judged_before();
@@ -59,6 +132,7 @@ impl Staged {
     }
 
     /// Makes it durable, gives it its attributes and then its name, in place of what has that name unless told otherwise.
+    /// When this returns `Ok` the name is durable too.
     pub(crate) fn place(
         mut self,
         name: Name<'_>,
@@ -66,13 +140,17 @@ impl Staged {
         no_replace: bool,
     ) -> Result<(), Error> {
         self.node.set_attr(KERNEL, attributes)?;
-        if let Some(file) = self.file.take() {
-            file.sync()?;
-        }
+        let file = self.file.take().ok_or(Errno::EBADF)?;
+        file.sync()?;
         let how = if no_replace { Rename::NoReplace } else { Rename::Replace };
         self.dir.rename(KERNEL, Name::new(&self.name)?, &self.dir, name, how)?;
         self.placed = true;
-        Ok(())
+        // A directory can't be synced by itself here. The rename has changed the file too, though, and the filesystems that
+        // keep a log write the two down together.
+        file.sync().map_err(|error| {
+            let said = format!("it is there, but a power cut may take it back: {error}");
+            Error::at_stage(Error::from(error).errno, "sync".to_owned(), said)
+        })
     }
 }
 
@@ -81,6 +159,30 @@ impl Drop for Staged {
         if let (false, Ok(name)) = (self.placed, Name::new(&self.name)) {
             // Whoever wanted it has been told of a failure, or has gone: there is nobody left to tell of another.
             let _ = self.dir.unlink(KERNEL, name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Passing, hidden_name, is_unfinished};
+
+    #[test]
+    fn what_is_unfinished_is_told_by_its_name_and_nothing_else_is() {
+        assert!(is_unfinished(&hidden_name(Passing::Unfinished).unwrap()));
+        let hex = "0123456789abcdef0123456789abcdef";
+        assert!(is_unfinished(format!(".uos-{hex}.part").as_bytes()));
+        assert!(!is_unfinished(&hidden_name(Passing::Aside).unwrap()));
+        let others = [
+            String::new(),
+            ".uos-.part".to_owned(),
+            format!("uos-{hex}.part"),
+            format!(".uos-{hex}0.part"),
+            format!(".uos-{}.part", hex.to_uppercase()),
+            format!(".uos-{hex}.part~"),
+        ];
+        for name in others {
+            assert!(!is_unfinished(name.as_bytes()), "{name}");
         }
     }
 }

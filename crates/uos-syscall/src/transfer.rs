@@ -24,6 +24,15 @@ const MOST: usize = 1 << 20;
 /// Permission bits of a file that was not there before.
 const MODE: u32 = 0o644;
 
+/// What becomes of a file that has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The upload takes its place.
+    Replace,
+    /// It stays, and the upload fails with EEXIST.
+    Keep,
+}
+
 /// Who works on which file.
 struct Bond {
     kernel: Arc<Inner>,
@@ -82,6 +91,7 @@ struct Replacing {
     parent: NodeRef,
     name: Vec<u8>,
     mode: u32,
+    existing: Existing,
 }
 
 impl Kernel {
@@ -115,12 +125,17 @@ impl Kernel {
         .await
     }
 
-    /// Begins a file that is to have a name in the end, in place of what has it then. Judged as a WriteFile, and recorded
-    /// as one when it is done or given up.
+    /// Begins a file that is to have a name in the end, in place of what has it then if that may be replaced. Judged as a
+    /// WriteFile, and recorded as one when it is done or given up.
     ///
     /// # Errors
-    /// Those of WriteFile. EACCES also if the host doesn't let the file be written that is there.
-    pub async fn begin_upload(&self, caller: &Caller, path: impl AsRef<[u8]>) -> Result<Upload, Error> {
+    /// Those of WriteFile. EACCES also if the host doesn't let the file be written that is there; EEXIST if it is to stay.
+    pub async fn begin_upload(
+        &self,
+        caller: &Caller,
+        path: impl AsRef<[u8]>,
+        existing: Existing,
+    ) -> Result<Upload, Error> {
         let path = path.as_ref().to_vec();
         self.in_pool(caller, v1::WriteFile::INFO, move |kernel, caller| {
             let mut trail = Trail::begin(&kernel.log, caller.pid, v1::WriteFile::INFO);
@@ -128,6 +143,7 @@ impl Kernel {
                 let place = target.place()?;
                 let like = match &place.node {
                     Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
+                    Some(_) if existing == Existing::Keep => return Err(Errno::EEXIST.into()),
                     // What may not be written may not be replaced either, though the host would let us.
                     Some(node) => Some(NodeRef::clone(node).open(KERNEL, Access::Write)?.attr()?),
                     None if place.must_be_dir => return Err(Errno::EISDIR.into()),
@@ -136,7 +152,7 @@ impl Kernel {
                 let name = name_of(&place.path)?.as_bytes().to_vec();
                 let staged = Staged::begin(&place.parent, like.as_ref())?;
                 let mode = like.map_or(MODE, |attr| attr.mode);
-                let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode };
+                let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode, existing };
                 Ok((bond(kernel, caller, target, Right::FsWrite), staged, target_of))
             });
             match result {
@@ -309,7 +325,7 @@ impl Replacing {
         let name = Name::new(&self.name)?;
         let replaces = self.parent.lookup(KERNEL, name).is_ok();
         let attributes = SetAttr { mode: Some(self.mode), ..SetAttr::default() };
-        staged.place(name, &attributes, false)?;
+        staged.place(name, &attributes, self.existing == Existing::Keep)?;
         Ok((size, replaces))
     }
 }

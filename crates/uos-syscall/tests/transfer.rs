@@ -10,7 +10,7 @@ use common::{Log, World, read, until, within, write};
 use uos_proc::LinuxSpawner;
 use uos_proto::v1;
 use uos_syscall::{
-    Caller, Cause, Download, Errno, Error, FileChange, Upload,
+    Caller, Cause, Download, Errno, Error, Existing, FileChange, Upload,
     audit::{Decision, Subject},
 };
 
@@ -30,7 +30,7 @@ async fn all(download: &Download) -> Vec<u8> {
 }
 
 async fn begin(world: &World, agent: &Caller, path: &str) -> Upload {
-    within(world.kernel.begin_upload(agent, path)).await.unwrap()
+    within(world.kernel.begin_upload(agent, path, Existing::Replace)).await.unwrap()
 }
 
 async fn give(upload: &mut Upload, data: impl AsRef<[u8]>) -> Result<(), Error> {
@@ -123,7 +123,7 @@ async fn what_is_no_file_for_the_caller_is_refused_like_a_call_and_recorded_once
         ("/", Errno::EACCES),
     ] {
         let agent = world.agent(OPEN).await;
-        let error = within(world.kernel.begin_upload(&agent, path)).await.unwrap_err();
+        let error = within(world.kernel.begin_upload(&agent, path, Existing::Replace)).await.unwrap_err();
         assert_eq!((error.errno, records(&world, &agent).len()), (errno, 1), "up {path}");
         assert_eq!(error, world.call(&agent, write(path, "")).await.unwrap_err());
     }
@@ -269,7 +269,8 @@ async fn readers_see_the_old_file_or_the_new_one() {
             let (kernel, agent, path) = (world.kernel.clone(), agent.clone(), path.clone());
             tokio::spawn(async move {
                 for round in 1..20_u8 {
-                    let mut upload = within(kernel.begin_upload(&agent, &path)).await.unwrap();
+                    let mut upload =
+                        within(kernel.begin_upload(&agent, &path, Existing::Replace)).await.unwrap();
                     for _ in 0..20 {
                         give(&mut upload, [b'0' + round; 10_000]).await.unwrap();
                     }
@@ -283,4 +284,22 @@ async fn readers_see_the_old_file_or_the_new_one() {
         }
         within(uploader).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_to_stay_stays() {
+    let world = World::start();
+    let agent = world.agent(OPEN).await;
+    for base in ["/data", "/home"] {
+        let path = format!("{base}/file");
+        let begin = || within(world.kernel.begin_upload(&agent, &path, Existing::Keep));
+        let (mut first, mut second) = (begin().await.unwrap(), begin().await.unwrap());
+        give(&mut first, "first").await.unwrap();
+        give(&mut second, "second").await.unwrap();
+        assert_eq!(within(first.commit()).await.unwrap(), 5);
+        assert_eq!(within(second.commit()).await.unwrap_err().errno, Errno::EEXIST, "it came between");
+        assert_eq!(begin().await.unwrap_err().errno, Errno::EEXIST);
+        assert_eq!(&world.call(&agent, read(&path)).await.unwrap().data[..], b"first");
+    }
+    until("nothing is left behind", || names(&world) == ["file"]).await;
 }

@@ -30,6 +30,7 @@ class FakeSocket {
 
 const sockets: FakeSocket[] = [];
 const last = (): FakeSocket => sockets.at(-1) as FakeSocket;
+const streams: EventStream[] = [];
 const probe = vi.fn();
 
 function stream() {
@@ -46,6 +47,7 @@ function stream() {
   made.subscribe('process', (event) => seen.push(event));
   made.onResync(resyncs);
   made.start();
+  streams.push(made);
   return { made, seen, resyncs };
 }
 
@@ -67,7 +69,10 @@ describe('EventStream', () => {
     sockets.length = 0;
     probe.mockReset();
   });
-  afterEach(() => vi.useRealTimers());
+  afterEach(() => {
+    for (const each of streams.splice(0)) each.stop();
+    vi.useRealTimers();
+  });
 
   it('says hello, then hands events on in order and each once', () => {
     const { made, seen, resyncs } = stream();
@@ -101,6 +106,27 @@ describe('EventStream', () => {
     expect(made.status).toBe('open');
     last().send(started(3, 'e 1'));
     expect(seen.map((event) => event.seq)).toEqual([2, 3]);
+  });
+
+  it('believes the browser that the network is gone, and finds a server that is there all the same', () => {
+    const { made } = stream();
+    last().open();
+    last().send({ epoch: 'e', seq: 1, type: 'hello' });
+    const first = last();
+    window.dispatchEvent(new Event('offline'));
+    expect(first.closed).toBe(true);
+    expect(made.status).toBe('offline');
+    vi.advanceTimersByTime(500);
+    expect(last().url).toBe('ws://test/events?epoch=e&after=1');
+    last().open();
+    expect(made.status).toBe('open');
+    last().fail();
+    window.dispatchEvent(new Event('online'));
+    expect(sockets).toHaveLength(3);
+    made.stop();
+    window.dispatchEvent(new Event('offline'));
+    vi.advanceTimersByTime(60_000);
+    expect(sockets).toHaveLength(3);
   });
 
   it('never waits longer than a quarter of a minute', () => {

@@ -56,12 +56,14 @@ export class EventStream {
     if (this.#running) return;
     this.#running = true;
     globalThis.addEventListener?.('online', this.#hurry);
+    globalThis.addEventListener?.('offline', this.#lost);
     this.#connect();
   }
 
   stop(): void {
     this.#running = false;
     globalThis.removeEventListener?.('online', this.#hurry);
+    globalThis.removeEventListener?.('offline', this.#lost);
     this.#clearTimer();
     this.#drop();
     this.#setStatus('idle');
@@ -97,6 +99,15 @@ export class EventStream {
     this.#clearTimer();
     this.#drop();
     this.#connect();
+  };
+
+  /** The browser knows that the network is gone long before a connection would notice. A server on this machine is
+   *  there all the same, and the next try finds it. */
+  #lost = (): void => {
+    if (!this.#running) return;
+    this.#drop();
+    this.#attempt = Math.max(1, this.#attempt);
+    this.#later();
   };
 
   #connect(): void {

@@ -63,6 +63,12 @@ const PLAIN: Record<string, string> = {
   ELOOP: 'Too many links on the way.',
 };
 
+/** The right that an answer over HTTP says is missing. */
+function rightOf(detail: unknown): string | null {
+  const right = (detail as { right?: unknown } | null)?.right;
+  return typeof right === 'string' ? right : null;
+}
+
 /** Says to a person what went wrong, why, and what to do. */
 export function explain(error: unknown, who?: Who): string {
   if (error instanceof CallError) {
@@ -75,7 +81,11 @@ export function explain(error: unknown, who?: Who): string {
     else if (PLAIN[error.name] !== undefined && error.message === '') parts.push(PLAIN[error.name] ?? '');
     return sentences(parts);
   }
-  if (error instanceof ApiError) return sentences([error.message]);
+  if (error instanceof ApiError) {
+    const right = rightOf(error.detail);
+    if (right !== null && who !== undefined) return explainRefusal(right, who);
+    return sentences([error.message]);
+  }
   if (error instanceof Error && error.message !== '') return sentences([error.message]);
   return 'Something went wrong that gives no reason.';
 }

@@ -1,4 +1,13 @@
-import { type ComponentType, type LazyExoticComponent, lazy, memo, Suspense, useMemo, useState } from 'react';
+import {
+  type ComponentType,
+  type LazyExoticComponent,
+  lazy,
+  memo,
+  Suspense,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { builtinOf, type RunningApp } from '@/api/app';
 import { explain } from '@/api/explain';
 import type { Json } from '@/api/json';
@@ -7,6 +16,7 @@ import { close, launch, restart, setAppState, useDesktopStore } from '@/sync/des
 import type { WindowModel } from '@/windows/core/types';
 import { Boundary } from './boundary';
 import type { AppProps } from './contract';
+import { actsAsSystem } from './system';
 
 /** What an app is given before calls can be made: those come with the client, which is fetched beside the app. */
 type HostProps = Omit<AppProps, 'call'> & { actor: number | null };
@@ -21,9 +31,6 @@ const loaders: Readonly<Record<string, Loader>> = {
 };
 const dynamic: Loader = () => import('./dynamic');
 
-/** Those that may act as the system itself. */
-const AS_SYSTEM: ReadonlySet<string> = new Set(['monitor', 'settings']);
-
 const loaded = new Map<string, LazyExoticComponent<ComponentType<HostProps>>>();
 
 function componentOf(name: string | null): LazyExoticComponent<ComponentType<HostProps>> | null {
@@ -35,8 +42,12 @@ function componentOf(name: string | null): LazyExoticComponent<ComponentType<Hos
   const made = lazy(async () => {
     const [{ default: Part }, { callAs }] = await Promise.all([loader(), import('@/api/kernel')]);
     function WithCalls({ actor, ...rest }: HostProps) {
-      // Without a process there is nobody to act as; such a pid is refused as one that never was.
-      const call = useMemo(() => callAs(actor ?? Number.MAX_SAFE_INTEGER), [actor]);
+      // Once its process has ended an app goes on as that one, whose calls are refused: what it shows stays until it
+      // has a new one. Where there was none from the start, it acts as one that never was.
+      const last = useRef(actor ?? Number.MAX_SAFE_INTEGER);
+      if (actor !== null) last.current = actor;
+      const acting = last.current;
+      const call = useMemo(() => callAs(acting), [acting]);
       return <Part {...rest} call={call} />;
     }
     return { default: WithCalls };
@@ -60,7 +71,7 @@ function Running({ app }: { app: RunningApp }) {
   const [, setTries] = useState(0);
   const Part = componentOf(name);
   const { id, pid } = app;
-  const actor = name !== null && AS_SYSTEM.has(name) ? 0 : pid;
+  const actor = actsAsSystem(name) ? 0 : pid;
   const setState = useMemo(() => (next: Json) => setAppState(id, next), [id]);
   const start = useMemo(() => (manifestId: string) => launch(manifestId, id), [id]);
 
@@ -107,7 +118,7 @@ function Ended({ app }: { app: RunningApp }) {
   return (
     <div
       role="alert"
-      className="absolute inset-0 z-20 grid animate-fade place-content-center justify-items-center gap-4 bg-surface/90 p-6 text-center"
+      className="absolute inset-0 z-20 grid animate-fade place-content-center justify-items-center gap-4 bg-surface/85 p-6 backdrop-blur-[3px] text-center"
     >
       <p>The process of this app has ended.</p>
       <div className="flex gap-2">

@@ -11,7 +11,7 @@ import {
   Monitor,
   X,
 } from 'lucide-react';
-import { type Direction, keyboardMove } from '@/windows/core';
+import { type Direction, keyboardMove, WORKSPACES } from '@/windows/core';
 import { focusedWindow } from '@/windows/store/selectors';
 import { useWindows } from '@/windows/store/windows';
 import type { Command } from './registry';
@@ -38,13 +38,11 @@ function snap(direction: Direction): () => void {
 }
 
 const arrows: [Direction, string, LucideIcon, string][] = [
-  ['left', 'ArrowLeft', ArrowLeft, 'Snap to the left half'],
-  ['right', 'ArrowRight', ArrowRight, 'Snap to the right half'],
+  ['left', 'ArrowLeft', ArrowLeft, 'Snap left, or come back from the right'],
+  ['right', 'ArrowRight', ArrowRight, 'Snap right, or come back from the left'],
   ['up', 'ArrowUp', ArrowUp, 'Snap up: to a corner, or maximise'],
   ['down', 'ArrowDown', ArrowDown, 'Snap down: to a corner, restore, or minimise'],
 ];
-
-export const WORKSPACES = 4;
 
 export interface WindowCommandActions {
   /** Asks the app to close; the window goes when the server says so. */

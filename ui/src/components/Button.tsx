@@ -12,7 +12,7 @@ const variants: Record<ButtonVariant, string> = {
   primary: 'bg-accent text-on-accent enabled:hover:bg-accent-hover',
   plain: 'border border-line bg-overlay text-text enabled:hover:bg-raised enabled:active:bg-sunken',
   ghost: 'text-text enabled:hover:bg-hover enabled:active:bg-active',
-  danger: 'bg-danger text-on-danger enabled:hover:bg-danger-hover',
+  danger: 'bg-danger text-on-danger enabled:hover:bg-danger-hover disabled:bg-active disabled:text-text',
 };
 const sizes: Record<ButtonSize, string> = { md: 'h-8 px-3', sm: 'h-7 px-2.5 text-sm' };
 

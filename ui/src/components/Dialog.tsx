@@ -2,6 +2,7 @@ import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import { cx } from './cx';
+import { useFocusReturn } from './floating';
 import { IconButton } from './IconButton';
 
 export interface DialogProps {
@@ -20,17 +21,28 @@ export interface DialogProps {
 /** Modal to the whole desktop; focus is trapped and goes back where it was. */
 export function Dialog(props: DialogProps) {
   const { open, onOpenChange, title, description, footer, width = 440, children, className } = props;
+  const { remember, onCloseAutoFocus } = useFocusReturn();
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
-        <Radix.Overlay className="fixed inset-0 z-[9100] animate-fade bg-scrim" />
+        <Radix.Overlay className="fixed inset-0 z-[9100] animate-fade bg-scrim data-[state=closed]:animate-fade-out" />
         <div className="pointer-events-none fixed inset-0 z-[9101] grid place-items-center p-4">
           <Radix.Content
             data-testid={props['data-testid']}
             {...(description ? {} : { 'aria-describedby': undefined })}
+            onCloseAutoFocus={onCloseAutoFocus}
+            onOpenAutoFocus={(event) => {
+              // Not the close button, which would come with its tip; the first field, or the dialog itself.
+              event.preventDefault();
+              remember();
+              const content = event.currentTarget as HTMLElement;
+              (
+                content.querySelector<HTMLElement>('[data-autofocus], input, textarea, select') ?? content
+              ).focus();
+            }}
             style={{ width }}
             className={cx(
-              'pointer-events-auto flex max-h-full max-w-full animate-in flex-col rounded-lg bg-overlay text-text shadow-menu',
+              'pointer-events-auto flex max-h-full max-w-full animate-in flex-col data-[state=closed]:animate-out rounded-lg bg-overlay text-text shadow-menu',
               className,
             )}
           >

@@ -36,7 +36,7 @@ export function IconButton({
         className={cx(
           'inline-flex shrink-0 items-center justify-center rounded-md text-muted transition-colors duration-100',
           'enabled:hover:bg-hover enabled:hover:text-text enabled:active:bg-active disabled:opacity-45',
-          'aria-pressed:bg-accent-soft aria-pressed:text-accent-text data-[state=open]:bg-active data-[state=open]:text-text',
+          'aria-pressed:bg-accent-soft aria-pressed:text-accent-text aria-expanded:bg-active aria-expanded:text-text',
           tone === 'danger' && 'enabled:hover:bg-danger-soft enabled:hover:text-danger',
           className,
         )}

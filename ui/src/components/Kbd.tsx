@@ -4,7 +4,8 @@ import { keyLabels } from '@/input/chord';
 export function Keys({ chord }: { chord: string }) {
   const labels = keyLabels(chord);
   return (
-    <kbd className="inline-flex shrink-0 items-center gap-0.5 font-sans" aria-label={labels.join(' + ')}>
+    <kbd className="inline-flex shrink-0 items-center gap-0.5 font-sans">
+      <span className="sr-only">{labels.join(' + ')}</span>
       {labels.map((label) => (
         <span
           key={label}

@@ -15,21 +15,20 @@ export interface HeadCellProps {
   className?: string;
 }
 
-const head =
-  'sticky top-0 z-10 h-8 border-b border-line bg-raised px-3 font-medium text-muted whitespace-nowrap';
+const head = 'sticky top-0 z-10 h-8 border-b border-line bg-raised font-medium text-muted whitespace-nowrap';
 
 export function HeadCell({ children, align = 'start', sort, className }: HeadCellProps) {
   const end = align === 'end';
   if (!sort) {
     return (
-      <th scope="col" className={cx(head, end ? 'text-right' : 'text-left', className)}>
+      <th scope="col" className={cx(head, 'px-3', end ? 'text-right' : 'text-left', className)}>
         {children}
       </th>
     );
   }
   const Arrow = sort.direction === 'descending' ? ArrowDown : ArrowUp;
   return (
-    <th scope="col" aria-sort={sort.direction ?? 'none'} className={cx(head, 'p-0', className)}>
+    <th scope="col" aria-sort={sort.direction ?? 'none'} className={cx(head, className)}>
       <button
         type="button"
         onClick={sort.onSort}

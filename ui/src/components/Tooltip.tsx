@@ -1,8 +1,26 @@
 import { Tooltip as Radix } from 'radix-ui';
 import { createContext, type ReactElement, type ReactNode, useContext } from 'react';
+import { floating } from './floating';
 import { Keys } from './Kbd';
 
 const Provided = createContext(false);
+
+/** Whether the last key was Tab. Focus that comes back from a menu or a dialog brings no tip, which would be in the way. */
+let tabbed = false;
+globalThis.addEventListener?.(
+  'keydown',
+  (event) => {
+    tabbed = event.key === 'Tab';
+  },
+  { capture: true },
+);
+globalThis.addEventListener?.(
+  'pointerdown',
+  () => {
+    tabbed = false;
+  },
+  { capture: true },
+);
 
 /** Shares the opening delay, so that moving along a row of buttons opens the next tip at once. */
 export function TooltipProvider({ children }: { children: ReactNode }) {
@@ -27,8 +45,10 @@ export function Tooltip({ label, keys, side = 'bottom', children }: TooltipProps
   const provided = useContext(Provided);
   const tip = (
     <Radix.Root disableHoverableContent>
-      <Radix.Trigger asChild>{children}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Trigger asChild onFocus={(event) => tabbed || event.preventDefault()}>
+        {children}
+      </Radix.Trigger>
+      <Radix.Portal container={floating()}>
         <Radix.Content
           side={side}
           sideOffset={6}

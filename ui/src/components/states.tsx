@@ -19,7 +19,7 @@ export function EmptyState({ icon: Icon, title, hint, action, className }: Empty
       className={cx('grid h-full place-content-center justify-items-center gap-2 p-6 text-center', className)}
     >
       {Icon ? <Icon size={20} strokeWidth={1.75} aria-hidden="true" className="mb-1 text-faint" /> : null}
-      <p className="max-w-[44ch] text-text">{title}</p>
+      <p className="max-w-[52ch] text-text">{title}</p>
       {hint ? <p className="max-w-[52ch] text-sm text-muted">{hint}</p> : null}
       {action ? <div className="mt-2">{action}</div> : null}
     </div>

@@ -12,16 +12,30 @@ export interface Toast {
   ms: number;
 }
 
+/** What was said, for whoever was not looking. What could be done about it then may be no longer possible. */
+export type Notice = Pick<Toast, 'id' | 'tone' | 'title' | 'hint'> & { at_us: number };
+
 interface ToastStore {
   toasts: Toast[];
+  /** The newest first, at most 50. */
+  notices: Notice[];
+  /** The newest notice that was looked at. */
+  seen: number;
   dismiss: (id: number) => void;
+  markSeen: () => void;
+  clearNotices: () => void;
 }
 
+const KEPT = 50;
 let last = 0;
 
 export const useToasts = create<ToastStore>()((set) => ({
   toasts: [],
+  notices: [],
+  seen: 0,
   dismiss: (id) => set((state) => ({ toasts: state.toasts.filter((toast) => toast.id !== id) })),
+  markSeen: () => set({ seen: last }),
+  clearNotices: () => set({ notices: [] }),
 }));
 
 /** Says something once. The same words again replace what they said before. */
@@ -33,8 +47,11 @@ export function toast(input: Partial<Omit<Toast, 'id'>> & { title: string }): nu
     ...input,
     id: last,
   };
-  useToasts.setState(({ toasts }) => ({
+  const { id, tone, title, hint } = next;
+  const notice: Notice = { id, tone, title, ...(hint ? { hint } : {}), at_us: Date.now() * 1000 };
+  useToasts.setState(({ toasts, notices }) => ({
     toasts: [...toasts.filter((other) => other.title !== next.title), next].slice(-4),
+    notices: [notice, ...notices].slice(0, KEPT),
   }));
   return last;
 }

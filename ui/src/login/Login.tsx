@@ -19,7 +19,7 @@ const formSchema = z.object({
 type Form = z.infer<typeof formSchema>;
 
 /** Shown when the server doesn’t know this browser. */
-export function Login() {
+export default function Login() {
   const { register, handleSubmit, setError, setFocus, reset, formState } = useForm<Form>({
     resolver: zodResolver(formSchema),
     defaultValues: { token: '' },

@@ -1,13 +1,15 @@
-import { Keyboard, LayoutGrid, LogOut, Moon } from 'lucide-react';
+import { Contrast, Keyboard, LayoutGrid, LogOut, Moon } from 'lucide-react';
 import { useEffect } from 'react';
 import { logout } from '@/api/routes';
 import { AppContent } from '@/apps/host';
+import { Shield } from '@/apps/Shield';
 import { registerCommands, useCommandChords } from '@/commands';
 import { windowCommands } from '@/commands/windows';
 import { Button, Delayed, ErrorState } from '@/components';
 import { type Desktop as Shown, useDesktop } from '@/sync/desktop';
-import { toggleTheme, useTheme } from '@/theme';
+import { resolvedContrast, toggleContrast, toggleTheme, useTheme } from '@/theme';
 import { WindowLayer } from '@/windows/components/WindowLayer';
+import type { WindowModel } from '@/windows/core';
 import { useWindows } from '@/windows/store/windows';
 import { Launcher } from './Launcher';
 import { Shortcuts } from './Shortcuts';
@@ -16,11 +18,14 @@ import { useShell } from './state';
 import { Taskbar } from './Taskbar';
 import { wallpaperOf } from './wallpaper';
 
+const renderShield = (window: WindowModel) => <Shield appId={window.appId} />;
 const renderApp = (window: Parameters<typeof AppContent>[0]['window']) => <AppContent window={window} />;
 
 export function Desktop() {
   const desktop = useDesktop();
-  const wallpaper = useTheme((state) => state.wallpaper);
+  const wallpaper = useTheme((state) =>
+    resolvedContrast(state.contrast) === 'more' ? null : state.wallpaper,
+  );
   useCommandChords();
   useDesktopCommands(desktop);
   const closeWindow = (id: string) => {
@@ -30,12 +35,12 @@ export function Desktop() {
   return (
     <div
       className="fixed inset-0 overflow-hidden bg-(--page)"
-      style={{ backgroundImage: wallpaperOf(wallpaper) }}
+      style={wallpaper === null ? {} : { backgroundImage: wallpaperOf(wallpaper) }}
     >
       <main aria-label="Desktop">
         <h1 className="sr-only">uOS desktop</h1>
         <Middle desktop={desktop} />
-        <WindowLayer renderApp={renderApp} onClose={closeWindow} />
+        <WindowLayer renderApp={renderApp} renderShield={renderShield} onClose={closeWindow} />
       </main>
       <Taskbar desktop={desktop} />
       <Launcher desktop={desktop} />
@@ -118,6 +123,14 @@ function useDesktopCommands({ close }: Shown): void {
         words: 'theme mode night',
         icon: Moon,
         run: toggleTheme,
+      },
+      {
+        id: 'look.contrast',
+        label: 'Change between normal and high contrast',
+        group: 'Look',
+        words: 'accessibility',
+        icon: Contrast,
+        run: toggleContrast,
       },
       {
         id: 'desktop.logout',

@@ -1,35 +1,33 @@
-import { CloudOff, LayoutGrid, Moon, RefreshCw, Sun } from 'lucide-react';
+import { CloudOff, LayoutGrid, RefreshCw } from 'lucide-react';
 import { useEffect, useState } from 'react';
-import { useShallow } from 'zustand/shallow';
 import { MicroGraphs } from '@/apps/monitor/micro';
-import { AppIcon, cx, IconButton, Tooltip } from '@/components';
+import { IconButton } from '@/components';
+import { useSwipe } from '@/input/pointer';
 import type { Desktop } from '@/sync/desktop';
-import { resolvedTheme, toggleTheme, useTheme } from '@/theme';
-import { processColor } from '@/theme/process';
-import { useIsFocused, useWindow } from '@/windows/store/selectors';
-import { useWindows, type WindowsStore } from '@/windows/store/windows';
+import { useWindows } from '@/windows/store/windows';
+import { Look } from './Look';
+import { Notices } from './Notices';
 import { Sessions } from './Sessions';
 import { useShell } from './state';
-
-/** Windows of this workspace, those of one app beside each other, in the order in which they were opened. */
-function shownIds(state: WindowsStore): string[] {
-  const here = state.order.flatMap((id) => {
-    const window = state.windows[id];
-    return window && window.workspace === state.workspace ? [window] : [];
-  });
-  const apps = [...new Set(here.map((window) => window.manifestId))];
-  return apps.flatMap((app) => here.filter((window) => window.manifestId === app).map((window) => window.id));
-}
+import { Tasks } from './Tasks';
+import { Workspaces } from './Workspaces';
 
 export function Taskbar({ desktop }: { desktop: Desktop }) {
-  const ids = useWindows(useShallow(shownIds));
   const setLauncher = useShell((state) => state.setLauncher);
   const launcher = useShell((state) => state.launcher);
+  // Along it to the next workspace, up from it to the launcher.
+  const swipe = useSwipe((direction) => {
+    const { stepWorkspace } = useWindows.getState();
+    if (direction === 'up') setLauncher(true);
+    else if (direction === 'left') stepWorkspace(1);
+    else if (direction === 'right') stepWorkspace(-1);
+  });
   return (
     <nav
       data-testid="taskbar"
       aria-label="Taskbar"
-      className="fixed inset-x-0 bottom-0 z-40 flex h-12 items-center gap-2 border-t border-(--line) bg-(--bar) px-2 backdrop-blur-xl"
+      className="fixed inset-x-0 bottom-0 z-40 flex h-12 touch-none items-center gap-1 border-t border-line bg-bar px-2 backdrop-blur-xl"
+      {...swipe}
     >
       <IconButton
         label="Launcher"
@@ -38,96 +36,49 @@ export function Taskbar({ desktop }: { desktop: Desktop }) {
         tipSide="top"
         size={36}
         iconSize={20}
+        className="coarse:size-11!"
         aria-expanded={launcher}
         onClick={() => setLauncher(!launcher)}
       />
-      <ul className="flex min-w-0 flex-1 items-center gap-1 overflow-hidden">
-        {ids.map((id) => (
-          <Task key={id} id={id} />
-        ))}
-      </ul>
-      <div className="hidden md:block">
+      <Workspaces />
+      <span aria-hidden="true" className="mx-1 hidden h-5 w-px bg-line md:block" />
+      <Tasks desktop={desktop} />
+      <div className="hidden px-2 lg:block">
         <MicroGraphs />
       </div>
       <Connection desktop={desktop} />
+      <Notices />
       <Sessions />
-      <ThemeButton />
+      <Look />
       <Clock />
     </nav>
-  );
-}
-
-function Task({ id }: { id: string }) {
-  const window = useWindow(id);
-  const focused = useIsFocused(id);
-  if (!window) return null;
-  const away = window.state === 'minimized';
-  const press = () => {
-    const store = useWindows.getState();
-    if (focused && !away) store.minimize(id);
-    else store.focus(id);
-  };
-  return (
-    <li className="min-w-9 max-w-44 flex-[0_1_176px]">
-      <Tooltip label={away ? `${window.title} (minimised)` : window.title} side="top">
-        <button
-          type="button"
-          data-task={id}
-          data-state={window.state}
-          aria-pressed={focused}
-          aria-label={window.title}
-          onClick={press}
-          style={{ '--process': processColor(window.pid) } as React.CSSProperties}
-          className={cx(
-            'relative flex h-9 w-full items-center gap-2 rounded-md px-2 text-left outline-offset-[-2px]',
-            'after:absolute after:inset-x-2 after:bottom-0 after:h-0.5 after:rounded-full after:bg-(--process)',
-            focused
-              ? 'bg-(--active) text-(--text)'
-              : 'text-(--text-muted) after:opacity-50 hover:bg-(--hover) hover:text-(--text)',
-            away && 'after:inset-x-4',
-          )}
-        >
-          <AppIcon name={window.icon} className="shrink-0" />
-          <span className="truncate text-[12px]">{window.title}</span>
-        </button>
-      </Tooltip>
-    </li>
   );
 }
 
 function Connection({ desktop }: { desktop: Desktop }) {
   const { status, queued, retry } = desktop;
   if (status === 'offline' || status === 'error') {
+    const waiting = queued > 0 ? `, ${queued} to save` : '';
     return (
       <button
         type="button"
         data-testid="offline"
         onClick={retry}
-        className="flex h-8 items-center gap-2 rounded-md bg-(--warning-soft) px-2 text-[12px] text-(--text)"
+        aria-label={`Offline${waiting}. Try again`}
+        className="flex h-8 items-center gap-2 rounded-md bg-warning-soft px-2 text-sm whitespace-nowrap text-text coarse:h-11"
       >
         <CloudOff size={16} strokeWidth={1.75} aria-hidden />
-        Offline{queued > 0 ? `, ${queued} to save` : ''}. Try again
+        <span className="hidden sm:inline">
+          Offline{waiting}. <span className="underline">Try again</span>
+        </span>
       </button>
     );
   }
   if (queued === 0) return null;
   return (
-    <span role="img" className="text-(--text-faint)" aria-label={`${queued} changes on their way`}>
+    <span role="img" className="text-faint" aria-label={`${queued} changes on their way`}>
       <RefreshCw size={14} strokeWidth={1.75} aria-hidden />
     </span>
-  );
-}
-
-function ThemeButton() {
-  const theme = useTheme((state) => state.theme);
-  const dark = resolvedTheme(theme) === 'dark';
-  return (
-    <IconButton
-      label={dark ? 'Light look' : 'Dark look'}
-      icon={dark ? Sun : Moon}
-      tipSide="top"
-      onClick={toggleTheme}
-    />
   );
 }
 
@@ -152,10 +103,11 @@ function Clock() {
   return (
     <time
       dateTime={now.toISOString()}
-      className="shrink-0 px-2 text-right text-[12px] leading-4 whitespace-nowrap tabular-nums"
+      title={date.format(now)}
+      className="hidden shrink-0 px-2 text-right text-sm whitespace-nowrap tabular sm:block"
     >
       <span className="block font-semibold">{time.format(now)}</span>
-      <span className="block text-(--text-muted)">{date.format(now)}</span>
+      <span className="hidden text-muted md:block">{date.format(now)}</span>
     </time>
   );
 }

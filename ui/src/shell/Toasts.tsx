@@ -1,6 +1,7 @@
 import { X } from 'lucide-react';
 import { useEffect } from 'react';
 import { Button, cx, IconButton, type Toast, useToasts } from '@/components';
+import { useShell } from './state';
 
 const tones = {
   info: 'before:bg-(--accent)',
@@ -12,11 +13,16 @@ const tones = {
 /** What happened, beside the clock. */
 export function Toasts() {
   const toasts = useToasts((state) => state.toasts);
+  const tray = useShell((state) => state.tray !== null);
   return (
     <div
       role="status"
       aria-live="polite"
-      className="pointer-events-none fixed right-3 bottom-15 z-90 flex w-[min(360px,calc(100vw-24px))] flex-col gap-2"
+      className={cx(
+        'pointer-events-none fixed z-90 flex w-[min(360px,calc(100vw-24px))] flex-col gap-2',
+        // Out of the way of what is open over the taskbar.
+        tray ? 'bottom-15 left-3 max-sm:top-3 max-sm:bottom-auto' : 'right-3 bottom-15',
+      )}
     >
       {toasts.map((toast) => (
         <Item key={toast.id} toast={toast} />
@@ -36,12 +42,12 @@ function Item({ toast }: { toast: Toast }) {
   return (
     <div
       className={cx(
-        'pointer-events-auto relative flex items-start gap-2 overflow-hidden rounded-md bg-(--overlay) py-2 pr-2 pl-4 shadow-focus',
+        'pointer-events-auto relative flex animate-rise items-start gap-2 overflow-hidden rounded-md bg-(--overlay) py-2 pr-2 pl-4 shadow-focus',
         'before:absolute before:inset-y-0 before:left-0 before:w-1',
         tones[toast.tone],
       )}
     >
-      <div className="min-w-0 flex-1 py-1">
+      <div className="min-w-0 flex-1 py-1 break-words">
         <p className="font-semibold">{toast.title}</p>
         {toast.hint ? <p className="text-[12px] text-(--text-muted)">{toast.hint}</p> : null}
       </div>

@@ -5,10 +5,13 @@ import { useWindows } from '@/windows/store/windows';
 interface ShellStore {
   launcher: boolean;
   shortcuts: boolean;
+  /** What is open at the right of the taskbar. */
+  tray: string | null;
   /** The windows to switch between, the one in front first; null while nobody switches. */
   switching: { ids: string[]; at: number } | null;
   setLauncher: (open: boolean) => void;
   setShortcuts: (open: boolean) => void;
+  setTray: (name: string | null) => void;
   /** Goes on to the next or the previous window, and begins with that if need be. */
   step: (by: 1 | -1) => void;
   choose: () => void;
@@ -18,9 +21,11 @@ interface ShellStore {
 export const useShell = create<ShellStore>()((set, get) => ({
   launcher: false,
   shortcuts: false,
+  tray: null,
   switching: null,
   setLauncher: (launcher) => set({ launcher }),
   setShortcuts: (shortcuts) => set({ shortcuts }),
+  setTray: (tray) => set({ tray }),
   step: (by) => {
     const now = get().switching ?? {
       ids: recentWindows(useWindows.getState()).map((window) => window.id),

@@ -2,15 +2,19 @@ import type { Wallpaper } from '@/theme';
 
 /** Two hues each, laid over the page's own colour so thinly that both themes can carry them. */
 const hues: Readonly<Record<Wallpaper, readonly [number, number]>> = {
-  dawn: [262, 330],
-  tide: [220, 262],
-  moss: [160, 220],
-  slate: [262, 262],
+  dawn: [20, 300],
+  tide: [215, 265],
+  moss: [150, 205],
+  slate: [260, 262],
 };
+
+/** Falls off in three steps, so that no edge can be seen where a veil ends. */
+function veil(hue: number, at: string, strength: number): string {
+  const colour = (share: number) => `oklch(0.6 0.1 ${hue} / ${(strength * share).toFixed(3)})`;
+  return `radial-gradient(140% 120% at ${at}, ${colour(1)}, ${colour(0.55)} 30%, ${colour(0.16)} 60%, ${colour(0)} 90%)`;
+}
 
 export function wallpaperOf(name: Wallpaper): string {
   const [one, other] = hues[name];
-  const veil = (hue: number, at: string, strength: number) =>
-    `radial-gradient(120% 90% at ${at}, oklch(0.6 0.11 ${hue} / ${strength}), transparent 62%)`;
-  return [veil(one, '12% 0%', 0.26), veil(other, '95% 100%', 0.2)].join(', ');
+  return [veil(one, '8% 0%', 0.3), veil(other, '100% 100%', 0.26)].join(', ');
 }

@@ -29,7 +29,8 @@ class FakeServer {
       window_size: { width: 500, height: 400 },
       window_state: 'normal',
       restore_state: 'normal',
-      restore_bounds: { x: 40, y: 40, width: 500, height: 400 },
+      // As the server has it: the place of a normal window is also the one it goes back to.
+      restore_bounds: { x: 40, y: 40, ...more.window_pos, width: 500, height: 400 },
       snap: null,
       z: this.apps.size + 1,
       workspace: 0,
@@ -61,8 +62,15 @@ class FakeServer {
       json({ error: { code: 'stale_version', message: 'Stale.', detail: { current: app } } }, 409);
     if (what === 'window') {
       const change = body as { version?: number; position: { x: number; y: number }; z: number };
+      const { position } = change;
       if (change.version !== undefined && change.version !== app.version) return stale();
-      this.apps.set(id, { ...app, window_pos: change.position, z: change.z, version: app.version + 1 });
+      this.apps.set(id, {
+        ...app,
+        window_pos: position,
+        restore_bounds: { ...app.restore_bounds, ...position },
+        z: change.z,
+        version: app.version + 1,
+      });
       return json({ success: true, version: app.version + 1 });
     }
     if (what === 'state') {

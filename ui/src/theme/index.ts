@@ -2,8 +2,10 @@ export { processColor, processHue } from './process';
 export {
   applyTheme,
   type ContrastChoice,
+  resolvedContrast,
   resolvedTheme,
   type ThemeChoice,
+  toggleContrast,
   toggleTheme,
   useTheme,
   WALLPAPERS,

@@ -42,10 +42,9 @@ export function resolvedTheme(theme: ThemeChoice): 'light' | 'dark' {
 export function applyTheme(): () => void {
   const apply = () => {
     const { theme, contrast, wallpaper } = useTheme.getState();
-    const more = contrast === 'more' || (contrast === 'system' && systemContrast());
     Object.assign(document.documentElement.dataset, {
       theme: resolvedTheme(theme),
-      contrast: more ? 'more' : 'normal',
+      contrast: resolvedContrast(contrast),
       wallpaper,
     });
   };
@@ -57,6 +56,17 @@ export function applyTheme(): () => void {
     stop();
     for (const query of queries) query?.removeEventListener('change', apply);
   };
+}
+
+/** Whether there is high contrast, by choice or because the system asks for it. */
+export function resolvedContrast(contrast: ContrastChoice): 'normal' | 'more' {
+  if (contrast !== 'system') return contrast;
+  return systemContrast() ? 'more' : 'normal';
+}
+
+export function toggleContrast(): void {
+  const { contrast, setContrast } = useTheme.getState();
+  setContrast(resolvedContrast(contrast) === 'more' ? 'normal' : 'more');
 }
 
 export function toggleTheme(): void {

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    geometry::{Bounds, Position, Size, Snap, WindowState},
-    manifest::Manifest,
+    geometry::{Bounds, Extent, Position, Size, Snap, WindowState},
+    json::{object, object_or_null},
+    manifest::{Manifest, UiSpec},
 };
 
 /// A running app. Values of it are never changed, only replaced.
@@ -23,10 +24,10 @@ pub(crate) struct App {
     /// The name of an icon.
     pub icon: String,
     /// How it is drawn: `{"builtin": NAME}` or a UI spec.
-    #[schema(value_type = Object)]
+    #[schema(value_type = UiSpec)]
     pub ui_spec: Arc<RawValue>,
     /// What the app itself wants to find again.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub state: Arc<RawValue>,
     /// Counts the accepted states.
     pub state_version: u64,
@@ -43,6 +44,7 @@ pub(crate) struct App {
     /// Where it goes back to from maximised, snapped and fullscreen.
     pub restore_bounds: Bounds,
     /// The part of the desktop that a snapped window fills.
+    #[schema(required = true)]
     pub snap: Option<Snap>,
     /// Higher is nearer to the eye.
     pub z: i64,
@@ -51,8 +53,10 @@ pub(crate) struct App {
     /// Counts the accepted changes of the window.
     pub version: u64,
     /// The app that this one belongs to, and closes with.
+    #[schema(required = true)]
     pub parent_id: Option<String>,
     /// Its process; none when that has ended.
+    #[schema(required = true)]
     pub pid: Option<u64>,
     /// It asks for the whole screen.
     pub fullscreen: bool,
@@ -70,8 +74,10 @@ pub(crate) struct WindowChange {
     /// Which window; it must be the app's.
     pub window_id: String,
     /// Where it is.
+    #[serde(deserialize_with = "object")]
     pub position: Position,
     /// How large it is.
+    #[serde(deserialize_with = "object")]
     pub size: Size,
     /// Its place in the stack; unset leaves it.
     #[serde(default)]
@@ -86,7 +92,7 @@ pub(crate) struct WindowChange {
     #[serde(default)]
     pub restore_state: Option<WindowState>,
     /// Where it goes back to; unset leaves it, or takes the new place of a normal window.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object_or_null")]
     pub restore_bounds: Option<Bounds>,
     /// On which workspace; unset leaves it.
     #[serde(default)]
@@ -99,7 +105,7 @@ pub(crate) struct WindowChange {
 /// A place in the stack of windows, within ±2^40.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
-#[schema(value_type = i64)]
+#[schema(value_type = i64, minimum = -1_099_511_627_776_i64, maximum = 1_099_511_627_776_i64)]
 pub(crate) struct Depth(pub i64);
 
 impl TryFrom<i64> for Depth {
@@ -113,7 +119,7 @@ impl TryFrom<i64> for Depth {
 /// The number of a workspace, 0 to 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
-#[schema(value_type = u32)]
+#[schema(value_type = u32, minimum = 0, maximum = 63)]
 pub(crate) struct Workspace(pub u32);
 
 impl TryFrom<i64> for Workspace {
@@ -138,7 +144,12 @@ impl App {
         let position =
             Position { x: super::geometry::Coordinate(64 + step), y: super::geometry::Coordinate(48 + step) };
         let window = manifest.window;
-        let size = Size { width: window.width, height: window.height };
+        // A manifest that asks for less than its own least gets the least.
+        let larger = |one: Extent, other: Extent| Extent(one.0.max(other.0));
+        let size = Size {
+            width: larger(window.width, window.min_width),
+            height: larger(window.height, window.min_height),
+        };
         let state = if manifest.fullscreen { WindowState::Fullscreen } else { WindowState::Normal };
         Self {
             id,

@@ -22,9 +22,8 @@ impl Desktop {
         parent_id: Option<String>,
         by: By,
     ) -> Result<Arc<App>, Refusal> {
+        let manifest = self.manifest(&manifest_id)?;
         let state = self.state();
-        let manifest =
-            state.manifests.get(&manifest_id).cloned().ok_or_else(|| absent("manifest", &manifest_id))?;
         if let Some(parent) = &parent_id
             && !state.apps.contains_key(parent)
         {
@@ -59,7 +58,7 @@ impl Desktop {
 
     /// Closes an app and those that belong to it, and ends their processes.
     pub(crate) async fn close(&self, id: String, by: By) -> Result<Vec<String>, Refusal> {
-        let closed = self.door.change(move |draft| take_away(draft, &id, &by)).await?;
+        let closed = self.door.change_though_full(move |draft| take_away(draft, &id, &by)).await?;
         for app in &closed {
             self.end(app.pid).await;
         }

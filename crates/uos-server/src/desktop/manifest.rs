@@ -7,38 +7,49 @@ use serde_json::{Value, value::RawValue};
 use uos_syscall::rights::Grant;
 use utoipa::ToSchema;
 
-use super::{app::Invalid, geometry::Extent, services};
+use super::{
+    app::Invalid,
+    geometry::Extent,
+    json::{depth, object},
+    services,
+};
 
 /// The most bytes of JSON in a UI spec.
 const SPEC_BYTES: usize = 64 << 10;
-/// How deep a UI spec may be.
+/// How many lists and objects of a UI spec may be within each other.
 const SPEC_DEPTH: usize = 32;
 
 /// What an app is, what it wants, and how it is drawn.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Manifest {
-    /// 1 to 64 of `a–z 0–9 -`, a letter or digit first.
+    /// 1 to 64 of `a–z 0–9 -`, a letter or digit first. In a request the path says it, and this is not looked at.
     #[serde(default)]
     pub id: String,
     /// Shown to people, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     pub title: String,
     /// The name of an icon.
     #[serde(default = "default_icon")]
+    #[schema(min_length = 1, max_length = 64)]
     pub icon: String,
     /// What it is for, in a sentence.
     #[serde(default)]
+    #[schema(max_length = 1_000)]
     pub description: String,
     /// What it is listed under.
     #[serde(default)]
+    #[schema(max_length = 100)]
     pub category: String,
     /// `{"builtin": NAME}` or a UI spec, at most 64 KiB of JSON and 32 levels deep.
-    #[schema(value_type = Object)]
+    #[schema(value_type = UiSpec)]
     pub ui_spec: Arc<RawValue>,
     /// The services it asks for; see `GET /registry/services`.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub services: Vec<String>,
     /// More rights it asks for, `right:pattern` each.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub grants: Vec<String>,
     /// It wants the whole screen.
     #[serde(default)]
@@ -46,12 +57,27 @@ pub(crate) struct Manifest {
     /// Launching it again shows the one that runs.
     #[serde(default)]
     pub singleton: bool,
-    /// How large its window is at first.
-    #[serde(default)]
+    /// How large its window is at first; it is never made smaller than its least size.
+    #[serde(default, deserialize_with = "object")]
     pub window: WindowWish,
     /// It came with the program and can't be changed.
     #[serde(default)]
     pub built_in: bool,
+}
+
+/// How an app is drawn. The parts of a view are judged where they are drawn.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "see `check_spec`")]
+pub(crate) enum UiSpec {
+    /// By a component that came with the program.
+    BuiltIn { builtin: String },
+    /// From data.
+    Data {
+        #[schema(minimum = 1, maximum = 1)]
+        version: u32,
+        view: Value,
+    },
 }
 
 /// How large a window wants to be.
@@ -115,10 +141,16 @@ fn check_id(id: &str) -> Result<(), Invalid> {
     Err(("id", "an id is 1 to 64 of a–z, 0–9 and -, and doesn't begin with -".to_owned()))
 }
 
-/// Text for people: so many characters, none of them a control character.
+/// What has no width and is no blank to Unicode: soft hyphens, joiners, marks of direction.
+const UNSEEN: [char; 10] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202e}', '\u{2060}', '\u{3164}',
+    '\u{feff}',
+];
+
+/// Text for people: so many characters, none of them a control character, and where one is wanted, one that can be seen.
 pub(crate) fn check_text(field: &'static str, text: &str, least: usize, most: usize) -> Result<(), Invalid> {
-    let length = text.trim().chars().count();
-    if length < least || text.chars().count() > most {
+    let seen = |it: &char| !it.is_whitespace() && !UNSEEN.contains(it);
+    if text.chars().filter(seen).count() < least || text.chars().count() > most {
         return Err((
             field,
             format!("{least} to {most} characters are wanted, not {}", text.chars().count()),
@@ -140,7 +172,7 @@ fn check_spec(spec: &RawValue) -> Result<(), Invalid> {
     let Value::Object(parts) = &value else {
         return Err((field, "an object is wanted".to_owned()));
     };
-    if deeper_than(&value, SPEC_DEPTH) {
+    if depth(spec.get()) > SPEC_DEPTH {
         return Err((field, format!("it is more than {SPEC_DEPTH} levels deep")));
     }
     match (parts.get("builtin"), parts.get("version"), parts.get("view")) {
@@ -149,15 +181,6 @@ fn check_spec(spec: &RawValue) -> Result<(), Invalid> {
         (None, Some(Value::Number(version)), Some(_)) if version.as_u64() == Some(1) => Ok(()),
         (None, Some(version), Some(_)) => Err((field, format!("version {version} is not known; 1 is"))),
         _ => Err((field, "either `builtin`, or `version` and `view` are wanted".to_owned())),
-    }
-}
-
-fn deeper_than(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return true };
-    match value {
-        Value::Array(items) => items.iter().any(|item| deeper_than(item, below)),
-        Value::Object(parts) => parts.values().any(|part| deeper_than(part, below)),
-        _ => false,
     }
 }
 
@@ -272,6 +295,7 @@ mod tests {
             ("id", Manifest { id: "../x".into(), ..good.clone() }),
             ("title", Manifest { title: " ".into(), ..good.clone() }),
             ("title", Manifest { title: "a\nb".into(), ..good.clone() }),
+            ("title", Manifest { title: "\u{200b} \u{feff}".into(), ..good.clone() }),
             ("services", Manifest { services: vec!["root".into()], ..good.clone() }),
             ("grants", Manifest { grants: vec!["fs.read".into()], ..good.clone() }),
             ("ui_spec", Manifest { ui_spec: raw(&serde_json::json!([])), ..good.clone() }),

@@ -6,6 +6,7 @@
 mod app;
 mod draft;
 mod geometry;
+mod json;
 mod life;
 mod manifest;
 mod refusal;
@@ -16,6 +17,7 @@ mod writer;
 pub(crate) use app::{App, WindowChange};
 pub(crate) use draft::{Dirty, Draft, Session, State};
 pub(crate) use geometry::{Bounds, Coordinate, Extent, Position, Size, WindowState, name_of, of_name};
+pub(crate) use json::ObjectOnly;
 pub(crate) use manifest::Manifest;
 pub(crate) use refusal::Refusal;
 pub(crate) use services::{SERVICES, Service};
@@ -29,7 +31,7 @@ use uos_syscall::Kernel;
 use crate::{
     events::{AppChange, Hub, News},
     login::{CookieHash, Logins},
-    store::{Loaded, Store},
+    store::{Loaded, Reader, Store},
 };
 use writer::Door;
 
@@ -39,13 +41,16 @@ const APPS: usize = 256;
 const MANIFESTS: usize = 1_024;
 /// The most bytes of JSON in an app's own state.
 pub(crate) const APP_STATE_BYTES: usize = 256 << 10;
+/// How deep it may be. It stands within the list of all apps, which other programs must be able to read: common JSON readers
+/// stop at 128 levels.
+const APP_STATE_DEPTH: usize = 64;
 
 /// The desktop. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Desktop {
     door: Door,
     kernel: Kernel,
-    reader: Arc<tokio::sync::Mutex<sqlx::SqliteConnection>>,
+    reader: Reader,
 }
 
 /// Which tab a change comes from, so that it can tell its own echo.
@@ -54,17 +59,16 @@ pub(crate) type By = Option<String>;
 impl Desktop {
     /// The desktop that a database holds, with its apps alive again. The writer is to be run.
     pub(crate) async fn wake(
-        mut store: Store,
+        store: Store,
         kernel: Kernel,
         hub: Hub,
-    ) -> sqlx::Result<(Self, Logins, impl Future<Output = ()> + use<>)> {
-        let Loaded { mut state, logins } = Loaded::from(&mut store.writer).await?;
+    ) -> (Self, Logins, impl Future<Output = ()> + use<>) {
+        let Store { loaded: Loaded { mut state, logins }, committer, reader } = store;
         state.manifests.extend(manifest::built_in());
-        let reader = Arc::new(tokio::sync::Mutex::new(store.reader().await?));
-        let (door, writer) = Door::open(state, store.writer, hub);
+        let (door, writer) = Door::open(state, committer, reader.clone(), hub);
         let desktop = Self { door, kernel, reader };
         desktop.revive(&writer).await;
-        Ok((desktop, Logins::of(logins), writer.run()))
+        (desktop, Logins::of(logins), writer.run())
     }
 
     /// What there is now.
@@ -118,6 +122,9 @@ impl Desktop {
         version: Option<u64>,
         by: By,
     ) -> Result<u64, Refusal> {
+        if json::depth(state.get()) > APP_STATE_DEPTH {
+            return Err(Refusal::Invalid(("body", format!("it is more than {APP_STATE_DEPTH} levels deep"))));
+        }
         let change = move |draft: &mut Draft| {
             let app = running(draft, &id)?;
             if version.is_some_and(|version| version != app.state_version) {
@@ -138,7 +145,12 @@ impl Desktop {
             draft.dirty.logins.extend(logins);
             Ok(())
         };
-        self.door.change(change).await
+        self.door.change_though_full(change).await
+    }
+
+    /// One app that can be launched.
+    pub(crate) fn manifest(&self, id: &str) -> Result<Arc<Manifest>, Refusal> {
+        self.state().manifests.get(id).cloned().ok_or_else(|| absent("manifest", id))
     }
 
     /// Adds an app to the registry, or replaces it. True if it is new.
@@ -177,7 +189,7 @@ impl Desktop {
             draft.say(News::Registry { change: "removed", id });
             Ok(())
         };
-        self.door.change(change).await
+        self.door.change_though_full(change).await
     }
 }
 

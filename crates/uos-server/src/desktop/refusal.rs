@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{App, app::Invalid};
+use crate::store::Unwritten;
 
 /// Why not.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub(crate) enum Refusal {
     DiskFull,
     /// The disk failed; nothing was changed.
     Storage(String),
+    /// The disk failed as the change was committed: it was not made, but may be there after a crash.
+    Unknown(String),
+    /// What is kept can't be read now.
+    Unreadable(String),
     /// The server is stopping.
     Stopping,
 }
@@ -35,14 +40,12 @@ impl From<uos_syscall::Error> for Refusal {
     }
 }
 
-impl From<&sqlx::Error> for Refusal {
-    fn from(error: &sqlx::Error) -> Self {
-        // The primary result code is the low byte; 13 is SQLITE_FULL.
-        let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-        if code.is_some_and(|code| code & 0xff == 13) {
-            Self::DiskFull
-        } else {
-            Self::Storage(error.to_string())
+impl From<Unwritten> for Refusal {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Full => Self::DiskFull,
+            Unwritten::Failed(why) => Self::Storage(why),
+            Unwritten::Unknown(why) => Self::Unknown(why),
         }
     }
 }

@@ -7,11 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{App, By, Desktop, Draft, Refusal, Session, absent, in_order, manifest::check_text};
-use crate::{
-    events::News,
-    random_id,
-    store::{Loaded, now_us},
-};
+use crate::{events::News, random_id, store::now_us};
 
 /// The desktop as it is now.
 const CURRENT: &str = "current";
@@ -45,10 +41,12 @@ impl Desktop {
             let apps = self.apps();
             return Ok((current(apps.len()), apps));
         }
-        let session = self.state().sessions.get(id).cloned().ok_or_else(|| absent("session", id))?;
-        let apps = Loaded::session(&mut *self.reader.lock().await, id).await;
-        let apps = apps.map_err(|error| Refusal::from(&error))?.into_iter().map(Arc::new).collect();
-        Ok(((*session).clone(), apps))
+        // Not from the state: between a look there and a look at the disk somebody may have forgotten the session, and
+        // what would be found then is an empty one.
+        let saved = self.reader.session(id).await;
+        let saved = saved.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let (session, apps) = saved.ok_or_else(|| absent("session", id))?;
+        Ok((session, apps.into_iter().map(Arc::new).collect()))
     }
 
     /// Saves the desktop under a name. A name that is taken is refused unless it is to be replaced.
@@ -86,7 +84,7 @@ impl Desktop {
             draft.say(News::Session { change: "removed", id });
             Ok(())
         };
-        self.door.change(change).await
+        self.door.change_though_full(change).await
     }
 
     /// Replaces the desktop by what a session holds. Ids are kept, processes are new. It happens in one step: until that
@@ -156,7 +154,8 @@ struct Swapped {
 
 /// Puts these apps in the place of all others.
 fn replace(draft: &mut Draft, apps: Vec<Arc<App>>, by: By) -> Swapped {
-    put(draft, PREVIOUS.to_owned(), PREVIOUS.to_owned(), now_us(), true);
+    let created_us = draft.state.sessions.get(PREVIOUS).map_or_else(now_us, |previous| previous.created_us);
+    put(draft, PREVIOUS.to_owned(), PREVIOUS.to_owned(), created_us, true);
     // Versions only grow, so that a tab that still shows the old window is told so.
     let renewed = |app: Arc<App>| match draft.state.apps.get(&app.id) {
         Some(old) => Arc::new(App {

@@ -6,21 +6,38 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::{Draft, Refusal, State};
-use crate::{events::Hub, store};
+use crate::{
+    events::Hub,
+    store::{Committer, Reader},
+};
 
 /// The most changes in one transaction.
 const BATCH: usize = 256;
 /// How many changes may wait; who comes after waits too.
 const QUEUE: usize = 1_024;
 
-/// A change that tells its outcome once it is settled.
-type Job = Box<dyn FnOnce(&mut Draft) -> Settle + Send>;
+/// A change, and from which room it may be written.
+struct Job {
+    make: Make,
+    room: Room,
+}
+
+/// Makes a change, and tells its outcome once that is settled.
+type Make = Box<dyn FnOnce(&mut Draft) -> Settle + Send>;
 type Settle = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
+
+/// Which room on the disk a change may take.
+#[derive(Clone, Copy, PartialEq)]
+enum Room {
+    /// What is free, beside the reserve.
+    Free,
+    /// The reserve too.
+    Reserved,
+}
 
 /// The way to the writer.
 #[derive(Clone)]
@@ -31,10 +48,10 @@ pub(crate) struct Door {
 
 impl Door {
     /// Starts the writer on what was loaded.
-    pub(crate) fn open(state: State, connection: SqliteConnection, hub: Hub) -> (Self, Writer) {
+    pub(crate) fn open(state: State, committer: Committer, reader: Reader, hub: Hub) -> (Self, Writer) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let state = Arc::new(RwLock::new(Arc::new(state)));
-        let writer = Writer { queue, state: Arc::clone(&state), connection, hub };
+        let writer = Writer { queue, state: Arc::clone(&state), committer, reader, hub };
         (Self { jobs, state }, writer)
     }
 
@@ -48,13 +65,32 @@ impl Door {
         &self,
         change: impl FnOnce(&mut Draft) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.ask(change, Room::Free).await
+    }
+
+    /// Makes a change that must be possible on a full disk too, because it makes room, or lets in somebody who can.
+    pub(crate) async fn change_though_full<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Draft) -> Result<T, Refusal> + Clone + Send + 'static,
+    ) -> Result<T, Refusal> {
+        match self.ask(change.clone(), Room::Free).await {
+            Err(Refusal::DiskFull) => self.ask(change, Room::Reserved).await,
+            settled => settled,
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Draft) -> Result<T, Refusal> + Send + 'static,
+        room: Room,
+    ) -> Result<T, Refusal> {
         let (tell, told) = oneshot::channel();
-        let job: Job = Box::new(move |draft| {
+        let make: Make = Box::new(move |draft| {
             let outcome = change(draft);
             // Who asked may have gone; the change holds all the same.
             Box::new(move |written| drop(tell.send(written.and(outcome))))
         });
-        self.jobs.send(job).await.map_err(|_| Refusal::Stopping)?;
+        self.jobs.send(Job { make, room }).await.map_err(|_| Refusal::Stopping)?;
         told.await.map_err(|_| Refusal::Stopping)?
     }
 }
@@ -63,7 +99,8 @@ impl Door {
 pub(crate) struct Writer {
     queue: mpsc::Receiver<Job>,
     state: Arc<RwLock<Arc<State>>>,
-    connection: SqliteConnection,
+    committer: Committer,
+    reader: Reader,
     hub: Hub,
 }
 
@@ -79,35 +116,59 @@ impl Writer {
         while self.queue.recv_many(&mut jobs, BATCH).await > 0 {
             self.batch(&mut jobs).await;
         }
-        use sqlx::Connection;
-        if let Err(error) = self.connection.close().await {
+        // Closing it last, the writer's connection puts all that is in the log into the file.
+        let _ = self.reader.close().await;
+        if let Err(error) = self.committer.close().await {
             error!(%error, "the database was not closed well; nothing is lost by it");
         }
     }
 
     async fn batch(&mut self, jobs: &mut Vec<Job>) {
+        let spending = jobs.iter().any(|job| job.room == Room::Reserved);
+        if spending {
+            self.committer.spend_reserve().await;
+        }
+        // While the reserve is spent, what is left of it is for those alone who may have it.
+        let room = !spending && self.committer.has_room().await;
+        let (jobs, poor): (Vec<_>, Vec<_>) =
+            jobs.drain(..).partition(|job| room || job.room == Room::Reserved);
         let mut draft = Draft::of((**self.state.read()).clone());
-        let settle: Vec<Settle> = jobs.drain(..).map(|job| job(&mut draft)).collect();
+        let settle: Vec<Settle> = jobs.into_iter().map(|job| (job.make)(&mut draft)).collect();
         let written = if draft.dirty.is_empty() {
             Ok(())
         } else {
-            store::flush(&mut self.connection, &draft.state, &draft.dirty).await
+            self.committer.commit(&draft.state, &draft.dirty).await
         };
         let outcome = match written {
             Ok(()) => {
-                *self.state.write() = Arc::new(draft.state);
-                for (audience, news) in draft.news {
-                    self.hub.tell(audience, &news);
-                }
+                self.publish(draft);
                 Ok(())
             }
-            Err(error) => {
-                error!(%error, changes = settle.len(), "changes could not be written, and were refused");
-                Err(Refusal::from(&error))
+            Err(unwritten) => {
+                error!(?unwritten, changes = settle.len(), "changes could not be written, and were refused");
+                Err(Refusal::from(unwritten))
             }
         };
         for settle in settle {
             settle(outcome.clone());
+        }
+        for job in poor {
+            let mut draft = Draft::of((**self.state.read()).clone());
+            let settle = (job.make)(&mut draft);
+            // What is not kept on the disk needs no room there.
+            let unkept = draft.dirty.is_empty();
+            if unkept {
+                self.publish(draft);
+            }
+            settle(if unkept { Ok(()) } else { Err(Refusal::DiskFull) });
+        }
+    }
+
+    /// From now on this is how it is.
+    fn publish(&self, draft: Draft) {
+        *self.state.write() = Arc::new(draft.state);
+        for (audience, news) in draft.news {
+            self.hub.tell(audience, &news);
         }
     }
 }

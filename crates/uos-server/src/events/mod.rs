@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use uos_syscall::{Event, Observer, Pid, VPath};
 
-pub(crate) use news::{AppChange, News};
+pub(crate) use news::{AppChange, News, Told};
 pub(crate) use socket::{Listener, follow};
 
 /// How many events are kept.
@@ -122,6 +122,11 @@ impl Hub {
     /// To be woken by new events.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<u64>> {
         self.0.newest.subscribe()
+    }
+
+    /// Has all listeners look up, for something else than an event: whether they may still listen.
+    pub(crate) fn look_up(&self) {
+        self.0.newest.send_modify(|_| {});
     }
 
     /// Sends all listeners away.

@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use uos_syscall::{Event, FileChange};
+use utoipa::ToSchema;
 
 use crate::desktop::App;
 
 /// Something that changed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum News {
     /// A process began or ended.
     Process { change: ProcessChange, pid: u64, parent: u64, name: String },
-    /// A file or directory changed.
+    /// A file or directory was `created`, `written`, `removed` or `moved`.
     File {
         change: &'static str,
         path: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<String>,
         directory: bool,
+        /// Who did it.
         pid: u64,
     },
     /// An app was opened or closed, or something of it but its window changed.
@@ -27,6 +29,7 @@ pub(crate) enum News {
         change: AppChange,
         id: String,
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<App>)]
         app: Option<Arc<App>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
@@ -34,24 +37,26 @@ pub(crate) enum News {
     /// A window changed.
     Window {
         id: String,
+        #[schema(value_type = App)]
         app: Arc<App>,
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
     /// All of the desktop was replaced.
     Desktop {
+        #[schema(value_type = Vec<App>)]
         apps: Vec<Arc<App>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
-    /// The registry changed.
+    /// A manifest was `put` or `removed`.
     Registry { change: &'static str, id: String },
-    /// A saved session changed.
+    /// A session was `saved` or `removed`.
     Session { change: &'static str, id: String },
 }
 
 /// What became of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProcessChange {
     Started,
@@ -59,12 +64,32 @@ pub(crate) enum ProcessChange {
 }
 
 /// What became of an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AppChange {
     Opened,
     Changed,
     Closed,
+}
+
+/// What a message tells: news, or only where the stream is.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "messages are put together as text; this is what they look like")]
+pub(crate) enum Told {
+    News(News),
+    Mark(Mark),
+}
+
+/// Where the stream is.
+#[derive(ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(dead_code, reason = "see `mark`")]
+pub(crate) enum Mark {
+    /// The first message to who gave no place.
+    Hello,
+    /// Some events are not there any more: look at everything again.
+    Resync,
 }
 
 /// A frame that tells no news, only where the stream is.

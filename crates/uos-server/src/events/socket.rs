@@ -6,6 +6,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use uos_syscall::{Caller, Kernel};
 
 use super::{Audience, Entry, Hub, Next, news::mark};
+use crate::login::Logins;
 
 /// How many events are taken from the stream at a time.
 const STRIDE: usize = 256;
@@ -18,11 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Listener {
     /// Sees everything.
     Operator,
+    /// Sees everything while the login of this cookie lasts.
+    Browser(Logins, String),
     /// Sees what it may inspect and read.
     Process(Kernel, Caller),
 }
 
 impl Listener {
+    /// Why it may listen no longer, if so.
+    fn is_over(&self) -> Option<&'static str> {
+        match self {
+            Self::Operator => None,
+            Self::Browser(logins, secret) => (!logins.knows(secret)).then_some("the login has ended"),
+            Self::Process(kernel, caller) => {
+                kernel.act_as(caller.pid()).is_err().then_some("the process has ended")
+            }
+        }
+    }
+
     fn may_see(&self, entry: &Entry) -> bool {
         let Self::Process(kernel, caller) = self else { return true };
         match &entry.audience {
@@ -42,6 +56,11 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
         Ok(Ok(())) => Ok(()),
         _ => Err(()),
     }
+}
+
+async fn close(socket: &mut WebSocket, code: u16, why: &'static str) {
+    // Who is gone already need not be told.
+    let _ = send(socket, Message::Close(Some(CloseFrame { code, reason: why.into() }))).await;
 }
 
 /// Sends what comes after `after` of `epoch`, until the listener goes or the server stops.
@@ -64,6 +83,9 @@ pub(crate) async fn follow(
     ping.reset();
     let mut answered = true;
     loop {
+        if let Some(why) = listener.is_over() {
+            return close(&mut socket, close_code::POLICY, why).await;
+        }
         match hub.after(place, STRIDE) {
             Next::Entries(entries) => {
                 for entry in entries {
@@ -88,9 +110,7 @@ pub(crate) async fn follow(
         tokio::select! {
             changed = newest.changed() => {
                 if changed.is_err() || newest.borrow_and_update().is_none() {
-                    let frame = CloseFrame { code: close_code::RESTART, reason: "the server is stopping".into() };
-                    let _ = send(&mut socket, Message::Close(Some(frame))).await;
-                    return;
+                    return close(&mut socket, close_code::RESTART, "the server is stopping").await;
                 }
             }
             message = socket.recv() => match message {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Query, Request, State},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,7 +13,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Http,
-    body::{Body, Operator, Tab, all, parse},
+    answers::{Absent, BadBody, NoProcess, NotKept},
+    body::{Body, Id, Operator, Tab, TabName, all, parse},
     failure::{ErrorBody, Failure},
 };
 use crate::desktop::{APP_STATE_BYTES, App, WindowChange};
@@ -63,70 +64,70 @@ struct Closed {
 }
 
 /// The apps that run, the ones at the back first.
-#[utoipa::path(get, path = "/apps", tag = "apps", responses((status = 200, body = Apps)))]
+#[utoipa::path(get, path = "/apps", tag = "apps", 
+    responses((status = 200, description = "Every app that runs.", body = Apps)))]
 async fn list(_: Operator, State(http): State<Http>) -> Json<Apps> {
     Json(Apps { apps: http.desktop.apps() })
 }
 
 /// One app that runs.
 #[utoipa::path(get, path = "/apps/{id}", tag = "apps", params(("id" = String, Path)),
-    responses((status = 200, body = App), (status = 404, body = ErrorBody)))]
-async fn show(
-    _: Operator,
-    State(http): State<Http>,
-    Path(id): Path<String>,
-) -> Result<Json<Arc<App>>, Failure> {
+    responses((status = 200, description = "The app.", body = App), Absent))]
+async fn show(_: Operator, State(http): State<Http>, Id(id): Id) -> Result<Json<Arc<App>>, Failure> {
     Ok(Json(http.desktop.app(&id)?))
 }
 
 /// Closes an app, those that belong to it, and ends their processes.
-#[utoipa::path(delete, path = "/apps/{id}", tag = "apps", params(("id" = String, Path)),
-    responses((status = 200, body = Closed), (status = 404, body = ErrorBody)))]
+#[utoipa::path(delete, path = "/apps/{id}", tag = "apps", params(("id" = String, Path), TabName),
+    responses((status = 200, description = "What was closed.", body = Closed), Absent, NotKept))]
 async fn close(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Closed>, Failure> {
     Ok(Json(Closed { closed: http.desktop.close(id, by).await? }))
 }
 
 /// Brings a window to the front, out of the taskbar if it is there.
-#[utoipa::path(post, path = "/apps/{id}/focus", tag = "apps", params(("id" = String, Path)),
-    responses((status = 200, body = Focused), (status = 404, body = ErrorBody)))]
+#[utoipa::path(post, path = "/apps/{id}/focus", tag = "apps", params(("id" = String, Path), TabName),
+    responses((status = 200, description = "It is at the front.", body = Focused), Absent, NotKept))]
 async fn focus(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Focused>, Failure> {
     let app = http.desktop.focus(id, by).await?;
     Ok(Json(Focused { success: true, z: app.z, version: app.version }))
 }
 
 /// Gives an app whose process has ended a new one.
-#[utoipa::path(post, path = "/apps/{id}/restart", tag = "apps", params(("id" = String, Path)),
-    responses((status = 200, body = App), (status = 404, body = ErrorBody)))]
+#[utoipa::path(post, path = "/apps/{id}/restart", tag = "apps", params(("id" = String, Path), TabName),
+    responses((status = 200, description = "The app, with a process.", body = App), Absent, NoProcess, NotKept))]
 async fn restart(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Arc<App>>, Failure> {
     Ok(Json(http.desktop.restart(id, by).await?))
 }
 
-/// Tells where a window is and what it looks like. The change is on the disk when this answers.
-#[utoipa::path(post, path = "/apps/{id}/window", tag = "apps", params(("id" = String, Path)), request_body = WindowChange,
-    responses((status = 200, body = Changed), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, description = "the window was changed elsewhere since `version`", body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 422, description = "a field makes no sense", body = ErrorBody),
-        (status = 507, description = "the disk is full", body = ErrorBody)))]
+/// Tells where a window is and what it looks like.
+///
+/// What is left out stays as it is. Who gives the `version` that the change was made on is refused if somebody else was
+/// faster.
+#[utoipa::path(post, path = "/apps/{id}/window", tag = "apps", params(("id" = String, Path), TabName), request_body = WindowChange,
+    responses((status = 200, description = "The change is on the disk.", body = Changed),
+        (status = 409, description = "The window was changed elsewhere since `version`; `error.detail.current` is the app as \
+            it is now.", body = ErrorBody),
+        Absent, BadBody, NotKept))]
 async fn window(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(change): Body<WindowChange>,
 ) -> Result<Json<Changed>, Failure> {
     let app = http.desktop.change_window(id, change, by).await?;
@@ -140,17 +141,20 @@ struct Based {
     version: Option<u64>,
 }
 
-/// Replaces what the app wants to find again: any JSON of at most 256 KiB.
-#[utoipa::path(put, path = "/apps/{id}/state", tag = "apps", params(("id" = String, Path), Based),
+/// Replaces what the app wants to find again.
+///
+/// Any JSON of at most 256 KiB and 64 levels. It is kept and given back as it was sent, to the letter.
+#[utoipa::path(put, path = "/apps/{id}/state", tag = "apps", params(("id" = String, Path), TabName, Based),
     request_body = serde_json::Value,
-    responses((status = 200, body = Changed), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, description = "it was changed elsewhere since `version`", body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 507, body = ErrorBody)))]
+    responses((status = 200, description = "The state is on the disk.", body = Changed),
+        (status = 409, description = "It was changed elsewhere since `version`; `error.detail.current` is the app as it is \
+            now.", body = ErrorBody),
+        Absent, BadBody, NotKept))]
 async fn state(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
     based: Result<Query<Based>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Json<Changed>, Failure> {

@@ -1,17 +1,30 @@
-//! What comes in: who asks, from which tab, and JSON whose faults are told by field.
+//! What comes in: who asks, from which tab, for which thing, and JSON whose faults are told by field.
+
+use std::time::Duration;
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    body::{Bytes, HttpBody},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use http_body_util::BodyExt;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use utoipa::IntoParams;
 
 use super::failure::Failure;
-use crate::{desktop::By, gate::Identity};
+use crate::{
+    desktop::{By, ObjectOnly},
+    gate::Identity,
+};
 
 /// The most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
+/// How much of a body that is refused is still read, and for how long.
+const HEARD_OUT: usize = 64 << 20;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The operator. The desktop is the operator's alone: a process's token gets no further.
 pub(crate) struct Operator;
@@ -30,6 +43,16 @@ impl<S: Sync> FromRequestParts<S> for Operator {
 /// The tab that asks, by the name it gives itself in `x-uos-client`.
 pub(crate) struct Tab(pub(crate) By);
 
+/// The header of it, for the description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by `Tab`")]
+pub(crate) struct TabName {
+    /// What the tab that asks calls itself, 1 to 64 characters; its events carry it as `by`.
+    #[param(rename = "x-uos-client", min_length = 1, max_length = 64)]
+    name: Option<String>,
+}
+
 impl<S: Sync> FromRequestParts<S> for Tab {
     type Rejection = std::convert::Infallible;
 
@@ -39,46 +62,90 @@ impl<S: Sync> FromRequestParts<S> for Tab {
     }
 }
 
-/// A JSON body.
+/// The id in the path. One that is no UTF-8 is nobody's.
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Path(id) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Failure::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))?;
+        Ok(Self(id))
+    }
+}
+
+/// A JSON object as a body.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        parse(&all(request, JSON_BYTES).await?).map(Self)
+        parse_object(&all(request, JSON_BYTES).await?).map(Self)
     }
 }
 
 /// The whole body, if it is not longer than `most` bytes.
-pub(crate) async fn all(request: Request, most: usize) -> Result<Bytes, Failure> {
-    let too_large = || {
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("at most {most} bytes are taken"))
-    };
-    let announced = request.headers().get(http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
+pub(crate) async fn all(request: Request, most: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = request.into_body();
+    let mut text = Vec::new();
+    // What says at once that it is too long is not kept at all.
+    let mut fits = body.size_hint().lower() <= most as u64;
+    while fits {
+        let Some(frame) = body.frame().await else { return Ok(text) };
+        let frame =
+            frame.map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "malformed", "the body broke off"))?;
+        // Trailers are no part of it.
+        let data = frame.into_data().unwrap_or_default();
+        fits = text.len() + data.len() <= most;
+        text.extend_from_slice(&data);
     }
-    axum::body::to_bytes(request.into_body(), most).await.map_err(|error| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(error) = cause {
-            if error.to_string().contains("length limit") {
-                return too_large();
-            }
-            cause = error.source();
+    hear_out(&mut body).await;
+    Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("at most {most} bytes are taken")))
+}
+
+/// Reads what is left of a body that is refused, within limits: most clients look at an answer only when they have sent
+/// everything, and see a broken connection instead if nobody takes it.
+pub(crate) async fn hear_out(body: &mut axum::body::Body) {
+    if body.size_hint().lower() > HEARD_OUT as u64 {
+        return;
+    }
+    let listening = async {
+        let mut left = HEARD_OUT;
+        while let Some(Ok(frame)) = body.frame().await {
+            let heard = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(heard) else { return };
+            left = less;
         }
-        Failure::new(StatusCode::BAD_REQUEST, "malformed", "the body broke off")
-    })
+    };
+    // Whoever goes on for longer sees the connection end.
+    let _ = tokio::time::timeout(PATIENCE, listening).await;
 }
 
 /// A value out of JSON text: 400 for what is no JSON, 422 with the field for what is the wrong JSON.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    read(text, |input| serde_path_to_error::deserialize(input))
+}
+
+/// The same for what is to be an object.
+pub(crate) fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    read(text, |input| serde_path_to_error::deserialize(ObjectOnly(input)))
+}
+
+type Input<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+type Fault = serde_path_to_error::Error<serde_json::Error>;
+
+fn read<'de, T: Deserialize<'de>>(
+    text: &'de [u8],
+    value: impl FnOnce(&mut Input<'de>) -> Result<T, Fault>,
+) -> Result<T, Failure> {
     let mut input = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut input).map_err(|error| {
+    let value = value(&mut input).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner();
-        if error.is_data() || is_no_number(text, &error) {
+        if error.is_data() || is_json(text) || is_no_number(text, &error) {
             let why = without_place(&error);
             return Failure::invalid(if field == "." { "body" } else { &field }, why);
         }
@@ -90,6 +157,12 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
 
 fn malformed(error: &serde_json::Error) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not JSON: {error}"))
+}
+
+/// Whether it is JSON after all, by its grammar, and only no value of ours: the reader calls a number beyond all floats, or a
+/// number in the place of a word, a fault of grammar.
+fn is_json(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Some clients write NaN and infinities as bare words. That is no JSON, but what is meant is plain: a wrong number.
@@ -112,21 +185,38 @@ fn without_place(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, parse_object};
     use crate::desktop::WindowChange;
+
+    fn window(text: &str) -> (u16, serde_json::Value) {
+        let failure = parse_object::<WindowChange>(text.as_bytes()).unwrap_err();
+        let detail: serde_json::Value = serde_json::from_str(failure.detail.get()).unwrap();
+        (failure.status.as_u16(), detail["field"].clone())
+    }
 
     fn fault(x: &str) -> (u16, serde_json::Value) {
         let text = format!(
             "{{\"window_id\":\"w\",\"position\":{{\"x\":{x},\"y\":1}},\"size\":{{\"width\":9,\"height\":9}}}}"
         );
-        let failure = parse::<WindowChange>(text.as_bytes()).unwrap_err();
-        (failure.status.as_u16(), failure.detail["field"].clone())
+        window(&text)
     }
 
     #[test]
     fn a_wrong_number_is_told_by_its_field() {
-        let absurd =
-            ["NaN", "Infinity", "-Infinity", "1e99", "-99999", "1.5", "null", "\"1\"", "{}", "[]", "true"];
+        let absurd = [
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1e99",
+            "1e999",
+            "-99999",
+            "1.5",
+            "null",
+            "\"1\"",
+            "{}",
+            "[]",
+            "true",
+        ];
         for x in absurd {
             assert_eq!(fault(x), (422, "position.x".into()), "{x}");
         }
@@ -137,9 +227,21 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_too_much_is_told() {
-        assert_eq!(parse::<WindowChange>(b"{}").unwrap_err().status.as_u16(), 422);
-        assert_eq!(parse::<WindowChange>(b"").unwrap_err().status.as_u16(), 400);
-        assert_eq!(parse::<WindowChange>(b"[1]").unwrap_err().status.as_u16(), 422);
+        assert_eq!(window("{}").0, 422);
+        assert_eq!(window("").0, 400);
+        assert_eq!(window("[1]").0, 422);
         assert_eq!(parse::<u8>(b"1 2").unwrap_err().status.as_u16(), 400);
+    }
+
+    #[test]
+    fn a_list_is_no_object_even_if_its_items_fit() {
+        let list = r#"["w",{"x":1,"y":1},{"width":9,"height":9},0,null,null,null,null,0,1]"#;
+        assert_eq!(window(list), (422, "body".into()));
+        let position = r#"{"window_id":"w","position":[1,1],"size":{"width":9,"height":9}}"#;
+        assert_eq!(window(position), (422, "position".into()));
+        let bounds = r#"{"window_id":"w","position":{"x":1,"y":1},"size":{"width":9,"height":9},"restore_bounds":[1,1,9,9]}"#;
+        assert_eq!(window(bounds), (422, "restore_bounds".into()));
+        let none = bounds.replace("[1,1,9,9]", "null");
+        assert!(parse_object::<WindowChange>(none.as_bytes()).is_ok());
     }
 }

@@ -1,9 +1,12 @@
 //! The HTTP routes.
 
+mod answers;
 mod apps;
 mod body;
+mod describe;
 mod docs;
 mod failure;
+mod files;
 mod live;
 mod login;
 mod registry;
@@ -23,17 +26,12 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use uos_syscall::Kernel;
-use utoipa::{
-    Modify,
-    openapi::{
-        Info, OpenApi, SecurityRequirement,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{desktop::Desktop, events::Hub, gate::Refusal, grpc, login::Logins, ui};
 pub(crate) use failure::Failure;
+pub(crate) use files::Transfers;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -49,6 +47,7 @@ pub(crate) struct Http {
     pub(crate) address: SocketAddr,
     pub(crate) data_dir_name: Arc<str>,
     pub(crate) started: Instant,
+    pub(crate) transfers: Transfers,
 }
 
 /// All routes of the server, gRPC's and the desktop's files beside its own.
@@ -70,28 +69,14 @@ fn described() -> OpenApiRouter<Http> {
         .merge(apps::routes())
         .merge(sessions::routes())
         .merge(live::routes())
+        .merge(files::routes())
 }
 
 /// The description of the HTTP routes.
 pub fn openapi() -> OpenApi {
     let (_, mut api) = described().split_for_parts();
-    // Made anew: what is there speaks of the library that collects the routes.
-    api.info = Info::new("uOS", env!("CARGO_PKG_VERSION"));
-    api.info.description =
-        Some("The HTTP routes of the uOS server. Calls of the kernel are made over gRPC.".to_owned());
-    Token.modify(&mut api);
+    describe::finish(&mut api);
     api
-}
-
-/// Every route but those that say otherwise wants the token.
-struct Token;
-
-impl Modify for Token {
-    fn modify(&self, api: &mut OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        api.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
-        api.security = Some(vec![SecurityRequirement::new("token", [] as [&str; 0])]);
-    }
 }
 
 async fn absent(headers: HeaderMap) -> Response {

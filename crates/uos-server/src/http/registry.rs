@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Http,
-    body::{Body, Operator, Tab, all, parse},
+    answers::{Absent, BadBody, NoProcess, NotKept},
+    body::{Body, Id, Operator, Tab, TabName, all, parse_object},
     failure::{ErrorBody, Failure},
 };
-use crate::desktop::{App, Manifest, Refusal, SERVICES, Service};
+use crate::desktop::{App, Manifest, SERVICES, Service};
 
 /// The most bytes of a launch request.
 const LAUNCH_BYTES: usize = 16 << 10;
@@ -57,36 +58,33 @@ struct Launched {
     app_id: String,
     #[serde(flatten)]
     #[schema(value_type = App)]
-    app: serde_json::Value,
+    app: Arc<App>,
 }
 
 /// All apps that can be launched.
-#[utoipa::path(get, path = "/registry/apps", tag = "registry", responses((status = 200, body = Registry)))]
+#[utoipa::path(get, path = "/registry/apps", tag = "registry", 
+    responses((status = 200, description = "Every manifest, built in or added.", body = Registry)))]
 async fn list(_: Operator, State(http): State<Http>) -> Json<Registry> {
     Json(Registry { apps: http.desktop.state().manifests.values().cloned().collect() })
 }
 
 /// One app that can be launched.
 #[utoipa::path(get, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)),
-    responses((status = 200, body = Manifest), (status = 404, body = ErrorBody)))]
-async fn show(
-    _: Operator,
-    State(http): State<Http>,
-    Path(id): Path<String>,
-) -> Result<Json<Arc<Manifest>>, Failure> {
-    let manifest = http.desktop.state().manifests.get(&id).cloned();
-    Ok(Json(manifest.ok_or(Refusal::Absent("manifest", id))?))
+    responses((status = 200, description = "The manifest.", body = Manifest), Absent))]
+async fn show(_: Operator, State(http): State<Http>, Id(id): Id) -> Result<Json<Arc<Manifest>>, Failure> {
+    Ok(Json(http.desktop.manifest(&id)?))
 }
 
 /// Adds an app, or replaces it. Those that run stay as they are.
 #[utoipa::path(put, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)), request_body = Manifest,
-    responses((status = 200, body = Manifest), (status = 201, body = Manifest), (status = 400, body = ErrorBody),
-        (status = 409, description = "it came with the program", body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 422, description = "a field makes no sense", body = ErrorBody), (status = 507, body = ErrorBody)))]
+    responses((status = 200, description = "It was replaced.", body = Manifest),
+        (status = 201, description = "It was added.", body = Manifest),
+        (status = 409, description = "It came with the program, or as many as may be are there.", body = ErrorBody),
+        BadBody, NotKept))]
 async fn put(
     _: Operator,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(manifest): Body<Manifest>,
 ) -> Result<(StatusCode, Json<Manifest>), Failure> {
     let manifest = Manifest { id, built_in: false, ..manifest };
@@ -96,41 +94,39 @@ async fn put(
 
 /// Removes an app that was added. Those that run go on.
 #[utoipa::path(delete, path = "/registry/apps/{id}", tag = "registry", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = ErrorBody),
-        (status = 409, description = "it came with the program", body = ErrorBody)))]
-async fn remove(
-    _: Operator,
-    State(http): State<Http>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Failure> {
+    responses((status = 204, description = "It is removed."),
+        (status = 409, description = "It came with the program.", body = ErrorBody), Absent, NotKept))]
+async fn remove(_: Operator, State(http): State<Http>, Id(id): Id) -> Result<StatusCode, Failure> {
     http.desktop.remove_manifest(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Launches an app: it gets a process of its own, with the rights its manifest asks for, and a window. One of which there
-/// is only one is brought to the front if it runs.
-#[utoipa::path(post, path = "/registry/apps/{id}/launch", tag = "registry", params(("id" = String, Path)),
+/// Launches an app.
+///
+/// It gets a process of its own, with the rights its manifest asks for, and a window. One of which there is only one is
+/// brought to the front if it runs.
+#[utoipa::path(post, path = "/registry/apps/{id}/launch", tag = "registry", params(("id" = String, Path), TabName),
     request_body = Option<Launch>,
-    responses((status = 200, body = Launched), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, description = "as many apps as may run do", body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 507, body = ErrorBody)))]
+    responses((status = 200, description = "The app runs.", body = Launched),
+        (status = 409, description = "As many apps as may run do.", body = ErrorBody),
+        Absent, BadBody, NoProcess, NotKept))]
 async fn launch(
     _: Operator,
     Tab(by): Tab,
     State(http): State<Http>,
-    Path(id): Path<String>,
+    Id(id): Id,
     request: Request,
 ) -> Result<Json<Launched>, Failure> {
     let body = all(request, LAUNCH_BYTES).await?;
-    let launch: Launch = if body.is_empty() { Launch::default() } else { parse(&body)? };
+    let nothing = matches!(body.trim_ascii(), b"" | b"null");
+    let launch: Launch = if nothing { Launch::default() } else { parse_object(&body)? };
     let app = http.desktop.launch(id, launch.parent_id, by).await?;
-    let failed = |error: serde_json::Error| Failure::from(Refusal::Storage(error.to_string()));
-    // `flatten` can't carry raw JSON, so the app goes through a value.
-    Ok(Json(Launched { app_id: app.id.clone(), app: serde_json::to_value(&*app).map_err(failed)? }))
+    Ok(Json(Launched { app_id: app.id.clone(), app }))
 }
 
 /// The services that manifests may ask for, and what each gives.
-#[utoipa::path(get, path = "/registry/services", tag = "registry", responses((status = 200, body = Services)))]
+#[utoipa::path(get, path = "/registry/services", tag = "registry", 
+    responses((status = 200, description = "Every service.", body = Services)))]
 async fn services(_: Operator) -> Json<Services> {
     Json(Services { services: SERVICES })
 }

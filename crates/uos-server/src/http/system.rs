@@ -12,7 +12,11 @@ use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Http, body::Operator, failure::Failure};
+use super::{
+    Http,
+    body::Operator,
+    failure::{ErrorBody, Failure},
+};
 
 /// How long the metrics wait for the audit to be brought up to date.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -28,14 +32,16 @@ pub(super) fn routes() -> OpenApiRouter<Http> {
 }
 
 /// It runs.
-#[utoipa::path(get, path = "/healthz", tag = "server", security(()), responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/healthz", tag = "server", security(()), 
+    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
 async fn healthy() -> &'static str {
     "ok\n"
 }
 
 /// It takes requests.
 #[utoipa::path(get, path = "/readyz", tag = "server", security(()),
-    responses((status = 200, content_type = "text/plain"), (status = 503, description = "it is stopping")))]
+    responses((status = 200, description = "`ready`", body = String, content_type = "text/plain"),
+        (status = 503, description = "It is stopping.", body = ErrorBody)))]
 async fn ready(State(http): State<Http>) -> Response {
     if http.ready.load(Ordering::Acquire) {
         "ready\n".into_response()
@@ -56,7 +62,8 @@ struct System {
 }
 
 /// What runs here, and since when.
-#[utoipa::path(get, path = "/system", tag = "server", responses((status = 200, body = System)))]
+#[utoipa::path(get, path = "/system", tag = "server", 
+    responses((status = 200, description = "The server.", body = System)))]
 async fn system(_: Operator, State(http): State<Http>) -> Json<System> {
     Json(System {
         version: env!("CARGO_PKG_VERSION"),
@@ -67,8 +74,11 @@ async fn system(_: Operator, State(http): State<Http>) -> Json<System> {
 }
 
 /// Figures for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, content_type = "text/plain")))]
-async fn metrics(State(http): State<Http>) -> Response {
+///
+/// They are of all processes together, so a single one does not get them.
+#[utoipa::path(get, path = "/metrics", tag = "server", 
+    responses((status = 200, description = "The figures, in Prometheus' text form.", body = String, content_type = "text/plain")))]
+async fn metrics(_: Operator, State(http): State<Http>) -> Response {
     // A call is counted when its record is down: what was answered before this request is in the answer. When the disk
     // takes no more records, older figures are better than none, and `uos_audit_failures_total` says so.
     let kernel = http.kernel.clone();
@@ -92,13 +102,15 @@ async fn metrics(State(http): State<Http>) -> Response {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, content_type = "application/json")))]
+#[utoipa::path(get, path = "/openapi.json", tag = "server", security(("token" = []), ("login" = []), ("process" = [])),
+    responses((status = 200, description = "An OpenAPI document.", body = Object, content_type = "application/json")))]
 async fn description() -> Json<OpenApi> {
     Json(super::openapi())
 }
 
 /// This description, for people.
-#[utoipa::path(get, path = "/docs", tag = "server", responses((status = 200, content_type = "text/html")))]
+#[utoipa::path(get, path = "/docs", tag = "server", security(("token" = []), ("login" = []), ("process" = [])),
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html")))]
 async fn docs() -> Html<String> {
     Html(super::docs::page(&super::openapi()))
 }

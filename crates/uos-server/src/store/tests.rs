@@ -1,4 +1,7 @@
-use std::{os::unix::fs::FileExt, path::Path};
+use std::{
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::Path,
+};
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -13,8 +16,12 @@ async fn fault(path: &Path) -> Fault {
     }
 }
 
+/// A connection to a database that was made and closed.
 async fn made(path: &Path) -> SqliteConnection {
-    Store::open(path).await.map(|store| store.writer).unwrap_or_else(|error| panic!("{error}"))
+    let store = Store::open(path).await.unwrap_or_else(|error| panic!("{error}"));
+    store.reader.close().await.expect("it was opened");
+    store.committer.close().await.expect("it was opened");
+    super::open_to_write(path).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
@@ -29,6 +36,7 @@ async fn a_new_file_is_marked_synced_and_opened_again() {
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut first).await.unwrap();
     let synchronous: i32 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut first).await.unwrap();
     assert_eq!((id, synchronous), (APPLICATION_ID, 2), "2 is FULL");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     first.close().await.unwrap();
     made(&path).await.close().await.unwrap();
 }

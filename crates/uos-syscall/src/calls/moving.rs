@@ -12,7 +12,7 @@ use crate::{
     perform::Syscall,
     process::Process,
     rights::Grants,
-    staged::{Staged, hidden_name},
+    staged::{Passing, Staged, hidden_name},
     target::{EntryTarget, KERNEL, PathTarget, Scope, denied, denied_below},
 };
 
@@ -195,7 +195,7 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
 /// Takes the old name away, if it still stands for the file that was copied. Looking first and removing then would
 /// remove what somebody puts there in between; so it is put aside, looked at, and removed or put back.
 fn take_away(old: &Place, name: Name<'_>, node: &NodeRef) -> Result<(), Error> {
-    let aside = hidden_name()?;
+    let aside = hidden_name(Passing::Aside)?;
     let aside = Name::new(&aside)?;
     match old.parent.rename(KERNEL, name, &old.parent, aside, Rename::NoReplace) {
         Ok(()) => {}

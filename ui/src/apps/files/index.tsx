@@ -12,7 +12,15 @@ import {
   Trash2,
   Upload,
 } from 'lucide-react';
-import { type DragEvent, type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
+import {
+  type DragEvent,
+  type KeyboardEvent,
+  type MouseEvent,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { FileKind } from '@/api/gen/uos/v1/files_pb';
 import { ApiError } from '@/api/http';
 import {
@@ -30,14 +38,17 @@ import {
   toast,
 } from '@/components';
 import { formatAmount, formatDate, formatMoment, formatSize } from '@/format';
+import { useLongPress } from '@/input/pointer';
 import type { AppProps } from '../contract';
 import { useExplain } from '../who';
 import { Breadcrumbs } from './Breadcrumbs';
 import { BIN, type Column, type Entry, isFolder, PLACES, readSaved, sortEntries, writeSaved } from './model';
 import { NameField } from './NameField';
 import * as ops from './ops';
-import { fileUrl, freeName, isWithin, join, joinText, type Path, parent, pathOf } from './path';
+import { Progress } from './Progress';
+import { fileUrl, isWithin, join, joinText, type Path, parent, pathOf } from './path';
 import { useFolder } from './useFolder';
+import { useUploads } from './useUploads';
 
 /** What is being named: an entry by its key, or something new. */
 type Naming = { key: string } | { fresh: 'folder' | 'file' } | null;
@@ -59,10 +70,11 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
   const [naming, setNaming] = useState<Naming>(null);
   const [doomed, setDoomed] = useState<readonly Entry[] | null>(null);
   const [dropping, setDropping] = useState(false);
-  const [sending, setSending] = useState(0);
   const picker = useRef<HTMLInputElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
   const typed = useRef({ text: '', at: 0 });
+  /** The keyboard is to go back to the list. */
+  const returning = useRef(false);
 
   const chosen = entries.filter((entry) => selected.has(entry.key));
   const focused = entries.find((entry) => entry.key === cursor) ?? entries[0];
@@ -143,25 +155,14 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
       .catch(fail(`${what} could not be deleted.`));
   };
 
+  const uploads = useUploads((file, error) => {
+    const large = error instanceof ApiError && error.status === 413;
+    fail(`“${file.name}” ${large ? 'is too large' : 'could not be uploaded'}.`)(error);
+  });
   const send = (files: readonly File[]): void => {
     if (pid === null || files.length === 0) return;
     const taken = new Set(folder.entries.map((entry) => entry.text));
-    const here = path;
-    setSending((count) => count + files.length);
-    void (async () => {
-      for (const file of files) {
-        const name = freeName(file.name, (each) => taken.has(each));
-        taken.add(name);
-        await ops
-          .upload(joinText(here, name), pid, file)
-          .catch((error: unknown) => {
-            if (error instanceof ApiError && error.status === 413) {
-              toast({ tone: 'danger', title: `“${file.name}” is too large.`, hint: say(error) });
-            } else fail(`“${file.name}” could not be uploaded.`)(error);
-          })
-          .finally(() => setSending((count) => count - 1));
-      }
-    })();
+    uploads.send(files, path, pid, (name) => taken.has(name));
   };
 
   const finishNaming = async (name: string): Promise<void> => {
@@ -178,7 +179,27 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
     setNaming(null);
     setSelected(new Set([key]));
     setCursor(key);
-    body.current?.focus();
+    returning.current = true;
+  };
+
+  // A finger opens what it taps; staying on a thing selects it, and from then on taps select more.
+  const pressed = useRef(false);
+  const press = useLongPress(({ x, y }) => {
+    const key = document.elementFromPoint(x, y)?.closest('[data-key]')?.getAttribute('data-key');
+    const entry = entries.find((each) => each.key === key);
+    if (entry === undefined) return;
+    pressed.current = true;
+    choose(entry, 'toggle');
+  });
+  const onClick = (entry: Entry, event: MouseEvent<HTMLElement>): void => {
+    if (pressed.current) {
+      pressed.current = false;
+      return;
+    }
+    const byMouse = (event.nativeEvent as globalThis.PointerEvent).pointerType !== 'touch';
+    if (!byMouse && selected.size === 0) open(entry);
+    else if (event.shiftKey) choose(entry, 'range');
+    else choose(entry, !byMouse || event.ctrlKey || event.metaKey ? 'toggle' : 'one');
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -218,12 +239,27 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
     event.stopPropagation();
   };
 
+  const present = cursor !== null && entries.some((entry) => entry.key === cursor);
   useEffect(() => {
-    if (cursor === null || !body.current?.contains(document.activeElement)) return;
+    if (cursor === null || !present || body.current === null) return;
+    // What was just named may come a little later, into a table that was not there before.
+    if (!returning.current && !body.current.contains(document.activeElement)) return;
+    returning.current = false;
     const row = body.current.querySelector<HTMLElement>(`[data-key="${CSS.escape(cursor)}"]`);
     row?.focus();
     row?.scrollIntoView({ block: 'nearest' });
-  }, [cursor]);
+  }, [cursor, present]);
+
+  const shown = saved.show === undefined ? undefined : entries.find((entry) => entry.text === saved.show);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when what is to be shown is there
+  useEffect(() => {
+    if (shown === undefined) return;
+    choose(shown, 'one');
+    body.current
+      ?.querySelector(`[data-key="${CSS.escape(shown.key)}"]`)
+      ?.scrollIntoView({ block: 'nearest' });
+    setState(writeSaved(saved));
+  }, [shown?.key]);
 
   const dropped = (event: DragEvent): void => {
     event.preventDefault();
@@ -406,7 +442,7 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
                   ))}
                 </tr>
               </thead>
-              <tbody ref={body} tabIndex={-1} className="focus-visible:outline-none">
+              <tbody ref={body} tabIndex={-1} className="focus-visible:outline-none" {...press}>
                 {naming !== null && 'fresh' in naming ? (
                   <Row>
                     <Cell colSpan={3}>
@@ -429,12 +465,7 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
                     onFocus={(event) => {
                       if (event.target === event.currentTarget) setCursor(entry.key);
                     }}
-                    onClick={(event) =>
-                      choose(
-                        entry,
-                        event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'one',
-                      )
-                    }
+                    onClick={(event) => onClick(entry, event)}
                     onDoubleClick={() => open(entry)}
                   >
                     <Cell className="max-w-0">
@@ -474,6 +505,7 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
             </div>
           ) : null}
         </div>
+        {uploads.sending === null ? null : <Progress sending={uploads.sending} onCancel={uploads.cancel} />}
         <div
           role="status"
           className="flex min-h-7 items-center gap-3 border-t border-line px-3 text-sm text-muted tabular"
@@ -483,7 +515,6 @@ export default function Files({ app, pid, call, state, setState }: AppProps) {
               ? `${chosen.length} of ${formatAmount(entries.length, 'entry', 'entries')} selected`
               : formatAmount(entries.length, 'entry', 'entries')}
           </span>
-          {sending > 0 ? <span>uploading {formatAmount(sending, 'file')}…</span> : null}
           {failed && folder.entries.length > 0 ? (
             <span className="truncate text-danger">{say(folder.error)}</span>
           ) : null}

@@ -36,6 +36,7 @@ const savedSchema = z.object({
   raw: z.string().nullish().catch(null),
   sort: z.enum(COLUMNS).catch('name'),
   descending: z.boolean().catch(false),
+  show: z.string().nullish().catch(null),
 });
 
 /** What comes back after a restart. */
@@ -43,14 +44,21 @@ export interface Saved {
   path: Path;
   sort: Column;
   descending: boolean;
+  /** An entry that is to be selected once it is there, and then forgotten. */
+  show?: string;
 }
 
 export function readSaved(state: Json): Saved {
   const parsed = savedSchema.safeParse(state);
   if (!parsed.success) return { path: pathOf(HOME), sort: 'name', descending: false };
-  const { path, raw, sort, descending } = parsed.data;
+  const { path, raw, sort, descending, show } = parsed.data;
   const bytes = raw === null || raw === undefined ? null : fromBase64(raw);
-  return { path: bytes === null ? pathOf(path) : { text: path, raw: bytes }, sort, descending };
+  return {
+    path: bytes === null ? pathOf(path) : { text: path, raw: bytes },
+    sort,
+    descending,
+    ...(show ? { show } : {}),
+  };
 }
 
 export function writeSaved({ path, sort, descending }: Saved): Json {

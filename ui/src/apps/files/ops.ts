@@ -74,18 +74,38 @@ export async function destroy(call: Caller, folder: Path, entries: readonly Entr
   }
 }
 
-/** Sends a file to the server as it is read, without holding it in memory. */
-export async function upload(path: Path, pid: number, file: Blob): Promise<void> {
-  let response: Response;
-  try {
-    response = await fetch(fileUrl(path, pid), {
-      method: 'PUT',
-      body: file,
-      credentials: 'same-origin',
-      headers: { 'content-type': 'application/octet-stream', [CLIENT_HEADER]: clientId },
-    });
-  } catch {
-    throw new Error('The server can’t be reached, or broke off. Nothing was kept; try again.');
-  }
-  if (!response.ok) throw await errorOf(response);
+export interface UploadOptions {
+  signal: AbortSignal;
+  /** Told how many bytes have left, now and then. */
+  onProgress: (sent: number) => void;
+}
+
+/** Sends a file to the server as it is read, without holding it in memory. There the whole of it appears, or nothing. */
+export function upload(
+  path: Path,
+  pid: number,
+  file: Blob,
+  { signal, onProgress }: UploadOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // fetch can’t tell how far an upload has come.
+    const request = new XMLHttpRequest();
+    const stop = (): void => request.abort();
+    request.open('PUT', fileUrl(path, pid));
+    request.setRequestHeader('content-type', 'application/octet-stream');
+    request.setRequestHeader(CLIENT_HEADER, clientId);
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onload = () => {
+      const { status, statusText, responseText } = request;
+      if (status >= 200 && status < 300) resolve();
+      else void errorOf(new Response(responseText, { status, statusText })).then(reject);
+    };
+    request.onerror = () =>
+      reject(new Error('The server can’t be reached, or broke off. Nothing was kept; try again.'));
+    request.onabort = () => reject(new DOMException('It was cancelled.', 'AbortError'));
+    request.onloadend = () => signal.removeEventListener('abort', stop);
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) reject(signal.reason);
+    else request.send(file);
+  });
 }

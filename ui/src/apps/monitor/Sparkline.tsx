@@ -20,7 +20,7 @@ export function Sparkline({ values, most, label, className }: SparklineProps) {
       preserveAspectRatio="none"
       role="img"
       aria-label={label}
-      className={cx('overflow-visible', className)}
+      className={cx('overflow-visible rounded-sm bg-hover', className)}
     >
       {values.length > 1 ? (
         <>

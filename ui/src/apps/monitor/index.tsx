@@ -1,5 +1,5 @@
 import { Activity, CircleStop } from 'lucide-react';
-import { type KeyboardEvent, useMemo, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
 import type { ProcessInfo } from '@/api/gen/uos/v1/processes_pb';
 import type { Caller } from '@/api/kernel';
 import { useEvent, useResync } from '@/api/live';
@@ -26,15 +26,23 @@ import { type Column, type ProcessRow, readSaved, rowOf, sortRows, treeOf } from
 import { Sparkline } from './Sparkline';
 import { usePolling, useVisible } from './visible';
 
+/** Columns give way from the least telling on, so that a name always has room. */
+const HIDE = {
+  uptime: 'hidden @min-[440px]:table-cell',
+  state: 'hidden @min-[540px]:table-cell',
+  parent: 'hidden @min-[640px]:table-cell',
+  level: 'hidden @min-[760px]:table-cell',
+} as const;
+
 const HEADS: readonly { column: Column; name: string; end?: boolean; hide?: string }[] = [
   { column: 'pid', name: 'PID', end: true },
   { column: 'name', name: 'Name' },
-  { column: 'parent', name: 'Parent', end: true, hide: 'hidden @min-[560px]:table-cell' },
-  { column: 'state', name: 'State', hide: 'hidden @min-[480px]:table-cell' },
-  { column: 'level', name: 'Level', hide: 'hidden @min-[640px]:table-cell' },
+  { column: 'parent', name: 'Parent', end: true, hide: HIDE.parent },
+  { column: 'state', name: 'State', hide: HIDE.state },
+  { column: 'level', name: 'Level', hide: HIDE.level },
   { column: 'cpu', name: 'CPU', end: true },
   { column: 'memory', name: 'Memory', end: true },
-  { column: 'uptime', name: 'Uptime', end: true, hide: 'hidden @min-[480px]:table-cell' },
+  { column: 'uptime', name: 'Uptime', end: true, hide: HIDE.uptime },
 ];
 
 async function fetchAll(call: Caller, signal: AbortSignal): Promise<{ list: ProcessInfo[]; nowUs: bigint }> {
@@ -57,7 +65,7 @@ interface Snapshot {
 }
 
 export default function Monitor({ app, call, state, setState }: AppProps) {
-  const saved = readSaved(state);
+  const { show, ...saved } = readSaved(state);
   const { sort, descending } = saved;
   const [element, visible] = useVisible<HTMLDivElement>();
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
@@ -128,6 +136,13 @@ export default function Monitor({ app, call, state, setState }: AppProps) {
       line?.scrollIntoView({ block: 'nearest' });
     }
   };
+  const shown = rows.find((row) => row.pid === show);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when what is to be shown is there
+  useEffect(() => {
+    if (shown === undefined) return;
+    select(shown, true);
+    setState(saved);
+  }, [shown?.pid]);
   const onKeyDown = (event: KeyboardEvent): void => {
     const at = focused === undefined ? 0 : rows.indexOf(focused);
     const to: Record<string, number> = {
@@ -199,7 +214,7 @@ export default function Monitor({ app, call, state, setState }: AppProps) {
                   <HeadCell
                     key={column}
                     align={end === true ? 'end' : 'start'}
-                    className={cx(hide, column === 'name' && 'w-full')}
+                    className={cx(hide, column === 'name' && 'w-full min-w-20')}
                     sort={{
                       direction: column !== sort ? undefined : descending ? 'descending' : 'ascending',
                       onSort: () =>
@@ -260,14 +275,14 @@ function ProcessLine(props: {
           </span>
         </span>
       </Cell>
-      <Cell align="end" className="hidden font-mono text-muted @min-[560px]:table-cell">
+      <Cell align="end" className={cx('font-mono text-muted', HIDE.parent)}>
         {row.parent === 0 ? '' : row.parent}
       </Cell>
-      <Cell className="hidden @min-[480px]:table-cell">{row.state}</Cell>
-      <Cell className="hidden text-muted @min-[640px]:table-cell">{row.program ? row.level : ''}</Cell>
+      <Cell className={HIDE.state}>{row.state}</Cell>
+      <Cell className={cx('text-muted', HIDE.level)}>{row.program ? row.level : ''}</Cell>
       <Cell align="end">{row.cpu === null || !row.program ? '' : formatPercent(row.cpu)}</Cell>
       <Cell align="end">{row.program ? formatSize(row.memory) : ''}</Cell>
-      <Cell align="end" className="hidden text-muted @min-[480px]:table-cell">
+      <Cell align="end" className={cx('text-muted', HIDE.uptime)}>
         {formatDuration(row.uptimeUs)}
       </Cell>
     </Row>

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { SandboxLevel } from '@/api/gen/uos/v1/common_pb';
 import { type ProcessInfo, ProcessState } from '@/api/gen/uos/v1/processes_pb';
 import type { Json } from '@/api/json';
+import { LEVELS } from '../levels';
 
 export interface ProcessRow {
   pid: number;
@@ -18,13 +18,6 @@ export interface ProcessRow {
   /** Whether a real program is behind it. */
   program: boolean;
 }
-
-const LEVELS: Readonly<Record<SandboxLevel, string>> = {
-  [SandboxLevel.UNSPECIFIED]: 'standard',
-  [SandboxLevel.MINIMAL]: 'minimal',
-  [SandboxLevel.STANDARD]: 'standard',
-  [SandboxLevel.PRIVILEGED]: 'privileged',
-};
 
 /** A row of the table, with the share of a CPU since the row before. */
 export function rowOf(
@@ -59,6 +52,8 @@ const savedSchema = z.object({
   sort: z.enum(COLUMNS).catch('pid'),
   descending: z.boolean().catch(false),
   ended: z.boolean().catch(false),
+  /** A process that is to be selected once it is there, and then forgotten. */
+  show: z.number().optional().catch(undefined),
 });
 export type Saved = z.infer<typeof savedSchema>;
 

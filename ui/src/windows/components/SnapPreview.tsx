@@ -1,6 +1,6 @@
 import { useDrag } from '../store/drag';
 
-/** A plate at the exact landing place, just under the window in the hand. */
+/** A plate at the exact landing place. As high as the window in the hand, and before it in the document: just under it. */
 export function SnapPreview({ z }: { z: number }) {
   const preview = useDrag((state) => state.preview);
   if (!preview) return null;

@@ -1,9 +1,10 @@
 import { memo, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Rnd } from 'react-rnd';
 import { cx } from '@/components/cx';
+import { focusWhenFree } from '@/components/floating';
 import { smallest } from '../core/bounds';
 import type { WindowModel } from '../core/types';
-import { workArea } from '../core/viewport';
+import { isCompact, workArea } from '../core/viewport';
 import { useIsFocused, useWindow } from '../store/selectors';
 import { useWindows } from '../store/windows';
 import { AppSlot } from './AppSlot';
@@ -41,8 +42,10 @@ export const WindowFrame = memo(function WindowFrame({
   const area = workArea(page);
   const least = smallest(area, window.minSize);
   const hidden = state === 'minimized' || elsewhere;
-  const free = state === 'normal' || state === 'snapped';
-  const square = state === 'maximized' || state === 'snapped' || state === 'fullscreen';
+  // A page with room for one window only leaves nothing to drag or resize.
+  const fixed = state === 'fullscreen' || isCompact(page);
+  const free = !fixed && (state === 'normal' || state === 'snapped');
+  const square = fixed || state === 'maximized' || state === 'snapped';
   return (
     <Rnd
       data-window-id={id}
@@ -56,13 +59,14 @@ export const WindowFrame = memo(function WindowFrame({
       inert={hidden}
       position={{ x: bounds.x, y: bounds.y }}
       size={{ width: bounds.width, height: bounds.height }}
-      minWidth={least.width}
-      minHeight={least.height}
+      // A zone of a small page may be smaller than a window is by itself.
+      minWidth={Math.min(least.width, bounds.width)}
+      minHeight={Math.min(least.height, bounds.height)}
       maxWidth={state === 'fullscreen' ? page.width : area.width}
       maxHeight={state === 'fullscreen' ? page.height : area.height}
       bounds=".window-bounds"
       dragHandleClassName={DRAG_CLASS}
-      disableDragging={state === 'fullscreen'}
+      disableDragging={fixed}
       enableResizing={free && !hidden}
       resizeHandleStyles={handleStyles}
       style={{
@@ -82,7 +86,8 @@ export const WindowFrame = memo(function WindowFrame({
         className={cx(
           'window-body flex h-full flex-col overflow-hidden bg-surface',
           square ? 'rounded-none' : 'rounded-lg',
-          focused ? 'shadow-focus' : 'shadow-rest',
+          // What fills an edge casts nothing over its neighbour.
+          focused && !square ? 'shadow-focus' : 'shadow-rest',
           state === 'fullscreen' && 'group/full',
         )}
       >
@@ -114,7 +119,9 @@ function useFocusFollows(content: React.RefObject<HTMLDivElement | null>, focuse
     if (!focused || !element) return;
     const frame = element.closest('[data-window-id]');
     if (frame?.contains(document.activeElement)) return;
-    const wanted = element.querySelector<HTMLElement>('[data-autofocus]');
-    (wanted ?? element).focus({ preventScroll: true });
+    focusWhenFree(() => {
+      const wanted = element.querySelector<HTMLElement>('[data-autofocus]');
+      (wanted ?? element).focus({ preventScroll: true });
+    });
   }, [content, focused]);
 }

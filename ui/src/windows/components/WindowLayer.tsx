@@ -20,15 +20,15 @@ export function WindowLayer({ renderApp, renderShield, onClose }: WindowLayerPro
   usePageSize();
   return (
     <div
-      className="pointer-events-none fixed inset-0 isolate overflow-hidden"
+      className="pointer-events-none fixed inset-0 isolate flex-wrap overflow-hidden"
       style={{ zIndex: covers ? 60 : 10 }}
     >
       {/* A title bar may go past the left, right and bottom edges, but not over the top. */}
       <div className="window-bounds invisible absolute" />
+      <SnapPreview z={top} />
       {ids.map((id) => (
         <WindowFrame key={id} id={id} renderApp={renderApp} renderShield={renderShield} onClose={onClose} />
       ))}
-      <SnapPreview z={top} />
     </div>
   );
 }

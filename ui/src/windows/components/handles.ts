@@ -1,18 +1,25 @@
 import type { HandleStyles } from 'react-rnd';
 
-const EDGE = 8;
-const CORNER = 16;
-/** Corners reach a little inside, where a rounded corner leaves room, but not as far as the close button. */
-const OUT = 12;
-
 /** Outside the visual edge, so that nothing in the window is harder to hit. */
-export const handleStyles: HandleStyles = {
-  top: { height: EDGE, top: -EDGE, left: 4, right: 4, width: 'auto', cursor: 'ns-resize' },
-  bottom: { height: EDGE, bottom: -EDGE, left: 4, right: 4, width: 'auto', cursor: 'ns-resize' },
-  left: { width: EDGE, left: -EDGE, top: 4, bottom: 4, height: 'auto', cursor: 'ew-resize' },
-  right: { width: EDGE, right: -EDGE, top: 4, bottom: 4, height: 'auto', cursor: 'ew-resize' },
-  topLeft: { width: CORNER, height: CORNER, top: -OUT, left: -OUT, cursor: 'nwse-resize' },
-  topRight: { width: CORNER, height: CORNER, top: -OUT, right: -OUT, cursor: 'nesw-resize' },
-  bottomLeft: { width: CORNER, height: CORNER, bottom: -OUT, left: -OUT, cursor: 'nesw-resize' },
-  bottomRight: { width: CORNER, height: CORNER, bottom: -OUT, right: -OUT, cursor: 'nwse-resize' },
-};
+function around(edge: number, corner: number): HandleStyles {
+  // Corners reach a little inside, where a rounded corner leaves room, but not as far as the close button.
+  const out = corner - 4;
+  const side = { height: edge, left: 4, right: 4, width: 'auto', cursor: 'ns-resize', touchAction: 'none' };
+  const flank = { width: edge, top: 4, bottom: 4, height: 'auto', cursor: 'ew-resize', touchAction: 'none' };
+  const nook = { width: corner, height: corner, touchAction: 'none' };
+  return {
+    top: { ...side, top: -edge },
+    bottom: { ...side, bottom: -edge },
+    left: { ...flank, left: -edge },
+    right: { ...flank, right: -edge },
+    topLeft: { ...nook, top: -out, left: -out, cursor: 'nwse-resize' },
+    topRight: { ...nook, top: -out, right: -out, cursor: 'nesw-resize' },
+    bottomLeft: { ...nook, bottom: -out, left: -out, cursor: 'nesw-resize' },
+    bottomRight: { ...nook, bottom: -out, right: -out, cursor: 'nwse-resize' },
+  };
+}
+
+/** A finger needs more of an edge than a mouse. */
+const byFinger = globalThis.matchMedia?.('(pointer: coarse)').matches ?? false;
+
+export const handleStyles: HandleStyles = byFinger ? around(20, 36) : around(8, 16);

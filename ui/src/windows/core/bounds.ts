@@ -2,8 +2,9 @@ import type { Point, Rect, Size } from './types';
 import { TITLE_BAR_HEIGHT } from './viewport';
 
 export const MIN_SIZE: Size = { width: 320, height: 200 };
-/** The buttons at the right of a title bar; a window can't be dragged by them. */
-export const CONTROLS_WIDTH = 120;
+/** The shield and the buttons at the right of a title bar, as wide as fingers need them; a window can't be dragged
+ *  by them. */
+export const CONTROLS_WIDTH = 184;
 /** How much of the part that drags must stay in sight. */
 export const GRIP_WIDTH = 64;
 
@@ -58,8 +59,12 @@ export function clampBounds(rect: Rect, area: Size, min: Size = MIN_SIZE): Rect 
   const lowest = drag < GRIP_WIDTH ? 0 : GRIP_WIDTH - drag;
   const highest = drag < GRIP_WIDTH ? area.width - width : area.width - GRIP_WIDTH;
   return {
-    x: between(lowest, Math.round(rect.x), highest),
-    y: between(0, Math.round(rect.y), Math.max(0, area.height - TITLE_BAR_HEIGHT)),
+    // What had to be cut to fit is shown whole.
+    x: rect.width > area.width ? 0 : between(lowest, Math.round(rect.x), highest),
+    y:
+      rect.height > area.height
+        ? 0
+        : between(0, Math.round(rect.y), Math.max(0, area.height - TITLE_BAR_HEIGHT)),
     width,
     height,
   };

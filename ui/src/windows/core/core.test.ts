@@ -81,6 +81,12 @@ describe('clampBounds', () => {
     expect(clampBounds(bounds, { width: 1280, height: 752 })).toEqual(bounds);
   });
 
+  it('shows whole what it had to cut', () => {
+    const bounds = { x: 300, y: 90, width: 900, height: 700 };
+    expect(clampBounds(bounds, { width: 800, height: 1000 })).toEqual({ ...bounds, x: 0, width: 800 });
+    expect(clampBounds(bounds, { width: 1200, height: 400 })).toEqual({ ...bounds, y: 0, height: 400 });
+  });
+
   it('turns what is no number into a place', () => {
     const bounds = clampBounds(
       { x: Number.NaN, y: Number.NaN, width: Number.NaN, height: 300 },
@@ -196,6 +202,18 @@ describe('any sequence of moves, resizes, snaps and page changes', () => {
     const window = adopt(fakeWindow('w', { bounds: { x: 700, y: 300, width: 800, height: 600 } }), large);
     const back = placed(placed(window, { width: 500, height: 400 }), large);
     expect(back).toEqual(window);
+  });
+
+  it('fills a page that has room for one, and forgets nothing by it', () => {
+    const large = { width: 1600, height: 1000 };
+    const phone = { width: 390, height: 780 };
+    for (const to of [null, 'left', 'top_right'] as const) {
+      const normal = adopt(fakeWindow('w', { bounds: { x: 700, y: 300, width: 800, height: 600 } }), large);
+      const window = to ? snapped(normal, to, large) : normal;
+      expect(placed(window, phone).bounds).toEqual(workArea(phone));
+      // Also when it was taken in anew there, and only there.
+      expect(placed(adopt(placed(window, phone), phone), large)).toEqual(window);
+    }
   });
 
   it('goes from snapped back to where it was', () => {

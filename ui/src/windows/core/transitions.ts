@@ -1,12 +1,13 @@
 import { clampBounds, rounded } from './bounds';
 import { zoneRect } from './snap';
 import type { Point, Rect, RestoreState, Size, SnapTarget, WindowModel } from './types';
-import { pageArea, workArea } from './viewport';
+import { isCompact, pageArea, workArea } from './viewport';
 
 /** Where a window in its state belongs on this page. Normal ones come from restoreBounds, so that a page
  *  which was small for a while gives them their size back. */
 export function placeOn(page: Size, window: WindowModel): Rect {
   const area = workArea(page);
+  if (isCompact(page) && showsAs(window) !== 'fullscreen') return area;
   switch (showsAs(window)) {
     case 'maximized':
       return area;
@@ -26,13 +27,12 @@ export function showsAs(window: Pick<WindowModel, 'state' | 'restoreState'>): Re
   return window.state === 'minimized' ? window.restoreState : window.state;
 }
 
-/** Takes in a window from elsewhere: a normal one's own geometry is what it goes back to. */
+/** Takes in a window from elsewhere. Its restoreBounds count even for a normal one: where it stood last may have been
+ *  a smaller page than ours. */
 export function adopt(window: WindowModel, page: Size): WindowModel {
-  const normal = showsAs(window) === 'normal';
   const settled: WindowModel = {
     ...window,
     restoreState: window.state === 'minimized' ? window.restoreState : window.state,
-    restoreBounds: normal ? window.bounds : window.restoreBounds,
     snap: showsAs(window) === 'snapped' ? window.snap : null,
   };
   return placed(settled, page);

@@ -24,6 +24,8 @@ export type Direction = 'left' | 'right' | 'up' | 'down';
 
 export type RestoreState = Exclude<WindowState, 'minimized'>;
 
+export const WORKSPACES = 4;
+
 export interface WindowModel {
   /** The server's window_id. */
   id: string;

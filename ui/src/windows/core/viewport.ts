@@ -13,6 +13,14 @@ export function workArea(page: Size): Rect {
   };
 }
 
+/** Narrower than two of the smallest windows side by side. */
+const COMPACT_BELOW = 640;
+
+/** On a phone or a sliver of a page there is room for one window, which fills it. */
+export function isCompact(page: Size): boolean {
+  return page.width < COMPACT_BELOW;
+}
+
 export function pageArea(page: Size): Rect {
   return {
     x: 0,

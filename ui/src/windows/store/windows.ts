@@ -2,7 +2,14 @@ import { create } from 'zustand';
 import { clampBounds, sameRect } from '../core/bounds';
 import { frontmost, highestZ } from '../core/order';
 import * as step from '../core/transitions';
-import type { Point, Rect, Size, SnapTarget, WindowModel } from '../core/types';
+import {
+  type Point,
+  type Rect,
+  type Size,
+  type SnapTarget,
+  type WindowModel,
+  WORKSPACES,
+} from '../core/types';
 import { workArea } from '../core/viewport';
 import { useDrag } from './drag';
 import { emitSettled, type SettledWhy } from './settled';
@@ -39,6 +46,8 @@ export interface WindowsStore {
   toggleFullscreen: (id: string) => void;
   sendToWorkspace: (id: string, workspace: number) => void;
   setWorkspace: (workspace: number) => void;
+  /** To the one beside it, and no further than the last. */
+  stepWorkspace: (by: 1 | -1) => void;
   setViewport: (page: Size) => void;
   settle: (id: string, why: SettledWhy) => void;
 }
@@ -174,6 +183,11 @@ export const useWindows = create<WindowsStore>()((set, get) => {
       if (workspace === get().workspace) return;
       set({ workspace });
       focusNext();
+    },
+
+    stepWorkspace: (by) => {
+      const to = get().workspace + by;
+      if (to >= 0 && to < WORKSPACES) get().setWorkspace(to);
     },
 
     setViewport: (page) =>

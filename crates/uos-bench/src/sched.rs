@@ -1,0 +1,282 @@
+//! Decisions of the scheduler beside the plain data structure each policy would otherwise be written with.
+//!
+//! Ours is the whole call pair, `pick` and `put_back`, with its checks, books and statistics; a peer is only the
+//! structure: taken out, charged, put in again. Counted is the CPU time of the calling thread.
+
+mod treap;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    hint::black_box,
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use treap::Treap;
+use uos_sched::{Cpu, Nanos, Policy, Priority, Scheduler, Spec, TaskId, Weight, Why};
+
+use crate::{
+    Result,
+    report::{Measurement, summary},
+};
+
+const ROUNDS: usize = 15;
+const STEPS: u32 = 200_000;
+const SLICE_US: u64 = 4_000;
+
+/// All policies at all sizes, then what changes while tasks run.
+pub(crate) fn measure() -> Result<Vec<Measurement>> {
+    let mut all = Vec::new();
+    for (name, tasks) in [
+        ("round-robin pick+charge+requeue, 10", 10),
+        ("round-robin pick+charge+requeue, 1e3", 1_000),
+        ("round-robin pick+charge+requeue, 1e5", 100_000),
+        ("round-robin pick+charge+requeue, 1e6", 1_000_000),
+    ] {
+        let peer = Turns((0..tasks).collect());
+        all.push(beside(name, Policy::ROUND_ROBIN, tasks, peer, "bare VecDeque", Bar::Nanos(15.0))?);
+    }
+    for (name, tasks) in [
+        ("priority pick+charge+requeue, 10", 10),
+        ("priority pick+charge+requeue, 1e3", 1_000),
+        ("priority pick+charge+requeue, 1e5", 100_000),
+        ("priority pick+charge+requeue, 1e6", 1_000_000),
+    ] {
+        let mut queues = vec![VecDeque::new(); 256];
+        (0..tasks).for_each(|task| queues[usize::from(priority(task).0)].push_back(task));
+        all.push(beside(name, Policy::PRIORITY, tasks, Levels(queues), "bare VecDeques", Bar::Nanos(15.0))?);
+    }
+    for (name, tasks, ratio) in [
+        ("fair pick+charge+requeue, 1e3", 1_000, 1.3),
+        ("fair pick+charge+requeue, 1e5", 100_000, 2.5),
+        ("fair pick+charge+requeue, 1e6", 1_000_000, 3.0),
+    ] {
+        let peer = Ordered::new(tasks);
+        all.push(beside(name, Policy::FAIR, tasks, peer, "bare BTreeSet", Bar::Ratio(ratio))?);
+    }
+    let tree = Treap::new((0..1_000_000).map(weight));
+    let name = "EEVDF pick+charge+requeue, 1e6";
+    let both = [Bar::Nanos(700.0), Bar::Ratio(2.0)];
+    let eevdf = beside(name, Policy::EEVDF, 1_000_000, tree, "bare augmented treap", both[0])?;
+    all.push(Measurement { target: "≥ 2 ×".into(), holds: eevdf.ratio >= 2.0, ..again(&eevdf) });
+    all.push(eevdf);
+    all.extend(changes()?);
+    Ok(all)
+}
+
+#[derive(Clone, Copy)]
+enum Bar {
+    Nanos(f64),
+    Ratio(f64),
+}
+
+trait Peer {
+    /// Takes the next out, charges it for what it ran, puts it in again.
+    fn step(&mut self, ran_us: u64);
+}
+
+fn again(one: &Measurement) -> Measurement {
+    Measurement { target: one.target.clone(), ..*one }
+}
+
+/// Weights of random nice values, the same every time.
+fn weight(task: u32) -> u32 {
+    let mut random = u64::from(task).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    random ^= random >> 29;
+    let nice = random.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 & 31;
+    Priority((nice * 8) as u8).weight().get()
+}
+
+fn priority(task: u32) -> Priority {
+    Priority((task.wrapping_mul(2_654_435_761) >> 24) as u8)
+}
+
+fn filled(policy: Policy, tasks: u32) -> Result<(Scheduler, Vec<TaskId>)> {
+    let mut sched = Scheduler::new(policy, 1)?;
+    sched.reserve(tasks as usize);
+    let ids = (0..tasks).map(|task| {
+        let spec = Spec::default().priority(priority(task)).weight(Weight::new(weight(task))?);
+        sched.add(spec, Nanos::ZERO)
+    });
+    let ids = ids.collect::<std::result::Result<_, _>>()?;
+    Ok((sched, ids))
+}
+
+/// Any part of a slice, at random: who shares a CPU seldom uses up what it is given. The same for both sides.
+fn part(random: &mut u64) -> u64 {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*random >> 33) % SLICE_US + 1
+}
+
+fn step(sched: &mut Scheduler, now: &mut Nanos, ran_us: u64) -> Result<()> {
+    black_box(sched.pick(Cpu(0), *now)?.ok_or("somebody always waits")?);
+    *now = *now + Nanos::from_micros(ran_us);
+    black_box(sched.put_back(Cpu(0), *now, Why::Expired)?);
+    Ok(())
+}
+
+fn beside(
+    name: &'static str,
+    policy: Policy,
+    tasks: u32,
+    mut peer: impl Peer,
+    peer_name: &'static str,
+    bar: Bar,
+) -> Result<Measurement> {
+    let (mut sched, _) = filled(policy, tasks)?;
+    let (mut now, mut random, mut same) = (Nanos::ZERO, 7, 7);
+    // Until everybody has run, all would be alike.
+    for _ in 0..2 * tasks.max(1_000) {
+        step(&mut sched, &mut now, part(&mut random))?;
+        peer.step(part(&mut same));
+    }
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let begun = cpu_ns();
+        for _ in 0..STEPS {
+            step(&mut sched, &mut now, part(&mut random))?;
+        }
+        let between = cpu_ns();
+        (0..STEPS).for_each(|_| peer.step(part(&mut same)));
+        ours.push((between - begun) / f64::from(STEPS));
+        theirs.push((cpu_ns() - between) / f64::from(STEPS));
+    }
+    let ((ours_best, ours), (peer_best, peer)) = (summary(ours, true), summary(theirs, true));
+    let ratio = peer / ours;
+    let (target, holds) = match bar {
+        Bar::Nanos(most) => (format!("≤ {most} ns"), ours <= most),
+        Bar::Ratio(least) => (format!("≥ {least} ×"), ratio >= least),
+    };
+    Ok(Measurement {
+        name,
+        ours,
+        ours_best,
+        peer,
+        peer_best,
+        peer_name,
+        unit: "ns",
+        ratio,
+        target,
+        holds,
+        n: ROUNDS,
+    })
+}
+
+/// Joining, leaving and reweighing among a hundred thousand. The peer's figure is of the nearest existing system,
+/// measured apart on a machine of this kind.
+fn changes() -> Result<Vec<Measurement>> {
+    const TASKS: u32 = 100_000;
+    const NEAREST_NS: f64 = 2_700_000.0;
+    let mut all = Vec::new();
+    for (policy, names) in [
+        (Policy::FAIR, ["fair add+remove, 1e5", "fair change weight, 1e5"]),
+        (Policy::EEVDF, ["EEVDF add+remove, 1e5", "EEVDF change weight, 1e5"]),
+        (Policy::PRIORITY, ["priority add+remove, 1e5", "priority change priority, 1e5"]),
+    ] {
+        let (mut sched, mut ids) = filled(policy, TASKS)?;
+        let mut now = Nanos::ZERO;
+        for _ in 0..2 * TASKS {
+            step(&mut sched, &mut now, SLICE_US)?;
+        }
+        let (mut replace, mut reweigh) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS as u32 {
+            let begun = cpu_ns();
+            for at in 0..TASKS / 4 {
+                let at = (at.wrapping_mul(7_919).wrapping_add(round) % TASKS) as usize;
+                sched.remove(ids[at], now)?;
+                ids[at] = sched.add(Weight::new(weight(at as u32))?, now)?;
+            }
+            let between = cpu_ns();
+            for at in 0..TASKS / 4 {
+                let at = (at.wrapping_mul(104_729).wrapping_add(round) % TASKS) as usize;
+                match policy {
+                    Policy::Priority { .. } => {
+                        sched.set_priority(ids[at], priority(round + at as u32), now)?;
+                    }
+                    _ => sched.set_weight(ids[at], Weight::new(weight(round + at as u32))?, now)?,
+                }
+            }
+            replace.push((between - begun) / f64::from(TASKS / 4));
+            reweigh.push((cpu_ns() - between) / f64::from(TASKS / 4));
+        }
+        for (name, rounds) in names.into_iter().zip([replace, reweigh]) {
+            let (ours_best, ours) = summary(rounds, true);
+            all.push(Measurement {
+                name,
+                ours,
+                ours_best,
+                peer: NEAREST_NS,
+                peer_best: NEAREST_NS,
+                peer_name: "nearest system, measured apart",
+                unit: "ns",
+                ratio: NEAREST_NS / ours,
+                target: "≤ 2000 ns".into(),
+                holds: ours <= 2_000.0,
+                n: ROUNDS,
+            });
+        }
+    }
+    Ok(all)
+}
+
+struct Turns(VecDeque<u32>);
+
+impl Peer for Turns {
+    fn step(&mut self, _: u64) {
+        if let Some(task) = self.0.pop_front() {
+            self.0.push_back(black_box(task));
+        }
+    }
+}
+
+struct Levels(Vec<VecDeque<u32>>);
+
+impl Peer for Levels {
+    fn step(&mut self, _: u64) {
+        if let Some(queue) = self.0.iter_mut().rev().find(|queue| !queue.is_empty())
+            && let Some(task) = queue.pop_front()
+        {
+            queue.push_back(black_box(task));
+        }
+    }
+}
+
+struct Ordered {
+    queue: BTreeSet<(u64, u32, u32)>,
+    weights: Vec<u32>,
+    arrivals: u32,
+}
+
+impl Ordered {
+    fn new(tasks: u32) -> Ordered {
+        let queue = (0..tasks).map(|task| (0, task, task)).collect();
+        Ordered { queue, weights: (0..tasks).map(weight).collect(), arrivals: tasks }
+    }
+}
+
+impl Peer for Ordered {
+    fn step(&mut self, ran_us: u64) {
+        if let Some((vruntime, _, task)) = self.queue.pop_first() {
+            self.arrivals = self.arrivals.wrapping_add(1);
+            let ran = ran_us * 1_000 * 1_024 / u64::from(self.weights[task as usize]);
+            self.queue.insert((vruntime + ran, self.arrivals, black_box(task)));
+        }
+    }
+}
+
+/// What this thread has had of its CPU.
+fn cpu_ns() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Nanos, Policy, SLICE_US};
+    use uos_sched::Quantum;
+
+    #[test]
+    fn both_sides_run_the_same_slices() {
+        let slice = Quantum::new(Nanos::from_micros(SLICE_US)).unwrap();
+        assert_eq!((Policy::FAIR.slice(), Policy::EEVDF.slice()), (slice, slice));
+    }
+}

@@ -1,0 +1,88 @@
+//! Making somebody follow: what a controller is, whoever obeys it.
+
+#[cfg(feature = "os")]
+mod cgroup;
+#[cfg(feature = "os")]
+mod os;
+mod simulated;
+
+#[cfg(feature = "os")]
+pub use os::{Means, OsControl};
+pub use simulated::SimulatedControl;
+
+use crate::{CpuSet, Nanos, Quota, Weight};
+
+/// Lets processes have CPU time as wanted.
+///
+/// A controller remembers what each process was before, applies only what differs from what is in force, and puts
+/// everything back when a process is released or the controller is dropped. A process may vanish at any time: then
+/// the call about it says so, has no effect on others, and it is forgotten.
+pub trait Controller {
+    /// Takes a process under control, as it is to be. Nothing has changed if that is refused.
+    fn adopt(&mut self, pid: u32, wanted: &Wanted) -> Result<(), ControlError>;
+
+    /// Changes how a process is to be. Answers how many settings differed and were written.
+    fn apply(&mut self, pid: u32, wanted: &Wanted) -> Result<usize, ControlError>;
+
+    /// The CPU time a process has had, with all its threads, by the account of whoever runs it.
+    fn used(&mut self, pid: u32) -> Result<Nanos, ControlError>;
+
+    /// Lets a process go, as it was before.
+    fn release(&mut self, pid: u32) -> Result<(), ControlError>;
+}
+
+/// How a process is to be treated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its share beside the others under control.
+    pub weight: Weight,
+    /// How much it may have at the most; a burst is not asked for where the kernel has none.
+    pub quota: Option<Quota>,
+    /// Where it may run.
+    pub affinity: CpuSet,
+}
+
+/// Why a process is not controlled as wanted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// It has ended, or was never there.
+    #[error("process {pid} is gone")]
+    Gone {
+        /// Which.
+        pid: u32,
+    },
+    /// It was not taken under control, or was released.
+    #[error("process {pid} is not under control")]
+    NotAdopted {
+        /// Which.
+        pid: u32,
+    },
+    /// It is under control already.
+    #[error("process {pid} is under control already")]
+    AlreadyAdopted {
+        /// Which.
+        pid: u32,
+    },
+    /// The means at hand can't do this.
+    #[error("{what} can't be enforced by {means}")]
+    NotEnforceable {
+        /// What was wanted.
+        what: &'static str,
+        /// What there is.
+        means: &'static str,
+    },
+    /// None of the CPUs wanted is there.
+    #[error("none of the CPUs wanted is there")]
+    NoSuchCpu,
+    /// The system refused.
+    #[error("{what} of process {pid}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// For which process; 0 for the controller itself.
+        pid: u32,
+        /// What it said.
+        source: std::io::Error,
+    },
+}

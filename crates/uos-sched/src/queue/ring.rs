@@ -1,0 +1,79 @@
+//! Turns: a list linked through the entities, so that everything is O(1), leaving from the middle included.
+
+use crate::table::{NONE, Slot, Table};
+
+pub(crate) struct Ring {
+    head: Slot,
+    tail: Slot,
+    len: u32,
+}
+
+impl Default for Ring {
+    fn default() -> Ring {
+        Ring { head: NONE, tail: NONE, len: 0 }
+    }
+}
+
+impl Ring {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn first(&self) -> Option<Slot> {
+        (self.head != NONE).then_some(self.head)
+    }
+
+    #[inline]
+    pub(crate) fn push_back(&mut self, table: &mut Table, slot: Slot) {
+        table.at_mut(slot).link = [NONE, self.tail];
+        match self.tail {
+            NONE => self.head = slot,
+            tail => table.at_mut(tail).link[0] = slot,
+        }
+        self.tail = slot;
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn push_front(&mut self, table: &mut Table, slot: Slot) {
+        table.at_mut(slot).link = [self.head, NONE];
+        match self.head {
+            NONE => self.tail = slot,
+            head => table.at_mut(head).link[1] = slot,
+        }
+        self.head = slot;
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
+        let slot = self.first()?;
+        self.head = table.at(slot).link[0];
+        match self.head {
+            NONE => self.tail = NONE,
+            head => table.at_mut(head).link[1] = NONE,
+        }
+        self.len -= 1;
+        Some(slot)
+    }
+
+    /// Closes the gap it leaves. It must be in this list.
+    pub(crate) fn remove(&mut self, table: &mut Table, slot: Slot) {
+        let [next, previous] = table.at(slot).link;
+        match previous {
+            NONE => self.head = next,
+            previous => table.at_mut(previous).link[0] = next,
+        }
+        match next {
+            NONE => self.tail = previous,
+            next => table.at_mut(next).link[1] = previous,
+        }
+        self.len -= 1;
+    }
+
+    /// From the first to the last.
+    pub(crate) fn iter<'a>(&self, table: &'a Table) -> impl Iterator<Item = Slot> + use<'a> {
+        let known = |slot: Slot| (slot != NONE).then_some(slot);
+        std::iter::successors(known(self.head), move |&slot| known(table.at(slot).link[0]))
+    }
+}
