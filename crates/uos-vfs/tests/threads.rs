@@ -1,4 +1,4 @@
-//! Four threads change one tree in memory at random; none may wait for ever, and afterwards the
+//! Eight threads change one tree in memory at random; none may wait for ever, and afterwards the
 //! tree must add up.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
@@ -9,8 +9,14 @@ use std::time::Duration;
 use uos_vfs::{Access, Caller, Kind, MemFs, Name, NodeRef, Rename};
 
 const ROOT: &Caller = &Caller::ROOT;
-const THREADS: u64 = 4;
-const OPERATIONS: u32 = 8_000;
+const THREADS: u64 = 8;
+/// Until then every thread is done, if none waits for ever.
+const LONGEST: Duration = Duration::from_secs(1_200);
+
+/// So many by each thread.
+fn operations() -> u32 {
+    std::env::var("UOS_CAMPAIGN_HAMMER").map_or(8_000, |text| text.parse().unwrap())
+}
 
 /// A small generator, so that every run does the same in each thread.
 struct Dice(u64);
@@ -47,7 +53,7 @@ fn named(bytes: &[u8]) -> Name<'_> {
 fn work(root: &NodeRef, seed: u64) {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ (seed + 1));
     let mut held: Vec<NodeRef> = Vec::new();
-    for _ in 0..OPERATIONS {
+    for _ in 0..operations() {
         let (dir, name) = (dice.directory(root), dice.name());
         // Most of these fail, as they should; what counts is what is left at the end.
         match dice.roll(10) {
@@ -122,7 +128,7 @@ impl Census {
 }
 
 #[test]
-fn a_tree_changed_by_four_threads_adds_up() {
+fn a_tree_changed_by_eight_threads_adds_up() {
     let fs = MemFs::builder().build();
     let (done, finished) = mpsc::channel();
     for seed in 0..THREADS {
@@ -134,7 +140,7 @@ fn a_tree_changed_by_four_threads_adds_up() {
     }
     drop(done);
     for _ in 0..THREADS {
-        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+        finished.recv_timeout(LONGEST).expect("a thread failed or waits for ever");
     }
     let mut census = Census::default();
     census.take(&fs.root());
@@ -172,7 +178,7 @@ fn a_move_up_does_not_lock_against_a_removal_from_above() {
         done.send(()).unwrap();
     });
     for _ in 0..2 {
-        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+        finished.recv_timeout(LONGEST).expect("a thread failed or waits for ever");
     }
 }
 

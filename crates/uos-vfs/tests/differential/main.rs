@@ -1,6 +1,6 @@
 //! Random sequences of operations by path on the host's own tmpfs, on `MemFs` and on `LocalFs`: the same
 //! answers, the same error numbers, and after every step the same tree with the same modes, owners and
-//! moved times. `PROPTEST_CASES` times about 50 operations each.
+//! moved times. `UOS_CAMPAIGN_OPERATIONS` says how many operations there are in all, of either kind.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -51,7 +51,7 @@ fn compare(worlds: &[(&str, &dyn World)], steps: &[(People, Step)], ages: bool) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(64), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     /// All that paths, links and names can get up to, by one who may do everything or at least what they like
     /// with what is theirs.
@@ -83,7 +83,11 @@ proptest! {
     }
 }
 
-/// As many as asked for from outside, else what fits a quick run.
-fn cases(default: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+/// Sequences are about this long.
+const STEPS: u32 = 50;
+
+/// As many sequences as hold so many operations, as asked for from outside or else what fits a quick run.
+fn cases() -> u32 {
+    let asked = std::env::var("UOS_CAMPAIGN_OPERATIONS").map(|text| text.parse::<u32>().unwrap());
+    asked.unwrap_or(10_000) / STEPS
 }
