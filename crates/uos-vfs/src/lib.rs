@@ -48,6 +48,7 @@ mod node;
 mod path;
 
 mod resolve;
+pub mod store;
 mod tree;
 
 pub use attr::{
@@ -58,7 +59,7 @@ pub use error::{Error, Result};
 pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
 pub use local::LocalFs;
-pub use mem::{MemFs, MemFsBuilder, Snapshot};
+pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
 pub use mounts::{MountInfo, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};

@@ -103,7 +103,15 @@ struct Census {
 }
 
 impl Census {
-    fn take(&mut self, dir: &NodeRef) {
+    /// In a loop: nobody knows how deep the threads have dug.
+    fn take(&mut self, root: &NodeRef) {
+        let mut left = vec![NodeRef::clone(root)];
+        while let Some(dir) = left.pop() {
+            self.take_directory(&dir, &mut left);
+        }
+    }
+
+    fn take_directory(&mut self, dir: &NodeRef, left: &mut Vec<NodeRef>) {
         assert!(self.directories.insert(dir.id().ino), "a directory has two places in the tree");
         let mut subdirectories = 0;
         let mut names = Vec::new();
@@ -117,7 +125,7 @@ impl Census {
             let node = dir.lookup(ROOT, named(&name)).unwrap();
             if node.kind() == Kind::Directory {
                 subdirectories += 1;
-                self.take(&node);
+                left.push(node);
             } else {
                 let attr = node.attr().unwrap();
                 self.files.entry(attr.id.ino).or_insert((0, attr.nlink, attr.size)).0 += 1;

@@ -139,6 +139,34 @@ impl Content {
         balance
     }
 
+    /// Whether it reads the same. What two share is not looked at, and holes read as zeros.
+    pub(super) fn same(&self, other: &Content) -> bool {
+        if self.len != other.len {
+            return false;
+        }
+        let mut from = 0;
+        loop {
+            let both = [self.tree.next(from), other.tree.next(from)];
+            let Some(index) = both.iter().flatten().map(|(index, _)| *index).min() else { return true };
+            let [one, two] = both.map(|found| found.filter(|(at, _)| *at == index).map(|(_, chunk)| chunk));
+            let shared = one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
+            if !shared && !same_but_for_zeros(bytes_of(one), bytes_of(two)) {
+                return false;
+            }
+            from = index + 1;
+        }
+    }
+
+    /// The chunks there are and where in the file they are, in chunks.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let (index, chunk) = self.tree.next(from)?;
+            from = index + 1;
+            Some((index, chunk))
+        })
+    }
+
     /// Bytes that only this content has.
     pub(super) fn own_bytes(&self) -> u64 {
         self.tree.own_bytes()
@@ -165,7 +193,7 @@ impl Content {
     }
 
     fn stored_part(&self, piece: &Piece) -> &[u8] {
-        let chunk = self.tree.get(piece.index).map_or(&[][..], |chunk| chunk.as_slice());
+        let chunk = bytes_of(self.tree.get(piece.index));
         let end = piece.within.end.min(chunk.len());
         &chunk[piece.within.start.min(end)..end]
     }
@@ -232,6 +260,16 @@ fn own<'a>(slot: &'a mut Chunk, end: usize, balance: &mut Balance) -> &'a mut Ve
     }
     // Not shared any more: this copies nothing.
     Arc::make_mut(slot)
+}
+
+fn bytes_of(chunk: Option<&Chunk>) -> &[u8] {
+    chunk.map_or(&[], |chunk| chunk.as_slice())
+}
+
+/// Whether the longer of two goes on with zeros only.
+fn same_but_for_zeros(one: &[u8], two: &[u8]) -> bool {
+    let common = one.len().min(two.len());
+    one[..common] == two[..common] && one[common..].iter().chain(&two[common..]).all(|&byte| byte == 0)
 }
 
 /// Lets go of a chunk; gives its bytes if nobody else has it. Of several who do so at the same time

@@ -3,6 +3,7 @@
 
 mod past;
 
+use super::fork::Source;
 use super::inode::Inode;
 use super::space::Lane;
 use super::stored_name::StoredName;
@@ -29,6 +30,8 @@ pub(super) struct Directory {
     index: HashTable<u32>,
     last_cookie: u64,
     past: Option<Box<Past>>,
+    /// Where the entries are that it does not have yet.
+    source: Option<Box<Source>>,
 }
 
 /// One entry, or a gap where one was.
@@ -57,11 +60,35 @@ impl Directory {
             index: HashTable::new(),
             last_cookie: 0,
             past: None,
+            source: None,
         }
     }
 
+    /// One whose entries are taken from elsewhere when somebody looks.
+    pub(super) fn unfilled(lane: Arc<Lane>, source: Source) -> Self {
+        Directory { source: Some(Box::new(source)), ..Directory::new(lane) }
+    }
+
+    pub(super) fn is_unfilled(&self) -> bool {
+        self.source.is_some()
+    }
+
+    pub(super) fn take_source(&mut self) -> Option<Box<Source>> {
+        self.source.take()
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.live
+        self.source.as_ref().map_or(self.live, |source| source.len)
+    }
+
+    /// The cookie that the next entry gets.
+    pub(super) fn next_cookie(&self) -> u64 {
+        self.last_cookie + 1
+    }
+
+    /// The cookie of an entry; 0 if there is none.
+    pub(super) fn cookie_of(&self, name: &[u8]) -> u64 {
+        self.find(name).map_or(0, |at| self.slots[at].cookie)
     }
 
     /// Whether one more entry can be counted, gaps included.
@@ -95,7 +122,9 @@ impl Directory {
         let at = self.leave(name)?;
         let slot = &mut self.slots[at];
         let (name, node) = (std::mem::take(&mut slot.name), slot.node.take()?);
-        self.keep(&name, &node, (self.slots[at].cookie, self.slots[at].born), epoch, shown);
+        let before = (slot.cookie, slot.born);
+        slot.born = epoch;
+        self.keep(&name, &node, before, epoch, shown);
         self.live -= 1;
         self.close_gaps();
         Some(node)

@@ -10,8 +10,8 @@
 use super::inode::Inode;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 #[derive(Default)]
 pub(super) struct Epochs {
@@ -68,6 +68,14 @@ impl Epochs {
         self.shown.store(ended + 1, Ordering::Release);
         self.now.store(ended + 1, Ordering::Release);
         ended
+    }
+
+    /// The inodes that were there at the end of one epoch that is shown and have changed until the end of
+    /// another.
+    pub(super) fn changed(&self, after: u64, until: u64) -> Vec<Arc<Inode>> {
+        let records = self.records.lock();
+        let lists = records.changed.range(after + 1..).take_while(|(epoch, _)| **epoch <= until);
+        lists.flat_map(|(_, changed)| changed.iter().filter_map(Weak::upgrade)).collect()
     }
 
     /// No snapshot shows that epoch any more. Gives the inodes that may have put something aside for it,

@@ -7,6 +7,7 @@ use super::space::Lane;
 use super::xattrs::Xattrs;
 use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
 use parking_lot::{RwLock, RwLockWriteGuard};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 pub(super) struct Inode {
@@ -15,6 +16,8 @@ pub(super) struct Inode {
     /// Its number in the filesystem of the lane.
     ino: u64,
     kind: Kind,
+    /// A directory of a fork that nobody has looked into yet; see [`fork`](super::fork).
+    pub(super) unfilled: AtomicBool,
     /// What it counts against: the lane of the directory it was made in.
     pub(super) lane: Arc<Lane>,
     pub(super) state: RwLock<State>,
@@ -25,9 +28,7 @@ pub(super) struct State {
     pub(super) since: u64,
     pub(super) meta: Meta,
     pub(super) body: Body,
-    /// For a directory the one it is in, dangling for the root; for others one that they were last given
-    /// a name in.
-    pub(super) home: Weak<Inode>,
+    pub(super) home: Home,
     /// What most nodes have none of.
     pub(super) extra: Option<Box<Extra>>,
 }
@@ -36,6 +37,14 @@ pub(super) struct State {
 pub(super) struct Extra {
     pub(super) xattrs: Arc<Xattrs>,
     pub(super) past: Past,
+}
+
+/// Where a node is: for a directory its entry, nowhere for the root; for others one of their entries, the
+/// one that was made last, or nowhere if that is gone and others are left.
+#[derive(Clone, Default)]
+pub(super) struct Home {
+    pub(super) dir: Weak<Inode>,
+    pub(super) cookie: u64,
 }
 
 /// When a node comes to be.
@@ -52,16 +61,16 @@ pub(super) struct Meta {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    accessed: Moment,
-    modified: Moment,
-    changed: Moment,
-    born: Moment,
+    pub(super) accessed: Moment,
+    pub(super) modified: Moment,
+    pub(super) changed: Moment,
+    pub(super) born: Moment,
 }
 
 /// A [`Timestamp`] without the gap at its end.
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
-struct Moment {
+pub(super) struct Moment {
     secs: i64,
     nanos: u32,
 }
@@ -75,13 +84,7 @@ pub(super) enum Body {
 
 impl Inode {
     /// A node with one name, or for a directory two, made in an epoch. Its space was taken before.
-    pub(super) fn new(
-        lane: &Arc<Lane>,
-        owner: Owner,
-        body: Body,
-        home: Weak<Inode>,
-        born: Born,
-    ) -> Arc<Self> {
+    pub(super) fn new(lane: &Arc<Lane>, owner: Owner, body: Body, home: Home, born: Born) -> Arc<Self> {
         let now = born.at.into();
         let meta = Meta {
             nlink: if owner.kind == Kind::Directory { 2 } else { 1 },
@@ -94,10 +97,17 @@ impl Inode {
             born: now,
         };
         let state = State { since: born.epoch, meta, body, home, extra: None };
+        Inode::with(lane, lane.next_ino(), owner.kind, state)
+    }
+
+    /// A node of that number and state, for which all has been counted.
+    pub(super) fn with(lane: &Arc<Lane>, ino: u64, kind: Kind, state: State) -> Arc<Self> {
+        let unfilled = state.directory().is_ok_and(Directory::is_unfilled);
         Arc::new_cyclic(|me| Inode {
             me: Weak::clone(me),
-            ino: lane.next_ino(),
-            kind: owner.kind,
+            ino,
+            kind,
+            unfilled: AtomicBool::new(unfilled),
             lane: Arc::clone(lane),
             state: RwLock::new(state),
         })
@@ -212,6 +222,13 @@ impl Inode {
 }
 
 impl State {
+    /// An entry of the node has gone.
+    pub(super) fn leave(&mut self, dir: &Inode, cookie: u64) {
+        if self.home.cookie == cookie && Weak::ptr_eq(&self.home.dir, &dir.me) {
+            self.home = Home::default();
+        }
+    }
+
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
@@ -232,6 +249,14 @@ impl State {
 }
 
 impl Meta {
+    /// As it was written down: last read, last change, last change of attributes, birth. Names are counted
+    /// anew.
+    pub(super) fn restored(owner: Owner, times: [Timestamp; 4]) -> Self {
+        let [accessed, modified, changed, born] = times.map(Moment::from);
+        let nlink = if owner.kind == Kind::Directory { 2 } else { 1 };
+        Meta { nlink, mode: owner.mode, uid: owner.uid, gid: owner.gid, accessed, modified, changed, born }
+    }
+
     /// Marks the content as changed.
     pub(super) fn touch(&mut self, now: Timestamp) {
         self.modified = now.into();

@@ -8,27 +8,33 @@
 //! each other. An operation asks for the epoch when it holds all its locks; see [`epochs`].
 
 mod content;
+mod diff;
 mod directory;
 mod epochs;
+mod export;
 mod file;
+mod fork;
+mod import;
 mod inode;
 mod names;
 mod node;
 mod past;
 mod rename;
+mod saved;
 mod snapshot;
 mod space;
 mod stored_name;
 mod xattrs;
 
+pub use diff::{Change, What};
 pub use snapshot::Snapshot;
 
 use crate::resolve::{NoMounts, resolve};
-use crate::{Clock, How, Kind, NodeRef, Owner, Place, SystemClock, Tree, Unresolved};
+use crate::{Clock, How, Kind, NodeRef, Owner, Place, Result, SystemClock, Tree, Unresolved};
 use directory::Directory;
-use inode::{Body, Born, Inode};
-use space::{Lane, Space};
-use std::sync::{Arc, Weak};
+use inode::{Body, Born, Home, Inode};
+use space::{Hold, Lane, Space};
+use std::sync::Arc;
 
 /// A filesystem in memory with POSIX semantics and a capacity in bytes and in nodes.
 ///
@@ -64,7 +70,7 @@ impl MemFs {
             capacity_bytes: u64::MAX,
             capacity_nodes: u64::MAX,
             link_max: u32::MAX,
-            clock: Box::new(SystemClock),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -79,19 +85,43 @@ impl MemFs {
         Snapshot::take(&self.root)
     }
 
-    /// Bytes in use.
-    pub fn used_bytes(&self) -> u64 {
-        self.root.lane.space.used_bytes()
+    /// A filesystem of its own that begins as this one is now: what either changes the other never sees.
+    /// It takes no longer for a large filesystem than for an empty one; directories are taken over when
+    /// somebody first looks into them. The two draw on one capacity, and what they share counts once.
+    pub fn fork(&self) -> MemFs {
+        self.snapshot().fork()
     }
 
-    /// Nodes in use, the root included.
+    /// Puts everything back to what a snapshot shows, in one step for everyone who looks. What is open
+    /// meanwhile stays open as it is, without a name, and everything below the root has another number
+    /// than before. It takes as long as the root directory has entries, and below those nothing until
+    /// somebody looks.
+    ///
+    /// # Errors
+    /// [`Error::CrossDevice`](crate::Error::CrossDevice) unless the snapshot is of this filesystem or one
+    /// that it shares its capacity with by forking.
+    pub fn restore(&self, snapshot: &Snapshot) -> Result<()> {
+        fork::restore(&self.root, snapshot)
+    }
+
+    /// Bytes in use, by all that share the capacity.
+    pub fn used_bytes(&self) -> u64 {
+        self.root.lane.space.hold.used_bytes()
+    }
+
+    /// Nodes in use, the root included, by all that share the capacity.
     pub fn used_nodes(&self) -> u64 {
-        self.root.lane.space.used_nodes()
+        self.root.lane.space.hold.used_nodes()
+    }
+
+    /// The filesystem below a directory.
+    fn new(root: Arc<Inode>) -> MemFs {
+        MemFs { node: Arc::clone(&root) as NodeRef, root }
     }
 }
 
 impl Tree for MemFs {
-    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
         resolve(&self.node, &NoMounts, path, how)
     }
 }
@@ -102,7 +132,7 @@ pub struct MemFsBuilder {
     capacity_bytes: u64,
     capacity_nodes: u64,
     link_max: u32,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
 }
 
 impl MemFsBuilder {
@@ -126,19 +156,18 @@ impl MemFsBuilder {
 
     /// Where it takes the time from.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
     /// The filesystem, holding an empty root directory of mode 755 that belongs to user 0.
     pub fn build(self) -> MemFs {
-        let space = Space::new(self.capacity_bytes, self.capacity_nodes, self.link_max, self.clock);
-        let space = Arc::new(space);
+        let hold = Arc::new(Hold::new(self.capacity_bytes, self.capacity_nodes));
+        let space = Arc::new(Space::new(hold, self.link_max, self.clock));
         let owner = Owner { mode: 0o755, uid: 0, gid: 0, kind: Kind::Directory };
         let born = Born { at: space.clock.now(), epoch: space.epochs.now() };
         let lane = Lane::new(&space);
         let body = Body::Directory(Box::new(Directory::new(Lane::new(&space))));
-        let root = Inode::new(&lane, owner, body, Weak::new(), born);
-        MemFs { node: Arc::clone(&root) as NodeRef, root }
+        MemFs::new(Inode::new(&lane, owner, body, Home::default(), born))
     }
 }

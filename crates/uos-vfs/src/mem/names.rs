@@ -1,10 +1,11 @@
 //! Giving names to nodes and taking them away, within one directory.
 
 use super::directory::Directory;
-use super::inode::{Body, Born, Inode, Meta, State};
+use super::inode::{Body, Born, Home, Inode, Meta, State};
 use super::space::Lane;
 use crate::{Caller, Error, Kind, Name, NodeRef, Owner, Result, Want};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::Weak;
 
 /// What is to be made.
 pub(super) enum New<'a> {
@@ -42,6 +43,7 @@ impl New<'_> {
 impl Inode {
     #[inline]
     pub(super) fn find(&self, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+        self.filled();
         let state = self.state.read();
         let directory = state.directory()?;
         by.check(self.owner(&state.meta), Want::SEARCH)?;
@@ -50,6 +52,7 @@ impl Inode {
 
     /// Makes a node under a free name.
     pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<NodeRef> {
+        self.filled();
         let now = self.now();
         let mut state = self.state.write();
         let owner = self.check_free(&state, by, name)?;
@@ -66,7 +69,8 @@ impl Inode {
         let epoch = self.epoch();
         let born = Born { at: now, epoch };
         let owner = by.owner_of_new(owner, new.kind(), mode);
-        let node = Inode::new(lane, owner, new.body(lane), Weak::clone(&self.me), born);
+        let home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
+        let node = Inode::new(lane, owner, new.body(lane), home, born);
         let state = self.edit(&mut state, epoch);
         state.directory_mut()?.insert(name.as_bytes(), Arc::clone(&node), epoch);
         state.meta.nlink += u32::from(is_dir);
@@ -76,6 +80,7 @@ impl Inode {
 
     pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
+        self.filled();
         let now = self.now();
         let mut state = self.state.write();
         self.check_free(&state, by, name)?;
@@ -94,7 +99,7 @@ impl Inode {
         let linked_state = node.edit(&mut linked, epoch);
         linked_state.meta.nlink += 1;
         linked_state.meta.touch_attributes(now);
-        linked_state.home = Weak::clone(&self.me);
+        linked_state.home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
         drop(linked);
         let state = self.edit(&mut state, epoch);
         state.directory_mut()?.insert(name.as_bytes(), node, epoch);
@@ -103,6 +108,7 @@ impl Inode {
     }
 
     pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.filled();
         let now = self.now();
         let mut state = self.state.write();
         let node = self.find_to_remove(&state, by, name)?;
@@ -113,9 +119,9 @@ impl Inode {
         }
         let epoch = self.epoch();
         let freed = lose_name(&node.edit(&mut removed, epoch).meta);
-        let meta = &mut removed.meta;
-        meta.nlink -= 1;
-        meta.touch_attributes(now);
+        removed.meta.nlink -= 1;
+        removed.meta.touch_attributes(now);
+        removed.leave(self, state.directory()?.cookie_of(name.as_bytes()));
         drop(removed);
         node.lane.give_nodes_back(freed);
         let state = self.edit(&mut state, epoch);
@@ -126,6 +132,7 @@ impl Inode {
     }
 
     pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.filled();
         let now = self.now();
         let mut state = self.state.write();
         let node = self.find_to_remove(&state, by, name)?;

@@ -88,6 +88,7 @@ impl Node for Inode {
     }
 
     fn read_dir(&self, mut cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        self.filled();
         let mut names = Vec::new();
         let mut batch: Vec<(usize, Kind, u64, u64)> = Vec::new();
         loop {

@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::epochs::Shown;
-use super::inode::{Body, Inode, Meta, State};
+use super::inode::{Body, Home, Inode, Meta, State};
 use super::xattrs::Xattrs;
 use std::sync::{Arc, Weak};
 
@@ -15,6 +15,7 @@ pub(super) struct Version {
     from: u64,
     until: u64,
     pub(super) meta: Meta,
+    pub(super) home: Home,
     pub(super) measure: (u64, u64),
     pub(super) content: Content,
     pub(super) xattrs: Arc<Xattrs>,
@@ -25,9 +26,10 @@ impl State {
     pub(super) fn put_aside(&mut self, until: u64) {
         let content = if let Body::File(content) = &self.body { content.clone() } else { Content::default() };
         let (from, meta, measure) = (self.since, self.meta, self.body.measure());
+        let home = self.home.clone();
         let extra = self.extra();
         let xattrs = Arc::clone(&extra.xattrs);
-        extra.past.0.push(Version { from, until, meta, measure, content, xattrs });
+        extra.past.0.push(Version { from, until, meta, home, measure, content, xattrs });
     }
 
     /// What it was at the end of an epoch, if that is not what it is now.

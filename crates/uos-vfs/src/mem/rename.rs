@@ -1,7 +1,7 @@
 //! Moving an entry. Everything that can fail comes first, in the order Linux decides in; then the
 //! change is made as a whole under the locks of both directories and of what moves.
 
-use super::inode::{Inode, State};
+use super::inode::{Home, Inode, State};
 use super::names::lose_name;
 use crate::{Caller, Error, Kind, Name, NodeRef, Rename, Result, Timestamp, Want};
 use parking_lot::RwLockWriteGuard;
@@ -20,6 +20,8 @@ impl Inode {
         if self.kind() != Kind::Directory || to.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }
+        self.filled();
+        to.filled();
         let (name, to_name) = (name.as_bytes(), to_name.as_bytes());
         let step = |between| Move { by, from: self, to: &to, name, to_name, how, between };
         if to.ino() == self.ino() {
@@ -70,7 +72,7 @@ impl Between {
 fn entry_towards(above: &Inode, below: &Inode) -> Option<Arc<Inode>> {
     let mut here = below.me.upgrade()?;
     loop {
-        let parent = here.state.read().home.upgrade()?;
+        let parent = here.state.read().home.dir.upgrade()?;
         if parent.ino() == above.ino() {
             return Some(here);
         }
@@ -181,10 +183,16 @@ impl Move<'_> {
         let shown = self.from.shown();
         self.from.edit(&mut pair.from, epoch);
         self.to.edit(pair.to(), epoch);
-        settle(&source, &mut source_guard, self.to, now, epoch);
+        let from_cookie = pair.from.directory()?.cookie_of(self.name);
+        let to_cookie = match pair.to().directory()? {
+            _ if target.is_none() && matches!(self.between, Between::Same) => from_cookie,
+            directory if target.is_none() => directory.next_cookie(),
+            directory => directory.cookie_of(self.to_name),
+        };
+        settle(&source, &mut source_guard, (self.to, to_cookie), now, epoch);
         match (&target, &mut target_guard) {
             (Some(target), Some(guard)) if exchange => {
-                settle(target, guard, self.from, now, epoch);
+                settle(target, guard, (self.from, from_cookie), now, epoch);
                 pair.from.directory_mut()?.replace(self.name, Arc::clone(target), epoch, shown);
                 pair.to().directory_mut()?.replace(self.to_name, Arc::clone(&source), epoch, shown);
             }
@@ -196,6 +204,7 @@ impl Move<'_> {
                     target.lane.give_nodes_back(lose_name(&state.meta));
                     state.meta.nlink -= 1;
                     state.meta.touch_attributes(now);
+                    state.leave(self.to, to_cookie);
                 }
                 pair.from.directory_mut()?.remove(self.name, epoch, shown);
                 pair.to().directory_mut()?.replace(self.to_name, Arc::clone(&source), epoch, shown);
@@ -240,13 +249,13 @@ impl Move<'_> {
 fn settle(
     node: &Arc<Inode>,
     guard: &mut RwLockWriteGuard<'_, State>,
-    home: &Inode,
+    (home, cookie): (&Inode, u64),
     now: Timestamp,
     epoch: u64,
 ) {
     let state = node.edit(guard, epoch);
     state.meta.touch_attributes(now);
-    state.home = Weak::clone(&home.me);
+    state.home = Home { dir: Weak::clone(&home.me), cookie };
 }
 
 fn is_dir(node: &Inode) -> bool {

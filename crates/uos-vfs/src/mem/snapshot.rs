@@ -3,7 +3,8 @@
 use super::content::Content;
 use super::inode::{Body, Inode, Meta, State};
 use super::node::check_openable;
-use super::past;
+use super::space::Space;
+use super::{Change, MemFs, diff, fork, past};
 use crate::resolve::{NoMounts, resolve};
 use crate::{
     Access, Attr, Caller, DirEntry, Error, FsId, How, Kind, Name, Node, NodeId, NodeRef, OpenFile, Owner,
@@ -16,22 +17,36 @@ use std::sync::Arc;
 /// All of a [`MemFs`](super::MemFs) as it was at one moment: a read-only filesystem of its own, with
 /// the same numbers. It lives on when the filesystem goes.
 pub struct Snapshot {
-    view: Arc<View>,
+    pub(super) view: Arc<View>,
     root: NodeRef,
 }
 
 /// A moment that is shown to somebody.
-struct View {
+pub(super) struct View {
     /// Keeps the filesystem.
-    root: Arc<Inode>,
-    epoch: u64,
+    pub(super) root: Arc<Inode>,
+    pub(super) pin: Arc<Pin>,
     fs: FsId,
+}
+
+/// Keeps what nodes were at the end of an epoch, but not the nodes.
+pub(super) struct Pin {
+    space: Arc<Space>,
+    pub(super) epoch: u64,
+}
+
+impl View {
+    /// The epoch at the end of which it looks.
+    pub(super) fn epoch(&self) -> u64 {
+        self.pin.epoch
+    }
 }
 
 impl Snapshot {
     pub(super) fn take(root: &Arc<Inode>) -> Self {
-        let epoch = root.lane.space.epochs.end();
-        let view = Arc::new(View { root: Arc::clone(root), epoch, fs: FsId::new() });
+        let space = Arc::clone(&root.lane.space);
+        let pin = Arc::new(Pin { epoch: space.epochs.end(), space });
+        let view = Arc::new(View { root: Arc::clone(root), pin, fs: FsId::new() });
         let root = Arc::new(OldNode { inode: Arc::clone(root), view: Arc::clone(&view) });
         Snapshot { view, root }
     }
@@ -40,11 +55,26 @@ impl Snapshot {
     pub fn root(&self) -> NodeRef {
         NodeRef::clone(&self.root)
     }
+
+    /// A filesystem of its own that begins as this; see [`MemFs::fork`].
+    pub fn fork(&self) -> MemFs {
+        fork::fork(&self.view)
+    }
+
+    /// What has to be done to this one to make it the `later` one, which may also be the earlier. It takes
+    /// as long as there are changes between the two, and not as long as there are files; but if a file
+    /// with several names is among them, all names are looked at once.
+    ///
+    /// # Errors
+    /// [`Error::CrossDevice`] unless both are of one filesystem.
+    pub fn diff(&self, later: &Snapshot) -> Result<Vec<Change>> {
+        diff::diff(&self.view, &later.view)
+    }
 }
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot").field("fs", &self.view.fs).field("epoch", &self.view.epoch).finish()
+        f.debug_struct("Snapshot").field("fs", &self.view.fs).field("epoch", &self.view.pin.epoch).finish()
     }
 }
 
@@ -54,9 +84,9 @@ impl Tree for Snapshot {
     }
 }
 
-impl Drop for View {
+impl Drop for Pin {
     fn drop(&mut self) {
-        let (inodes, shown) = self.root.lane.space.epochs.forget(self.epoch);
+        let (inodes, shown) = self.space.epochs.forget(self.epoch);
         past::forget(inodes, &shown);
     }
 }
@@ -70,7 +100,7 @@ struct OldNode {
 impl OldNode {
     /// The kept attributes, length and stored bytes of then, from the locked state.
     fn then(&self, state: &State) -> (Meta, (u64, u64)) {
-        match state.version_at(self.view.epoch) {
+        match state.version_at(self.view.epoch()) {
             Some(version) => (version.meta, version.measure),
             None => (state.meta, state.body.measure()),
         }
@@ -113,16 +143,18 @@ impl Node for OldNode {
     }
 
     fn lookup(&self, by: &Caller, name: Name<'_>) -> Result<NodeRef> {
+        self.inode.filled();
         let state = self.inode.state.read();
         let directory = state.directory()?;
         by.check(self.owner(&state), Want::SEARCH)?;
-        let found = directory.get_at(name.as_bytes(), self.view.epoch).cloned();
+        let found = directory.get_at(name.as_bytes(), self.view.epoch()).cloned();
         drop(state);
         Ok(self.at(found.ok_or(Error::NotFound)?))
     }
 
     fn read_dir(&self, cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
-        let listed = self.inode.state.read().directory()?.list_at(self.view.epoch, cursor);
+        self.inode.filled();
+        let listed = self.inode.state.read().directory()?.list_at(self.view.epoch(), cursor);
         for entry in &listed {
             let (kind, ino) = (entry.node.kind(), entry.node.ino());
             if !sink(DirEntry { name: Name::new(&entry.name)?, kind, ino, cursor: entry.cookie }) {
@@ -141,7 +173,7 @@ impl Node for OldNode {
         check_openable(self.kind())?;
         Node::access(&*self, by, access.wants())?;
         let state = self.inode.state.read();
-        let content = match (state.version_at(self.view.epoch), &state.body) {
+        let content = match (state.version_at(self.view.epoch()), &state.body) {
             (Some(version), _) => version.content.clone(),
             (None, Body::File(content)) => content.clone(),
             (None, _) => Content::default(),
@@ -161,7 +193,7 @@ impl Node for OldNode {
     fn xattr(&self, by: &Caller, name: &[u8]) -> Result<Vec<u8>> {
         let state = self.inode.state.read();
         self.inode.permit_xattr(self.owner(&state), &state.body, by, name, Want::READ)?;
-        match (state.version_at(self.view.epoch), &state.extra) {
+        match (state.version_at(self.view.epoch()), &state.extra) {
             (Some(version), _) => version.xattrs.get(name),
             (None, Some(extra)) => extra.xattrs.get(name),
             (None, None) => Err(Error::NoAttribute),
@@ -170,7 +202,7 @@ impl Node for OldNode {
 
     fn list_xattrs(&self, by: &Caller) -> Result<Vec<Vec<u8>>> {
         let state = self.inode.state.read();
-        Ok(match (state.version_at(self.view.epoch), &state.extra) {
+        Ok(match (state.version_at(self.view.epoch()), &state.extra) {
             (Some(version), _) => version.xattrs.names(by),
             (None, Some(extra)) => extra.xattrs.names(by),
             (None, None) => Vec::new(),

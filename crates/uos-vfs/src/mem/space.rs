@@ -1,5 +1,5 @@
 //! What all inodes of one filesystem share: its number, its clock, what it may still hold, and which of
-//! its past is still wanted.
+//! its past is still wanted. What it may hold it shares with its forks.
 
 use super::content::Balance;
 use super::epochs::Epochs;
@@ -14,7 +14,7 @@ const SHELVES: u64 = 16;
 
 pub(super) struct Space {
     pub(super) fs: FsId,
-    pub(super) clock: Box<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) epochs: Epochs,
     /// Held while an entry moves from one directory to another: only then do directories change
     /// their parents, so whoever holds it may compare places in the tree.
@@ -22,6 +22,12 @@ pub(super) struct Space {
     /// How many names a node may have.
     pub(super) link_max: u32,
     pub(super) names: foldhash::quality::RandomState,
+    pub(super) hold: Arc<Hold>,
+}
+
+/// What a filesystem and its forks may hold together. As the content that they share counts once, whoever
+/// lets go of it last has to give it back to where it was taken from.
+pub(super) struct Hold {
     bytes: Stock,
     nodes: Stock,
     shelves: Box<[Shelf]>,
@@ -50,17 +56,13 @@ struct Shelf {
 /// to it does not concern other directories.
 pub(super) struct Lane {
     pub(super) space: Arc<Space>,
+    hold: Arc<Hold>,
     shelf: u64,
 }
 
 impl Space {
-    /// The root directory, made next, is counted already.
-    pub(super) fn new(
-        capacity_bytes: u64,
-        capacity_nodes: u64,
-        link_max: u32,
-        clock: Box<dyn Clock>,
-    ) -> Self {
+    /// A filesystem that nothing is in yet.
+    pub(super) fn new(hold: Arc<Hold>, link_max: u32, clock: Arc<dyn Clock>) -> Self {
         Space {
             fs: FsId::new(),
             clock,
@@ -68,6 +70,31 @@ impl Space {
             moving: Mutex::new(()),
             link_max,
             names: foldhash::quality::RandomState::default(),
+            hold,
+        }
+    }
+
+    pub(super) fn stat(&self, fs: FsId, read_only: bool) -> StatFs {
+        let hold = &self.hold;
+        let free = |stock: &Stock| stock.capacity.saturating_sub(stock.used(&hold.shelves));
+        StatFs {
+            fs,
+            block_size: 4096,
+            bytes_total: hold.bytes.capacity,
+            bytes_free: free(&hold.bytes),
+            bytes_available: free(&hold.bytes),
+            nodes_total: hold.nodes.capacity,
+            nodes_free: free(&hold.nodes),
+            name_max: 255,
+            read_only,
+        }
+    }
+}
+
+impl Hold {
+    /// The root directory, made next, is counted already.
+    pub(super) fn new(capacity_bytes: u64, capacity_nodes: u64) -> Self {
+        Hold {
             bytes: Stock::new(capacity_bytes, 0, 256 << 10, |shelf| &shelf.bytes),
             nodes: Stock::new(capacity_nodes, 1, 64, |shelf| &shelf.nodes),
             shelves: (0..SHELVES).map(|_| Shelf::default()).collect(),
@@ -83,26 +110,18 @@ impl Space {
         self.nodes.used(&self.shelves)
     }
 
-    pub(super) fn stat(&self, fs: FsId, read_only: bool) -> StatFs {
-        let free = |stock: &Stock| stock.capacity.saturating_sub(stock.used(&self.shelves));
-        StatFs {
-            fs,
-            block_size: 4096,
-            bytes_total: self.bytes.capacity,
-            bytes_free: free(&self.bytes),
-            bytes_available: free(&self.bytes),
-            nodes_total: self.nodes.capacity,
-            nodes_free: free(&self.nodes),
-            name_max: 255,
-            read_only,
+    /// Numbers up to this one are given out already.
+    pub(super) fn skip_inos(&self, last: u64) {
+        for shelf in &self.shelves {
+            shelf.inodes.fetch_max(last / SHELVES + 1, Ordering::Relaxed);
         }
     }
 }
 
 impl Lane {
     pub(super) fn new(space: &Arc<Space>) -> Arc<Self> {
-        let shelf = space.next_shelf.fetch_add(1, Ordering::Relaxed) % SHELVES;
-        Arc::new(Lane { space: Arc::clone(space), shelf })
+        let shelf = space.hold.next_shelf.fetch_add(1, Ordering::Relaxed) % SHELVES;
+        Arc::new(Lane { space: Arc::clone(space), hold: Arc::clone(&space.hold), shelf })
     }
 
     /// A number never given out before in this filesystem; the first is 1, for the root.
@@ -111,11 +130,11 @@ impl Lane {
     }
 
     pub(super) fn take_bytes(&self, asked: u64) -> Result<()> {
-        self.space.bytes.take(&self.space.shelves, self.shelf(), asked)
+        self.hold.bytes.take(&self.hold.shelves, self.shelf(), asked)
     }
 
     pub(super) fn give_bytes_back(&self, amount: u64) {
-        self.space.bytes.give_back(self.shelf(), amount);
+        self.hold.bytes.give_back(self.shelf(), amount);
     }
 
     /// Gives back what was taken for a change and not needed, and what the change has set free.
@@ -125,15 +144,22 @@ impl Lane {
     }
 
     pub(super) fn take_node(&self) -> Result<()> {
-        self.space.nodes.take(&self.space.shelves, self.shelf(), 1)
+        self.hold.nodes.take(&self.hold.shelves, self.shelf(), 1)
+    }
+
+    /// Counts what a fork brings along when it is first looked at. Looking must not fail for want of room,
+    /// so this may go beyond the capacity; nothing is handed out then until there is room again.
+    pub(super) fn count_in(&self, bytes: u64, nodes: u64) {
+        self.hold.bytes.handed_out.fetch_add(bytes, Ordering::Relaxed);
+        self.hold.nodes.handed_out.fetch_add(nodes, Ordering::Relaxed);
     }
 
     pub(super) fn give_nodes_back(&self, amount: u64) {
-        self.space.nodes.give_back(self.shelf(), amount);
+        self.hold.nodes.give_back(self.shelf(), amount);
     }
 
     fn shelf(&self) -> &Shelf {
-        &self.space.shelves[self.shelf as usize]
+        &self.hold.shelves[self.shelf as usize]
     }
 }
 
@@ -195,33 +221,37 @@ fn less(counter: &AtomicU64, amount: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lane, Space};
+    use super::{Hold, Lane, Space};
     use crate::{Error, SystemClock};
     use std::sync::Arc;
 
+    fn space(bytes: u64, nodes: u64) -> Arc<Space> {
+        Arc::new(Space::new(Arc::new(Hold::new(bytes, nodes)), 10, Arc::new(SystemClock)))
+    }
+
     #[test]
     fn all_of_a_capacity_can_be_had_wherever_it_lies_idle() {
-        let space = Arc::new(Space::new(1 << 20, 100, 10, Box::new(SystemClock)));
+        let space = space(1 << 20, 100);
         let lanes: Vec<_> = (0..40).map(|_| Lane::new(&space)).collect();
         for lane in &lanes {
             lane.take_bytes(10).unwrap();
         }
-        assert_eq!(space.used_bytes(), 400);
+        assert_eq!(space.hold.used_bytes(), 400);
         for lane in &lanes {
             lane.give_bytes_back(10);
         }
-        assert_eq!(space.used_bytes(), 0);
+        assert_eq!(space.hold.used_bytes(), 0);
         lanes[7].take_bytes(1 << 20).unwrap();
         let full = Error::NoSpace { capacity: 1 << 20, used: 1 << 20, asked: 1 };
         assert_eq!(lanes[8].take_bytes(1), Err(full));
         lanes[7].give_bytes_back(1);
         lanes[8].take_bytes(1).unwrap();
-        assert_eq!(space.used_bytes(), 1 << 20);
+        assert_eq!(space.hold.used_bytes(), 1 << 20);
     }
 
     #[test]
     fn no_two_inodes_share_a_number() {
-        let space = Arc::new(Space::new(0, 0, 10, Box::new(SystemClock)));
+        let space = space(0, 0);
         let lanes: Vec<_> = (0..20).map(|_| Lane::new(&space)).collect();
         let numbers: std::collections::HashSet<_> =
             lanes.iter().flat_map(|lane| (0..50).map(|_| lane.next_ino())).collect();

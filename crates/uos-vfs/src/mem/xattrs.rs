@@ -12,12 +12,21 @@ const NAME_MAX: usize = 255;
 
 /// All attributes of a node. Shared with what snapshots show of it, and replaced as a whole. Each such
 /// set that there is counts with its names and values.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Xattrs(BTreeMap<Box<[u8]>, Box<[u8]>>);
 
 impl Xattrs {
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
+    }
+
+    /// All names with their values.
+    pub(super) fn pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.0.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    }
+
+    pub(super) fn from_pairs(pairs: &[(Vec<u8>, Vec<u8>)]) -> Self {
+        Xattrs(pairs.iter().map(|(name, value)| (name[..].into(), value[..].into())).collect())
     }
 
     /// Lets go of a set, and says how many bytes that sets free.

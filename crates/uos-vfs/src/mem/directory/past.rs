@@ -2,7 +2,7 @@
 
 use super::{Directory, Inode, StoredName};
 use crate::mem::epochs::Shown;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// By name, then by the epoch in which it went.
@@ -57,6 +57,37 @@ impl Directory {
         let past = self.past.as_ref()?;
         let later = (Box::from(name), epoch + 1)..=(Box::from(name), u64::MAX);
         past.by_name.range(later).next().filter(|(_, gone)| gone.born <= epoch).map(|(_, gone)| &gone.node)
+    }
+
+    /// The name and the node that an entry had at the end of an epoch.
+    pub(in crate::mem) fn entry_at(&self, cookie: u64, epoch: u64) -> Option<(&[u8], &Arc<Inode>)> {
+        let slot = self.slots.get(self.slots.partition_point(|slot| slot.cookie < cookie));
+        if let Some(slot) = slot.filter(|slot| slot.cookie == cookie && slot.born <= epoch) {
+            return slot.node.as_ref().map(|node| (slot.name.as_bytes(), node));
+        }
+        let mut gone = self.past.as_ref()?.by_name.iter();
+        let found =
+            gone.find(|((_, died), gone)| gone.cookie == cookie && gone.born <= epoch && epoch < *died);
+        found.map(|((name, _), gone)| (&name[..], &gone.node))
+    }
+
+    /// Names whose entries may have changed since the end of an epoch that is shown to somebody.
+    pub(in crate::mem) fn changed_since(&self, epoch: u64) -> BTreeSet<Box<[u8]>> {
+        // What was put in since stands at the end; gaps among it are of the time when they came to be.
+        let new = self.slots.iter().rev().take_while(|slot| slot.born > epoch);
+        let mut names: BTreeSet<Box<[u8]>> =
+            new.filter(|slot| slot.node.is_some()).map(|slot| slot.name.as_bytes().into()).collect();
+        // What was renamed or replaced has kept its place, and left what it was behind.
+        for ((name, died), gone) in self.past.iter().flat_map(|past| &past.by_name) {
+            if *died > epoch {
+                names.insert(name.clone());
+                let slot = self.slots.get(self.slots.partition_point(|slot| slot.cookie < gone.cookie));
+                if let Some(slot) = slot.filter(|slot| slot.cookie == gone.cookie && slot.node.is_some()) {
+                    names.insert(slot.name.as_bytes().into());
+                }
+            }
+        }
+        names
     }
 
     /// The entries at the end of an epoch after a cookie, in order.
