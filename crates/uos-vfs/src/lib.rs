@@ -40,6 +40,8 @@ pub mod conformance;
 mod error;
 mod file;
 mod filesystem;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub mod fuse;
 mod local;
 mod mem;
 mod mounts;

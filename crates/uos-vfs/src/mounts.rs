@@ -61,6 +61,12 @@ impl Crossings for Table {
     }
 }
 
+impl Crossings for Mounts {
+    fn covering(&self, dir: &NodeRef) -> Option<NodeRef> {
+        self.snapshot().covering(dir)
+    }
+}
+
 impl Tree for Mounts {
     fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
         self.resolve(path, how)
