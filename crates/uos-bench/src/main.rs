@@ -8,6 +8,7 @@ mod echo;
 mod invoke;
 mod report;
 mod sched;
+mod vfs;
 mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -33,8 +34,8 @@ struct Arguments {
 type Measure = fn() -> Result<Vec<Measurement>>;
 
 /// What is measured together, by what it is about.
-const GROUPS: [(&str, Measure); 3] =
-    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure)];
+const GROUPS: [(&str, Measure); 4] =
+    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure), ("vfs", vfs::measure)];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -7,11 +7,13 @@
 
 mod attr;
 mod change;
+mod extended;
 mod file;
 mod listing;
 mod node;
 
-use crate::{Error, FsId, NodeRef, Result};
+use crate::resolve::{NoMounts, resolve};
+use crate::{Error, FsId, How, NodeRef, Place, Result, Tree, Unresolved};
 use node::LocalNode;
 use parking_lot::Mutex;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -47,6 +49,12 @@ impl LocalFs {
     /// The root directory.
     pub fn root(&self) -> NodeRef {
         self.root.clone()
+    }
+}
+
+impl Tree for LocalFs {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
+        resolve(&self.root, &NoMounts, path, how)
     }
 }
 

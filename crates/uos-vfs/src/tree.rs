@@ -1,0 +1,77 @@
+//! A tree of files as seen from its root, by somebody.
+
+use crate::{Caller, How, NodeId, Place, Unresolved, VPath};
+use std::ops::Deref;
+
+/// Whatever paths can be resolved in: one filesystem, several mounted into each other, or either as
+/// somebody sees it. Every tree is a [`FileSystem`](crate::FileSystem).
+pub trait Tree: Send + Sync {
+    /// Resolves `path`, absolute or from `how.base`.
+    ///
+    /// # Errors
+    /// [`Unresolved`] says why, and what the path would have been. A missing last name is no error.
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved>;
+
+    /// True if something is mounted on this very directory, whatever path leads to it now.
+    fn is_mount_point(&self, dir: NodeId) -> bool {
+        let _ = dir;
+        false
+    }
+
+    /// Who asks, when nobody else is named: user 0, unless this is a tree [`As`] somebody else sees it.
+    fn caller(&self) -> &Caller {
+        &Caller::ROOT
+    }
+
+    /// Where relative paths start.
+    fn working_dir(&self) -> &VPath {
+        VPath::root_ref()
+    }
+
+    /// The same tree, as `caller` sees it from the root.
+    fn seen_by(&self, caller: Caller) -> As<&Self>
+    where
+        Self: Sized,
+    {
+        As::new(self, caller)
+    }
+}
+
+/// A tree as somebody sees it, from where they are.
+#[derive(Clone, Debug)]
+pub struct As<T> {
+    tree: T,
+    caller: Caller,
+    working_dir: VPath,
+}
+
+impl<T> As<T> {
+    /// The tree behind `tree`, as `caller` sees it from the root.
+    pub fn new(tree: T, caller: Caller) -> Self {
+        As { tree, caller, working_dir: VPath::root() }
+    }
+
+    /// The same with relative paths starting elsewhere.
+    #[must_use]
+    pub fn from_dir(self, working_dir: VPath) -> Self {
+        As { working_dir, ..self }
+    }
+}
+
+impl<T: Deref<Target: Tree> + Send + Sync> Tree for As<T> {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+        self.tree.resolve(path, how)
+    }
+
+    fn is_mount_point(&self, dir: NodeId) -> bool {
+        self.tree.is_mount_point(dir)
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn working_dir(&self) -> &VPath {
+        &self.working_dir
+    }
+}
