@@ -26,15 +26,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod channel;
 mod pipe;
+mod queue;
 mod quota;
 mod stream;
 mod sync;
+mod topic;
 mod waiting;
 
+pub use channel::Channel;
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
     Write, Writer,
 };
+pub use queue::{
+    Limits, LimitsError, Message, Order, Queue, QueueControl, QueueError, QueueStats, Ready, Receiver,
+    RecvFuture, SendFuture, Sender,
+};
 pub use quota::{Permit, Quota, QuotaError};
 pub use stream::ByteStream;
+pub use topic::{Slow, Subscription, Topic};

@@ -25,6 +25,8 @@ pub(crate) enum End {
 pub(crate) trait Object {
     /// What its calls answer when they refuse.
     type Error;
+    /// What a change leaves over.
+    type Left;
     /// The answer to a call through a handle that was closed.
     const CLOSED: Self::Error;
 
@@ -36,8 +38,9 @@ pub(crate) trait Object {
     /// No waiting at this end will ever bring anything new.
     fn is_over(&self, end: End) -> bool;
 
-    /// Runs after every change and before anybody is woken: what follows from the change by itself.
-    fn settle(&mut self);
+    /// Runs after every change and before anybody is woken: what follows from the change by itself. Answers what is to
+    /// be dropped after the lock, as that may run anything.
+    fn settle(&mut self) -> Self::Left;
 }
 
 /// What all handles and all waiting futures of one object share.
@@ -66,9 +69,11 @@ impl<T: Object> Shared<T> {
 
     /// A step whose wakes the caller fires, once it has unlocked what it holds itself.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> (R, Wakes) {
+        // Before the lock, so that it goes after it.
+        let _left;
         let mut object = self.object.lock();
         let answer = change(&mut object);
-        object.settle();
+        _left = object.settle();
         // Whoever is in front of a queue and could go on is woken. No wake-up is lost because this is
         // looked at after every change, whatever the change was.
         let wakes = Wakes::choose(&mut *object);

@@ -94,6 +94,7 @@ impl State {
 
 impl Object for State {
     type Error = PipeError;
+    type Left = ();
     const CLOSED: PipeError = PipeError::Closed;
 
     fn side(&mut self, end: End) -> &mut Side {
@@ -137,7 +138,7 @@ impl Object for State {
 mod tests {
     use super::*;
     use crate::{Pipe, Quota};
-    use std::task::Context;
+    use std::task::{Context, Waker};
     use std::{future::Future, pin::pin};
 
     #[test]
