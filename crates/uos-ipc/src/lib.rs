@@ -1,4 +1,4 @@
-//! Bounded byte pipes and a tree of quotas: how two parties talk, and what it may cost them.
+//! Bounded byte pipes, queues, topics and a tree of quotas: how parties talk, and what it may cost them.
 //!
 //! A [`Pipe`] gives a [`Writer`], a [`Reader`] and a [`Control`]. Everything is known by its handles:
 //! dropping the last writer is the end of file, dropping the last reader breaks the pipe, and what was

@@ -112,9 +112,9 @@ impl Queue {
 impl Sender {
     /// Puts the message in if there is room, and never waits. It may overtake messages that wait.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), QueueError> {
-        // Dropped after the lock if it is refused: whose bytes it shares, that may run anything.
+        // Made before the lock, and dropped after it if it is refused: whose bytes it shares, that may run anything.
         let mut message = Some(message.into());
-        self.shared.step(|state| self.open(state).and_then(|state| state.send(&mut message)))
+        self.shared.step(|state| self.open(state)?.send(&mut message))
     }
 
     /// Waits for room. Messages that wait are served in the order they came; a long one holds up the short one behind
@@ -150,7 +150,7 @@ impl Sender {
     }
 
     /// A try whose wakes the caller fires, and which leaves the message where it is if it is refused.
-    pub(crate) fn put(&self, message: &mut Option<Message>) -> (Result<(), QueueError>, Wakes) {
+    pub(crate) fn put(&self, message: &mut Option<Message>) -> (Result<(), QueueError>, Option<Wakes>) {
         self.shared.change(|state| self.open(state).and_then(|state| state.send(message)))
     }
 
@@ -167,6 +167,7 @@ impl Sender {
         QueueControl { shared: self.shared.clone() }
     }
 
+    #[inline(always)]
     fn open<'a>(&self, state: &'a mut State) -> Result<&'a mut State, QueueError> {
         if state.side(End::Write).is_open(self.handle) { Ok(state) } else { Err(QueueError::Closed) }
     }

@@ -119,7 +119,7 @@ impl Topic {
             }
             refused
         };
-        wakes.into_iter().for_each(crate::waiting::Wakes::fire);
+        wakes.into_iter().flatten().for_each(crate::waiting::Wakes::fire);
         drop(gone);
         refused.map_or(Ok(count), Err)
     }

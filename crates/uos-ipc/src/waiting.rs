@@ -61,14 +61,18 @@ impl<T: Object> Shared<T> {
     }
 
     /// One step: changes the object, finds out whom that concerns, and wakes them after unlocking.
+    #[inline(always)]
     pub(crate) fn step<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let (answer, wakes) = self.change(change);
-        wakes.fire();
+        if let Some(wakes) = wakes {
+            wakes.fire();
+        }
         answer
     }
 
     /// A step whose wakes the caller fires, once it has unlocked what it holds itself.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> (R, Wakes) {
+    #[inline(always)]
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> (R, Option<Wakes>) {
         // Before the lock, so that it goes after it.
         let _left;
         let mut object = self.object.lock();
@@ -76,7 +80,8 @@ impl<T: Object> Shared<T> {
         _left = object.settle();
         // Whoever is in front of a queue and could go on is woken. No wake-up is lost because this is
         // looked at after every change, whatever the change was.
-        let wakes = Wakes::choose(&mut *object);
+        let nobody = object.side(End::Read).waiting() == 0 && object.side(End::Write).waiting() == 0;
+        let wakes = if nobody { None } else { Some(Wakes::choose(&mut *object)) };
         (answer, wakes)
     }
 
@@ -97,6 +102,7 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
+    #[inline(never)]
     fn choose(object: &mut impl Object) -> Wakes {
         let mut wakes = Wakes::default();
         for (end, one) in [(End::Read, &mut wakes.reader), (End::Write, &mut wakes.writer)] {

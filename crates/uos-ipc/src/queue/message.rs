@@ -69,6 +69,7 @@ impl From<Bytes> for Message {
 }
 
 impl From<&[u8]> for Message {
+    #[inline]
     fn from(bytes: &[u8]) -> Message {
         match bytes.len() {
             len @ 0..=INLINE_BYTES => {

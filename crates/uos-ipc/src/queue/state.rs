@@ -41,6 +41,7 @@ impl State {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn receive(&mut self) -> Result<Message, QueueError> {
         if self.destroyed {
             return Err(QueueError::Closed);
@@ -54,6 +55,7 @@ impl State {
     }
 
     /// Takes the message out of its place, unless it is refused.
+    #[inline(always)]
     pub(crate) fn send(&mut self, message: &mut Option<Message>) -> Result<(), QueueError> {
         let len = message.as_ref().map_or(0, |message| message.len());
         self.check(len)?;
@@ -66,6 +68,7 @@ impl State {
     }
 
     /// Whether a message of this length could be sent now.
+    #[inline(always)]
     pub(crate) fn check(&self, len: usize) -> Result<(), QueueError> {
         if self.destroyed || self.finished {
             return Err(QueueError::Closed);
@@ -82,6 +85,7 @@ impl State {
     }
 
     /// What somebody who has waited too long is told.
+    #[cold]
     pub(crate) fn refusal(&self, asked: usize) -> QueueError {
         QueueError::Full {
             asked,
