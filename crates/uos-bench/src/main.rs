@@ -6,6 +6,7 @@
 
 mod echo;
 mod invoke;
+mod ipc;
 mod report;
 mod sched;
 mod vfs;
@@ -34,8 +35,13 @@ struct Arguments {
 type Measure = fn() -> Result<Vec<Measurement>>;
 
 /// What is measured together, by what it is about.
-const GROUPS: [(&str, Measure); 4] =
-    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure), ("vfs", vfs::measure)];
+const GROUPS: [(&str, Measure); 5] = [
+    ("ipc", ipc::measure),
+    ("sched", sched::measure),
+    ("syscall", syscall),
+    ("server", windows::measure),
+    ("vfs", vfs::measure),
+];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
