@@ -25,6 +25,11 @@ impl File {
         File { node, file, access, append, position: 0 }
     }
 
+    /// What it is made of: node, file, access, whether it appends, and position.
+    pub(crate) fn into_parts(self) -> (NodeRef, Arc<dyn OpenFile>, Access, bool, u64) {
+        (self.node, self.file, self.access, self.append, self.position)
+    }
+
     /// The node that is open.
     pub fn node(&self) -> &NodeRef {
         &self.node

@@ -42,6 +42,7 @@ mod attr;
 mod caller;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod descriptor;
 mod error;
 mod file;
 mod filesystem;
@@ -62,6 +63,7 @@ pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
 };
 pub use caller::{Caller, Judged, Owner, Want};
+pub use descriptor::Descriptor;
 pub use error::{Error, Result};
 pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
