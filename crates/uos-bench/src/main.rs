@@ -29,6 +29,9 @@ struct Arguments {
     /// Where to write the pages.
     #[arg(long, default_value = "docs/benchmarks")]
     out: PathBuf,
+    /// What a measurement runs itself for, in a process that has done nothing yet.
+    #[arg(long, hide = true)]
+    one_round_of: Option<String>,
 }
 
 /// Measures all of a group.
@@ -47,6 +50,15 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(which) = &arguments.one_round_of {
+        return match vfs::one_round_of(which) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("uos-bench: {error}");
+                ExitCode::from(2)
+            }
+        };
+    }
     match measure(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {

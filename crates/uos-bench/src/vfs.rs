@@ -37,6 +37,11 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     all().map_err(|failure| failure as Box<dyn std::error::Error>)
 }
 
+/// One round of a measurement that has a process of its own for each.
+pub(crate) fn one_round_of(which: &str) -> Result<()> {
+    large::round(which).map_err(|failure| failure as Box<dyn std::error::Error>)
+}
+
 fn all() -> Done<Vec<Measurement>> {
     // First, while the process has no memory lying idle.
     let mut all = million()?;

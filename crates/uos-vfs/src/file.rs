@@ -5,6 +5,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+/// More than the length is asked for, so that the end is seen when it is reached.
+const ASK: usize = 64;
+
 /// A regular file opened by path. It stays the same file whatever becomes of the path, and closes when
 /// it is dropped. It is not buffered.
 pub struct File {
@@ -20,6 +23,11 @@ impl File {
     /// takes the position there.
     pub fn new(node: NodeRef, file: Arc<dyn OpenFile>, access: Access, append: bool) -> Self {
         File { node, file, access, append, position: 0 }
+    }
+
+    /// What it is made of: node, file, access, whether it appends, and position.
+    pub(crate) fn into_parts(self) -> (NodeRef, Arc<dyn OpenFile>, Access, bool, u64) {
+        (self.node, self.file, self.access, self.append, self.position)
     }
 
     /// The node that is open.
@@ -59,6 +67,27 @@ impl io::Read for File {
         let read = self.file.read_at(self.position, buf)?;
         self.position += read as u64;
         Ok(read)
+    }
+
+    /// At once, as far as it goes now, and then until there is no more.
+    fn read_to_end(&mut self, data: &mut Vec<u8>) -> io::Result<usize> {
+        self.check(self.access.reads())?;
+        let before = data.len();
+        loop {
+            let left = self.file.attr()?.size.saturating_sub(self.position);
+            let room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(ASK);
+            data.try_reserve(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            let filled = data.len();
+            data.resize(filled + room, 0);
+            let read = self.file.read_at(self.position, &mut data[filled..]);
+            data.truncate(filled + read.as_ref().copied().unwrap_or(0));
+            let read = read?;
+            self.position += read as u64;
+            // Less than there was room for is all there is; files that tell no length say so by nothing.
+            if read == 0 || read < room && left > 0 {
+                return Ok(data.len() - before);
+            }
+        }
     }
 }
 

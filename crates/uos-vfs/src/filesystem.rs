@@ -104,12 +104,12 @@ pub trait FileSystem: Tree {
 
     /// The attributes of what a path leads to.
     fn metadata(&self, path: impl AsRef<[u8]>) -> Result<Attr> {
-        node(self, path.as_ref(), true)?.attr()
+        self.look(path.as_ref(), &how_of(self))
     }
 
     /// The same, of a link itself if the path leads to one.
     fn symlink_metadata(&self, path: impl AsRef<[u8]>) -> Result<Attr> {
-        node(self, path.as_ref(), false)?.attr()
+        self.look(path.as_ref(), &How { follow_last: false, ..how_of(self) })
     }
 
     /// All entries of a directory, without `.` and `..`, in the filesystem's order.
@@ -286,7 +286,7 @@ fn place<T: Tree + ?Sized>(
 
 /// What a path leads to.
 fn node<T: Tree + ?Sized>(tree: &T, path: &[u8], follow_last: bool) -> Result<NodeRef> {
-    place(tree, path, follow_last).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+    tree.find(path, &How { follow_last, ..how_of(tree) })
 }
 
 /// The last name of a place; without one it is the root, which always exists.

@@ -3,7 +3,8 @@
 //! [`Mounts`] is a tree of filesystems and the only thing that reads paths. Resolving gives a
 //! [`Place`]: a canonical path, the [`Node`] there if there is one, and the directory it is in. All
 //! else is asked of nodes, by single names, so no name is ever looked up twice for one operation.
-//! [`MemFs`] keeps its nodes in memory, [`LocalFs`] shows a directory of the host.
+//! [`MemFs`] keeps its nodes in memory, [`LocalFs`] shows a directory of the host. A [`Snapshot`] is all of
+//! a `MemFs` as it was, to look at, fork, restore, compare, and write to a [`store`].
 //!
 //! ```
 //! use uos_vfs::{Access, Caller, FileSystem, How, MemFs, Mounts, Name};
@@ -33,10 +34,15 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod attr;
 mod caller;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod descriptor;
 mod error;
 mod file;
 mod filesystem;
@@ -57,6 +63,7 @@ pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
 };
 pub use caller::{Caller, Judged, Owner, Want};
+pub use descriptor::Descriptor;
 pub use error::{Error, Result};
 pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};

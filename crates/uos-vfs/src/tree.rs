@@ -1,6 +1,6 @@
 //! A tree of files as seen from its root, by somebody.
 
-use crate::{Caller, How, NodeId, Place, Unresolved, VPath};
+use crate::{Attr, Caller, Error, How, NodeId, NodeRef, Place, Result, Unresolved, VPath};
 use std::ops::Deref;
 
 /// Whatever paths can be resolved in: one filesystem, several mounted into each other, or either as
@@ -10,7 +10,24 @@ pub trait Tree: Send + Sync {
     ///
     /// # Errors
     /// [`Unresolved`] says why, and what the path would have been. A missing last name is no error.
-    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved>;
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved>;
+
+    /// What `path` leads to, where nobody needs to know how: a tree that knows a shorter way than resolving
+    /// takes it. The answer is the same.
+    ///
+    /// # Errors
+    /// As of [`Tree::resolve`], and [`Error::NotFound`] for a missing last name.
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+    }
+
+    /// The attributes of what `path` leads to, in the same way.
+    ///
+    /// # Errors
+    /// As of [`Tree::find`].
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        self.find(path, how)?.attr()
+    }
 
     /// True if something is mounted on this very directory, whatever path leads to it now.
     fn is_mount_point(&self, dir: NodeId) -> bool {
@@ -59,8 +76,16 @@ impl<T> As<T> {
 }
 
 impl<T: Deref<Target: Tree> + Send + Sync> Tree for As<T> {
-    fn resolve(&self, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
         self.tree.resolve(path, how)
+    }
+
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        self.tree.find(path, how)
+    }
+
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        self.tree.look(path, how)
     }
 
     fn is_mount_point(&self, dir: NodeId) -> bool {

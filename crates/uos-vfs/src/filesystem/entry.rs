@@ -39,11 +39,12 @@ impl<'a> Entrance<'a> {
         };
         let above = match last {
             Last::Root => path,
+            // Of a tree seen from its root this is the root, which takes no resolving of dots.
+            _ if start == 0 && tree.working_dir().is_root() => b"/",
             _ if start == 0 => b".",
             _ => &path[..start],
         };
-        let found = place(tree, above, true).map_err(|unresolved| unresolved.error)?;
-        let dir = found.node.ok_or(Error::NotFound)?;
+        let dir = super::node(tree, above, true)?;
         if dir.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }

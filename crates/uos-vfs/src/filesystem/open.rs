@@ -1,7 +1,9 @@
 //! Opening by path, as open(2) does it.
 
-use super::{how_of, last_name};
-use crate::{Access, Caller, Error, File, How, Kind, NodeRef, Place, Result, Tree, Want};
+use super::{how_of, last_name, node};
+use crate::path::check_path;
+use crate::{Access, Caller, Error, File, How, Kind, Name, NodeRef, Result, Tree, Want};
+use std::borrow::Cow;
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +74,15 @@ impl OpenOptions {
 }
 
 /// A file that opening has made, to be removed again if nothing comes of it.
-pub(super) struct Made(Option<Place>);
+pub(super) struct Made<'a>(Option<(NodeRef, Cow<'a, [u8]>)>);
 
-impl Made {
+impl Made<'_> {
     /// Removes it. Should that fail as well, the failure before it says more.
     pub(super) fn take_back(self, by: &Caller) {
-        if let Some(place) = self.0
-            && let Ok(name) = last_name(&place)
+        if let Some((dir, name)) = self.0
+            && let Ok(name) = Name::new(&name)
         {
-            let _ = place.parent.unlink(by, name);
+            let _ = dir.unlink(by, name);
         }
     }
 }
@@ -89,11 +91,26 @@ pub(super) fn existing<T: Tree + ?Sized>(tree: &T, path: &[u8], access: Access) 
     Ok(by_path(tree, path, OpenOptions { access, ..OpenOptions::read_only() })?.0)
 }
 
-pub(super) fn by_path<T: Tree + ?Sized>(tree: &T, path: &[u8], options: OpenOptions) -> Result<(File, Made)> {
+pub(super) fn by_path<'a, T: Tree + ?Sized>(
+    tree: &T,
+    path: &'a [u8],
+    options: OpenOptions,
+) -> Result<(File, Made<'a>)> {
     if options.truncate && !options.access.writes() {
         return Err(Error::InvalidArgument("cutting is writing"));
     }
     let exclusive = matches!(options.make, Make::Always(_));
+    match options.make {
+        Make::Never => {
+            let node = node(tree, path, options.follow)?;
+            return Ok((opened(tree, node, options, false)?, Made(None)));
+        }
+        Make::IfMissing(mode) | Make::Always(mode) => {
+            if let Some(done) = plainly(tree, path, options, mode)? {
+                return Ok(done);
+            }
+        }
+    }
     for _ in 0..TRIES {
         let how = How {
             follow_last: options.follow && !exclusive,
@@ -114,9 +131,49 @@ pub(super) fn by_path<T: Tree + ?Sized>(tree: &T, path: &[u8], options: OpenOpti
             }
         };
         let file = opened(tree, node, options, made)?;
-        return Ok((file, Made(made.then_some(found))));
+        let name = || Cow::Owned(last_name(&found).map_or(Vec::new(), |name| name.as_bytes().to_vec()));
+        let made = made.then(|| (NodeRef::clone(&found.parent), name()));
+        return Ok((file, Made(made)));
     }
     Err(Error::Busy)
+}
+
+/// Opens or makes a file in the directory that the path names; `None` if there is more to it, such as a link,
+/// dots, a slash at the end, or others who make and remove it meanwhile.
+fn plainly<'a, T: Tree + ?Sized>(
+    tree: &T,
+    path: &'a [u8],
+    options: OpenOptions,
+    mode: u32,
+) -> Result<Option<(File, Made<'a>)>> {
+    check_path(path)?;
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let (above, last) = path.split_at(start);
+    let Ok(name) = Name::new(last) else { return Ok(None) };
+    if above.is_empty() {
+        return Ok(None);
+    }
+    let dir = node(tree, above, true)?;
+    if dir.kind() != Kind::Directory {
+        return Err(Error::NotADirectory);
+    }
+    let exclusive = matches!(options.make, Make::Always(_));
+    if !exclusive {
+        match dir.lookup(tree.caller(), name) {
+            Ok(node) if node.kind() == Kind::Symlink || tree.is_mount_point(node.id()) => return Ok(None),
+            Ok(node) => return Ok(Some((opened(tree, node, options, false)?, Made(None)))),
+            Err(Error::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match dir.create(tree.caller(), name, mode) {
+        Ok(node) => {
+            let file = opened(tree, node, options, true)?;
+            Ok(Some((file, Made(Some((dir, Cow::Borrowed(last)))))))
+        }
+        Err(Error::Exists) if !exclusive => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn opened<T: Tree + ?Sized>(tree: &T, node: NodeRef, options: OpenOptions, made: bool) -> Result<File> {

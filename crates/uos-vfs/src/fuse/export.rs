@@ -5,8 +5,8 @@ use super::handles::{Handles, Open};
 use super::table::{Table, VIEWS, view_of};
 use super::view::View;
 use crate::{
-    Access, Allocate, Attr, Caller, Error, Kind, Name, NodeId, NodeRef, Owner, Reach, Rename, Result, Seek,
-    SetAttr, SetXattr,
+    Access, Allocate, Attr, Caller, Error, Kind, Name, NodeId, NodeRef, OpenFile, Owner, Reach, Rename,
+    Result, Seek, SetAttr, SetXattr,
 };
 use fuser::{
     BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
@@ -21,6 +21,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// The number of what is at the mount point itself.
@@ -37,6 +38,9 @@ pub(super) struct Shared {
     handles: Handles,
     views: RwLock<Views>,
     has_whole: bool,
+    /// Whether the kernel tells who opens and closes what. Asking each time costs most of what reading a small
+    /// file does that the kernel has in its memory.
+    tells_opens: AtomicBool,
     ttl: Duration,
     mounted: SystemTime,
 }
@@ -64,12 +68,13 @@ struct Here {
 }
 
 impl Shared {
-    pub(super) fn new(whole: Option<View>, ttl: Duration) -> Self {
+    pub(super) fn new(whole: Option<View>, tells_opens: bool, ttl: Duration) -> Self {
         let has_whole = whole.is_some();
         let by_index = whole.into_iter().map(|view| (WHOLE, Arc::new(view))).collect();
         let views = RwLock::new(Views { by_index, by_name: BTreeMap::new(), next: WHOLE + 1 });
         let (table, handles) = (Table::default(), Handles::default());
-        Shared { table, handles, views, has_whole, ttl, mounted: SystemTime::now() }
+        let tells_opens = AtomicBool::new(tells_opens);
+        Shared { table, handles, views, has_whole, tells_opens, ttl, mounted: SystemTime::now() }
     }
 
     pub(super) fn add_view(&self, name: Name<'_>, view: View) -> Result<()> {
@@ -212,8 +217,18 @@ impl Shared {
         // The host has judged, also whoever may use what was just made whatever its mode.
         let by = Caller::ROOT.judged_before();
         let file = NodeRef::clone(&here.node).open(&by, access)?;
-        let appends = flags.0 & libc::O_APPEND != 0;
-        Ok(self.handles.add(Open::File { file, appends }))
+        Ok(self.handles.add(Open::File(file)))
+    }
+
+    fn tells_opens(&self) -> bool {
+        self.tells_opens.load(Ordering::Relaxed)
+    }
+
+    fn file(&self, ino: INodeNo, handle: FileHandle) -> Result<Arc<dyn OpenFile>> {
+        match handle.0 {
+            0 => self.table.file(ino.0),
+            handle => Ok(Arc::clone(self.handles.get(handle)?.file()?)),
+        }
     }
 
     fn set(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, mut set: SetAttr) -> Result<FileAttr> {
@@ -226,7 +241,7 @@ impl Shared {
         }
         if let (Some(handle), Some(len)) = (fh, set.size) {
             // By descriptor the time of change moves also if the length does not.
-            self.handles.get(handle.0)?.file()?.set_len(len)?;
+            self.file(ino, handle)?.set_len(len)?;
             set.size = None;
         }
         let attr = here.node.set_attr(&here.caller(req), &set)?;
@@ -274,14 +289,19 @@ impl Shared {
                 }
             }
             At::Node(here) => {
+                let id = here.node.id();
+                // Of what is mounted there only looking it up tells.
+                let number = |ino| self.table.number(here.index, NodeId { ino, generation: 0, ..id });
+                if handle.0 == 0 {
+                    return here.node.read_dir(skipped as u64, &mut |entry| {
+                        let next = entry.cursor.wrapping_add(2);
+                        !sink(number(entry.ino), next, entry.kind, entry.name.as_bytes())
+                    });
+                }
                 let open = self.handles.get(handle.0)?;
                 let entries = open.entries(&here.node, from <= 2)?;
-                let id = here.node.id();
                 for (nth, entry) in entries.iter().enumerate().skip(skipped) {
-                    // Of what is mounted there only looking it up tells.
-                    let number =
-                        self.table.number(here.index, NodeId { ino: entry.ino, generation: 0, ..id });
-                    if sink(number, nth as u64 + 3, entry.kind, &entry.name) {
+                    if sink(number(entry.ino), nth as u64 + 3, entry.kind, &entry.name) {
                         break;
                     }
                 }
@@ -353,6 +373,10 @@ impl Filesystem for Export {
             let _ = config.add_capabilities(wanted);
         }
         let _ = config.set_max_write(1 << 20);
+        let stateless = InitFlags::FUSE_NO_OPEN_SUPPORT | InitFlags::FUSE_NO_OPENDIR_SUPPORT;
+        if !config.capabilities().contains(stateless) {
+            self.0.tells_opens.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -497,6 +521,10 @@ impl Filesystem for Export {
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if !self.0.tells_opens() {
+            // The kernel does not ask again.
+            return reply.error(Errno::ENOSYS);
+        }
         answer!(reply, self.0.opened(&self.0.node(ino)?, flags),
             // What the host has of it is good as long as its time and length are what they were.
             handle => reply.opened(FileHandle(handle), FopenFlags::FOPEN_KEEP_CACHE));
@@ -516,7 +544,7 @@ impl Filesystem for Export {
             let dir = self.0.node(parent)?;
             let node = dir.node.create(&dir.caller(req), Name::new(name.as_bytes())?, mode & 0o7777)?;
             let here = dir.beside(node);
-            let handle = self.0.opened(&here, OpenFlags(flags))?;
+            let handle = if self.0.tells_opens() { self.0.opened(&here, OpenFlags(flags))? } else { 0 };
             let told = self.0.tell(&here);
             let (attr, generation) = told.inspect_err(|_| self.0.handles.close(handle))?;
             Ok((attr, generation, handle))
@@ -529,7 +557,7 @@ impl Filesystem for Export {
     fn read(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
@@ -537,7 +565,7 @@ impl Filesystem for Export {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        answer!(reply, self.0.handles.get(fh.0)?.file()?.read_bytes(offset, size as usize),
+        answer!(reply, self.0.file(ino, fh)?.read_bytes(offset, size as usize),
             data => reply.data(&data));
     }
 
@@ -549,7 +577,7 @@ impl Filesystem for Export {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -557,10 +585,12 @@ impl Filesystem for Export {
             if write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) {
                 self.0.lend_no_more(req, &self.0.node(ino)?)?;
             }
-            match &*self.0.handles.get(fh.0)? {
+            let file = self.0.file(ino, fh)?;
+            if flags.0 & libc::O_APPEND != 0 {
                 // Where the end is the host may not know.
-                Open::File { file, appends: true } => file.append(data).map(|_| data.len()),
-                open => open.file()?.write_at(offset, data),
+                file.append(data).map(|_| data.len())
+            } else {
+                file.write_at(offset, data)
             }
         }, written => reply.written(u32::try_from(written).unwrap_or(u32::MAX)));
     }
@@ -591,11 +621,14 @@ impl Filesystem for Export {
         reply.ok();
     }
 
-    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        answer!(reply, self.0.handles.get(fh.0)?.file()?.sync(), () => reply.ok());
+    fn fsync(&self, _req: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        answer!(reply, self.0.file(ino, fh)?.sync(), () => reply.ok());
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        if !self.0.tells_opens() {
+            return reply.error(Errno::ENOSYS);
+        }
         answer!(reply, {
             if let At::Node(here) = self.0.at(ino)?
                 && here.node.kind() != Kind::Directory
@@ -727,7 +760,7 @@ impl Filesystem for Export {
     fn fallocate(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         len: u64,
@@ -745,14 +778,14 @@ impl Filesystem for Export {
                 ZERO_KEEPING => Allocate::ZeroKeepingLength,
                 _ => return Err(Error::NotSupported("allocating in that way")),
             };
-            self.0.handles.get(fh.0)?.file()?.allocate(offset, len, how)
+            self.0.file(ino, fh)?.allocate(offset, len, how)
         }, () => reply.ok());
     }
 
     fn lseek(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: i64,
         whence: i32,
@@ -765,7 +798,7 @@ impl Filesystem for Export {
                 _ => return Err(Error::InvalidArgument("the host seeks otherwise by itself")),
             };
             let offset = u64::try_from(offset).map_err(|_| Error::PastEnd)?;
-            self.0.handles.get(fh.0)?.file()?.seek(offset, to)
+            self.0.file(ino, fh)?.seek(offset, to)
         }, found => reply.offset(found as i64));
     }
 }

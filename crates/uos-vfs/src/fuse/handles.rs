@@ -8,10 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Something open.
 pub(super) enum Open {
-    File {
-        file: Arc<dyn OpenFile>,
-        appends: bool,
-    },
+    File(Arc<dyn OpenFile>),
     /// A directory, and its entries as they were when it was last listed from its start. So the place of an
     /// entry in it does for the host to go on from, whatever a filesystem's own cursors look like.
     Directory(Mutex<Arc<Vec<Listed>>>),
@@ -56,7 +53,7 @@ impl std::fmt::Debug for Handles {
 impl Open {
     pub(super) fn file(&self) -> Result<&Arc<dyn OpenFile>> {
         match self {
-            Open::File { file, .. } => Ok(file),
+            Open::File(file) => Ok(file),
             Open::Directory(_) => Err(Error::IsADirectory),
         }
     }

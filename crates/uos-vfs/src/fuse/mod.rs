@@ -42,6 +42,7 @@ use std::time::Duration;
 pub struct Options {
     whole: Option<View>,
     ttl: Duration,
+    tells_opens: Option<bool>,
     threads: usize,
     read_only: bool,
     lends_rights: bool,
@@ -58,6 +59,15 @@ impl Options {
     /// How long the host may show what it knows without asking. One second unless told otherwise.
     pub fn ttl(self, ttl: Duration) -> Self {
         Options { ttl, ..self }
+    }
+
+    /// The host does not tell when something is opened or closed: what it has read lately is then read again
+    /// without asking, at the price of a file that stays open for us as long as the host knows it. So it is
+    /// anyway for a whole view of files in memory, where that costs nothing.
+    ///
+    /// With this a directory must be listed by cursors that fit into 62 bits, as those of memory do.
+    pub fn without_opens(self) -> Self {
+        Options { tells_opens: Some(false), ..self }
     }
 
     /// How many threads serve it, four unless told otherwise. With one alone a slow file holds up all.
@@ -90,7 +100,9 @@ impl Options {
     pub fn start(self, at: &Path) -> io::Result<Mount> {
         detach_if_dead(at)?;
         let at = at.canonicalize()?;
-        let shared = Arc::new(Shared::new(self.whole.clone(), self.ttl));
+        let in_memory = self.whole.as_ref().is_some_and(|view| !view.root.blocks() && view.is_alone());
+        let tells_opens = self.tells_opens.unwrap_or(!in_memory);
+        let shared = Arc::new(Shared::new(self.whole.clone(), tells_opens, self.ttl));
         let mut config = Config::default();
         config.n_threads = Some(self.threads);
         config.clone_fd = self.threads > 1;
@@ -131,6 +143,7 @@ impl Mount {
         Options {
             whole: None,
             ttl: Duration::from_secs(1),
+            tells_opens: None,
             threads: 4,
             read_only: false,
             lends_rights: false,

@@ -1,8 +1,8 @@
 //! The nodes that the host's kernel knows, by the numbers it knows them by. A number tells the view, so that
 //! the same file has another one in each; and as long as the kernel has it, the node is held.
 
-use crate::{FsId, NodeId, NodeRef};
-use parking_lot::RwLock;
+use crate::{Access, Caller, Error, FsId, NodeId, NodeRef, OpenFile, Result};
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +26,8 @@ struct Known {
     node: NodeRef,
     /// So often the kernel has been told of it.
     told: AtomicU64,
+    /// For all who have it open at once, where the kernel does not tell who that is.
+    file: Mutex<Option<Arc<dyn OpenFile>>>,
 }
 
 #[derive(Default)]
@@ -67,12 +69,28 @@ impl Table {
             return;
         }
         let mut table = self.known.write();
-        let fresh = || Known { node: Arc::clone(node), told: AtomicU64::new(0) };
+        let fresh = || Known { node: Arc::clone(node), told: AtomicU64::new(0), file: Mutex::new(None) };
         table.entry(number).or_insert_with(fresh).told.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self, number: u64) -> Option<NodeRef> {
         self.known.read().get(&number).map(|known| Arc::clone(&known.node))
+    }
+
+    /// The open file of a node, for whatever the kernel has judged.
+    pub(super) fn file(&self, number: u64) -> Result<Arc<dyn OpenFile>> {
+        let known = self.known.read();
+        let known = known.get(&number).ok_or(Error::Stale)?;
+        let mut file = known.file.lock();
+        if let Some(file) = &*file {
+            return Ok(Arc::clone(file));
+        }
+        let by = Caller::ROOT.judged_before();
+        let opened = match Arc::clone(&known.node).open(&by, Access::ReadWrite) {
+            Err(Error::ReadOnly | Error::AccessDenied) => Arc::clone(&known.node).open(&by, Access::Read)?,
+            opened => opened?,
+        };
+        Ok(Arc::clone(file.insert(opened)))
     }
 
     /// The kernel has forgotten so many times that it was told of a node. It may be told again just now, so

@@ -11,18 +11,24 @@ pub struct View {
     pub(super) root: NodeRef,
     pub(super) crossings: Arc<dyn Crossings + Send + Sync>,
     pub(super) caller: Option<Caller>,
+    alone: bool,
 }
 
 impl View {
     /// A directory and all below it.
     pub fn of(root: NodeRef) -> Self {
-        View { root, crossings: Arc::new(NoMounts), caller: None }
+        View { root, crossings: Arc::new(NoMounts), caller: None, alone: true }
     }
 
     /// With what is mounted in it, such as [`Mounts`](crate::Mounts).
     #[must_use]
     pub fn with_mounts(self, crossings: Arc<dyn Crossings + Send + Sync>) -> Self {
-        View { crossings, ..self }
+        View { crossings, alone: false, ..self }
+    }
+
+    /// Nothing else is mounted in it.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Lets everything be done by this caller. Without it new files belong to the user who asks, and the

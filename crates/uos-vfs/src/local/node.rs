@@ -31,6 +31,14 @@ impl LocalNode {
         Ok(LocalNode { host: host.clone(), fd, id, kind })
     }
 
+    /// The attributes of what is not a node yet, by one question.
+    pub(super) fn attr_of_new(host: &Host, fd: &OwnedFd) -> Result<Attr> {
+        let stat = stat(fd)?;
+        let (fs, generation) = (host.fs_of(device_of(&stat)), generation_of(&stat));
+        let kind = kind_of(FileType::from_raw_mode(u32::from(stat.stx_mode)));
+        Ok(attr_of(NodeId { fs, ino: stat.stx_ino, generation }, kind, &stat))
+    }
+
     /// The entry `name`, whatever it is, itself.
     pub(super) fn find(&self, name: Name<'_>) -> Result<LocalNode> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

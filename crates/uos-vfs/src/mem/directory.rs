@@ -13,6 +13,8 @@ use past::Past;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+/// As many entries are looked through one by one, which is quicker than hashing a name.
+const SCANNED: usize = 8;
 /// Below this many, removed entries are not worth moving the others for.
 const FEW: usize = 32;
 
@@ -25,9 +27,10 @@ pub(super) struct Directory {
     /// is not used again, so entries that stay are neither missed nor seen twice.
     slots: Vec<Slot>,
     live: usize,
-    /// Where in `slots` each name is. Hashed with random keys, by a hash meant for short keys: looking
+    /// Where in `slots` each name is, once there are so many of them. Hashed with random keys, by a hash meant for short keys: looking
     /// names up is much of what resolving a path does.
     index: HashTable<u32>,
+    indexed: bool,
     last_cookie: u64,
     past: Option<Box<Past>>,
     /// Where the entries are that it does not have yet.
@@ -58,6 +61,7 @@ impl Directory {
             slots: Vec::new(),
             live: 0,
             index: HashTable::new(),
+            indexed: false,
             last_cookie: 0,
             past: None,
             source: None,
@@ -172,6 +176,7 @@ impl Directory {
     /// Empties the directory into its nodes, its past included.
     pub(super) fn take_nodes(&mut self) -> impl Iterator<Item = Arc<Inode>> {
         self.index = HashTable::new();
+        self.indexed = false;
         self.live = 0;
         let past = self.past.take().into_iter().flat_map(|past| past.into_nodes());
         std::mem::take(&mut self.slots).into_iter().filter_map(|slot| slot.node).chain(past)
@@ -183,12 +188,22 @@ impl Directory {
 
     #[inline]
     fn find(&self, name: &[u8]) -> Option<usize> {
+        if !self.indexed {
+            // The name of a gap is empty, as no other is.
+            return self.slots.iter().position(|slot| slot.name.is(name));
+        }
         let same = |&at: &u32| self.slots[at as usize].name.as_bytes() == name;
         self.index.find(self.hash(name), same).map(|&at| at as usize)
     }
 
     /// Enters a slot into the index.
     fn enter(&mut self, at: usize) {
+        if !self.indexed {
+            if self.slots.len() > SCANNED {
+                self.index_all();
+            }
+            return;
+        }
         let (slots, names) = (&self.slots, &self.lane.space.names);
         let hash = |at: &u32| names.hash_one(slots[*at as usize].name.as_bytes());
         // `check_room` has been asked.
@@ -196,8 +211,22 @@ impl Directory {
         self.index.insert_unique(hash(&at), at, hash);
     }
 
-    /// Takes a name out of the index.
+    /// Enters all slots there are.
+    fn index_all(&mut self) {
+        self.indexed = true;
+        self.index = HashTable::with_capacity(self.live);
+        for at in 0..self.slots.len() {
+            if self.slots[at].node.is_some() {
+                self.enter(at);
+            }
+        }
+    }
+
+    /// Takes a name out of the index, and says where it is.
     fn leave(&mut self, name: &[u8]) -> Option<usize> {
+        if !self.indexed {
+            return self.find(name);
+        }
         let hash = self.hash(name);
         let same = |&at: &u32| self.slots[at as usize].name.as_bytes() == name;
         let (at, _) = self.index.find_entry(hash, same).ok()?.remove();
@@ -212,8 +241,9 @@ impl Directory {
         if self.slots.len() > 2 * self.live + FEW {
             self.slots.retain(|slot| slot.node.is_some());
             self.slots.shrink_to(2 * self.live);
-            self.index = HashTable::with_capacity(self.live);
-            (0..self.live).for_each(|at| self.enter(at));
+            if self.indexed {
+                self.index_all();
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod inode;
 mod names;
 mod node;
 mod past;
+mod quick;
 mod rename;
 mod saved;
 mod snapshot;
@@ -30,7 +31,7 @@ pub use diff::{Change, What};
 pub use snapshot::Snapshot;
 
 use crate::resolve::{NoMounts, resolve};
-use crate::{Clock, How, Kind, NodeRef, Owner, Place, Result, SystemClock, Tree, Unresolved};
+use crate::{Attr, Clock, Error, How, Kind, NodeRef, Owner, Place, Result, SystemClock, Tree, Unresolved};
 use directory::Directory;
 use inode::{Body, Born, Home, Inode};
 use space::{Hold, Lane, Space};
@@ -123,6 +124,23 @@ impl MemFs {
 impl Tree for MemFs {
     fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
         resolve(&self.node, &NoMounts, path, how)
+    }
+
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        let found = quick::reach(&self.root, path, how, |inode| Arc::clone(inode) as NodeRef);
+        match found {
+            Some(node) => Ok(node),
+            None => {
+                self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+            }
+        }
+    }
+
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        match quick::reach(&self.root, path, how, |inode| inode.attributes()) {
+            Some(attr) => Ok(attr),
+            None => self.find(path, how)?.attr(),
+        }
     }
 }
 

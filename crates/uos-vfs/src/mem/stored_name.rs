@@ -22,6 +22,13 @@ impl StoredName {
         }
     }
 
+    /// Whether it is that name, seen at the first byte if it is not.
+    #[inline]
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        let bytes = self.as_bytes();
+        bytes.len() == name.len() && bytes.first() == name.first() && bytes == name
+    }
+
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
