@@ -36,8 +36,12 @@ entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 const FSX: &str = "[weights]\nclose_open = 1\ninvalidate = 1\nmapread = 1\nmapwrite = 1\nread = 1\nwrite = 1\ntruncate = 1\nfsync = 1\n\
 fdatasync = 1\nposix_fallocate = 1\npunch_hole = 1\nsendfile = 1\nposix_fadvise = 1\ncopy_file_range = 1\n";
 
-/// Runs our tests and both judges. It takes Linux with FUSE, and root.
+/// Runs our tests and both judges. It takes Linux with FUSE, and root; where that is missing it says so, aloud.
 pub(crate) fn run(campaign: Campaign) -> Result<String> {
+    if let Some(missing) = missing() {
+        println!("SKIPPED, nothing was mounted: {missing}");
+        return Ok(format!("SKIPPED: {missing}"));
+    }
     let mut lints = cargo(&["clippy", "--package", "uos-vfs", "--all-features", "--all-targets"]);
     shell::run(lints.args(["--", "-D", "warnings"]))?;
     shell::run(&mut cargo(&[
@@ -89,6 +93,16 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
     mounted.end()?;
     let passed = score.passed;
     Ok(format!("{passed} of pjdfstest as tmpfs, fsx 3 × {operations}"))
+}
+
+/// What this machine lacks for mounting, found out by trying.
+fn missing() -> Option<String> {
+    if let Err(error) = fs::File::options().read(true).write(true).open("/dev/fuse") {
+        return Some(format!("/dev/fuse: {error}"));
+    }
+    let trial = shell::root().join("target/fuse/trial");
+    let mounted = fs::create_dir_all(&trial).map_err(Into::into).and_then(|()| Mounted::tmpfs(&trial));
+    mounted.err().map(|error| format!("mounting: {error}"))
 }
 
 /// What pjdfstest says at its end.
