@@ -4,6 +4,7 @@ import { drag, eventually, frame, launch, launchBrowser, rect, visit } from './b
 import { Server } from './server';
 
 const server = new Server();
+const shots = process.env.UOS_SHOTS;
 let browser: Browser;
 let page: Page;
 let faults: string[];
@@ -60,6 +61,7 @@ test('a window snaps to a corner, by mouse with a preview of exactly that place,
   const preview = page.getByTestId('snap-preview');
   await preview.waitFor();
   const promised = await rect(preview);
+  if (shots) await page.screenshot({ path: `${shots}/snap preview.png` });
   await page.mouse.up();
   expect(await rect(notes)).toEqual(promised);
   expect(promised).toEqual({ x: 0, y: 0, width: 640, height: 376 });

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    Result, desktop, edges, foreign, generate,
+    Result, desktop, edges, foreign, fuse, generate,
     shell::{self, cargo},
     test::{Campaign, Step},
     workspace,
@@ -17,6 +17,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "ui", look: desktop_alone },
     Step { name: "rust", look: rust_tests },
     Step { name: "leaves", look: leaves_alone },
+    Step { name: "fuse", look: mounted },
     Step { name: "loom", look: loom_models },
     Step { name: "docs", look: documentation },
     Step { name: "foreign", look: foreign_client },
@@ -63,6 +64,11 @@ fn leaves_alone(_: Campaign) -> Result<String> {
         shell::run(&mut cargo(&["check", "--package", leaf, "--all-targets"]))?;
     }
     Ok(format!("{} crates", edges::leaves().len()))
+}
+
+/// A feature that takes root and a host with FUSE.
+fn mounted(campaign: Campaign) -> Result<String> {
+    fuse::run(campaign)
 }
 
 /// Loom replaces the primitives of the whole build, hence a target folder of its own.

@@ -28,6 +28,8 @@ impl Campaign {
             Self::Plain => &[
                 ("UOS_CAMPAIGN_KILLS", "20"),
                 ("UOS_CAMPAIGN_OPENS", "2000"),
+                ("UOS_CAMPAIGN_OPERATIONS", "10000"),
+                ("UOS_CAMPAIGN_HAMMER", "8000"),
                 ("UOS_CAMPAIGN_SEEDS", "200"),
                 ("UOS_CAMPAIGN_SERVER_KILLS", "5"),
                 ("UOS_CAMPAIGN_POWER_CUTS", "3"),
@@ -40,6 +42,9 @@ impl Campaign {
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
                 ("UOS_CAMPAIGN_OPENS", "100000"),
+                ("UOS_CAMPAIGN_OPERATIONS", "100000"),
+                // By each of eight threads; about a minute.
+                ("UOS_CAMPAIGN_HAMMER", "2000000"),
                 ("UOS_CAMPAIGN_SEEDS", "10000"),
                 ("UOS_CAMPAIGN_SERVER_KILLS", "100"),
                 ("UOS_CAMPAIGN_POWER_CUTS", "20"),

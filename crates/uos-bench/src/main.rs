@@ -6,8 +6,10 @@
 
 mod echo;
 mod invoke;
+mod ipc;
 mod report;
 mod sched;
+mod vfs;
 mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -27,19 +29,36 @@ struct Arguments {
     /// Where to write the pages.
     #[arg(long, default_value = "docs/benchmarks")]
     out: PathBuf,
+    /// What a measurement runs itself for, in a process that has done nothing yet.
+    #[arg(long, hide = true)]
+    one_round_of: Option<String>,
 }
 
 /// Measures all of a group.
 type Measure = fn() -> Result<Vec<Measurement>>;
 
 /// What is measured together, by what it is about.
-const GROUPS: [(&str, Measure); 3] =
-    [("sched", sched::measure), ("syscall", syscall), ("server", windows::measure)];
+const GROUPS: [(&str, Measure); 5] = [
+    ("ipc", ipc::measure),
+    ("sched", sched::measure),
+    ("syscall", syscall),
+    ("server", windows::measure),
+    ("vfs", vfs::measure),
+];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(which) = &arguments.one_round_of {
+        return match vfs::one_round_of(which) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("uos-bench: {error}");
+                ExitCode::from(2)
+            }
+        };
+    }
     match measure(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {

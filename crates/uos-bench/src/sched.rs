@@ -8,11 +8,18 @@ mod treap;
 use std::{
     collections::{BTreeSet, VecDeque},
     hint::black_box,
+    process::Command,
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    process::{Pid, setpriority_process},
+    time::{ClockId, clock_gettime},
+};
 use treap::Treap;
-use uos_sched::{Cpu, Nanos, Policy, Priority, Scheduler, Spec, TaskId, Weight, Why};
+use uos_sched::{
+    Controller, Cpu, Nanos, OsControl, Policy, Priority, SchedError, Scheduler, Spec, TaskId, Wanted, Weight,
+    Why,
+};
 
 use crate::{
     Result,
@@ -60,7 +67,54 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     all.push(Measurement { target: "≥ 2 ×".into(), holds: eevdf.ratio >= 2.0, ..again(&eevdf) });
     all.push(eevdf);
     all.extend(changes()?);
+    all.push(real()?);
     Ok(all)
+}
+
+/// Another weight for a real process, by the best means there are, beside the one system call that sets a nice value.
+fn real() -> Result<Measurement> {
+    const CALLS: u32 = 2_000;
+    let mut process = Command::new("sleep").arg("600").spawn()?;
+    let pid = process.id();
+    let measured = (|| {
+        let mut control = OsControl::probe();
+        let wanted =
+            |weight: u32| Ok::<_, SchedError>(Wanted { weight: Weight::new(weight)?, ..Wanted::default() });
+        control.adopt(pid, &wanted(1024)?)?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 0..=ROUNDS {
+            let begun = cpu_ns();
+            for call in 0..CALLS {
+                control.apply(pid, &wanted(1024 + 512 * (1 + call % 2))?)?;
+            }
+            let between = cpu_ns();
+            for call in 0..CALLS {
+                setpriority_process(Some(Pid::from_child(&process)), (call % 2) as i32)?;
+            }
+            // The first round warms both up.
+            if round > 0 {
+                ours.push((between - begun) / f64::from(CALLS));
+                theirs.push((cpu_ns() - between) / f64::from(CALLS));
+            }
+        }
+        Ok::<_, Box<dyn std::error::Error>>((summary(ours, true), summary(theirs, true)))
+    })();
+    process.kill()?;
+    process.wait()?;
+    let ((ours_best, ours), (peer_best, peer)) = measured?;
+    Ok(Measurement {
+        name: "change the weight of a real process",
+        ours,
+        ours_best,
+        peer,
+        peer_best,
+        peer_name: "bare setpriority",
+        unit: "ns",
+        ratio: peer / ours,
+        target: "≤ 2500 ns".into(),
+        holds: ours <= 2_500.0,
+        n: ROUNDS,
+    })
 }
 
 #[derive(Clone, Copy)]

@@ -175,12 +175,10 @@ async fn bare(path: &Path, connections: u32) -> std::result::Result<SqlitePool, 
     let pool = SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?;
     sqlx::migrate!("../../migrations").run(&pool).await?;
     for client in 0..CLIENTS {
-        sqlx::query(
-            "INSERT INTO apps VALUES (?, 'notes', NULL, 'Notes', '', '{}', '[]', 0, 0, 0, 0, '{}', 1)",
-        )
-        .bind(client.to_string())
-        .execute(&pool)
-        .await?;
+        sqlx::query("INSERT INTO apps VALUES (?, 'notes', NULL, 'Notes', '', '{}', '[]', 0, 0, 0, 0, 0)")
+            .bind(client.to_string())
+            .execute(&pool)
+            .await?;
         place(&pool, client, 0).await?;
     }
     Ok(pool)
@@ -188,8 +186,8 @@ async fn bare(path: &Path, connections: u32) -> std::result::Result<SqlitePool, 
 
 async fn place(pool: &SqlitePool, client: usize, moves: i64) -> std::result::Result<(), Failure> {
     let put = "INSERT OR REPLACE INTO windows (app_id, window_id, x, y, width, height, state, restore_state, restore_x,
-               restore_y, restore_width, restore_height, snap, z, workspace, version)
-               VALUES (?1, ?1, ?2, ?2, 640, 480, 'normal', 'normal', ?2, ?2, 640, 480, NULL, 1, 0, ?3)";
+               restore_y, restore_width, restore_height, snap, z, workspace, version, sum)
+               VALUES (?1, ?1, ?2, ?2, 640, 480, 'normal', 'normal', ?2, ?2, 640, 480, NULL, 1, 0, ?3, 0)";
     sqlx::query(put).bind(client.to_string()).bind(moves % 500).bind(moves).execute(pool).await?;
     Ok(())
 }
@@ -213,4 +211,21 @@ async fn peers(pool: &SqlitePool) -> std::result::Result<f64, Failure> {
         updates += done??;
     }
     Ok(updates as f64 / begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_peer_writes_rows_of_the_schema_as_it_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let pool = bare(&dir.path().join("peer.db"), 1).await.expect("the schema takes the rows");
+        place(&pool, 0, 7).await.expect("a window is placed");
+        let x: i64 = sqlx::query_scalar("SELECT x FROM windows WHERE app_id = '0'")
+            .fetch_one(&pool)
+            .await
+            .expect("a row");
+        assert_eq!(x, 7);
+    }
 }

@@ -1,4 +1,4 @@
-//! Bounded byte pipes and a tree of quotas: how two parties talk, and what it may cost them.
+//! Bounded byte pipes, queues, topics and a tree of quotas: how parties talk, and what it may cost them.
 //!
 //! A [`Pipe`] gives a [`Writer`], a [`Reader`] and a [`Control`]. Everything is known by its handles:
 //! dropping the last writer is the end of file, dropping the last reader breaks the pipe, and what was
@@ -26,14 +26,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod channel;
 mod pipe;
+mod queue;
 mod quota;
 mod stream;
 mod sync;
+mod topic;
+mod waiting;
 
+pub use channel::Channel;
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
     Write, Writer,
 };
+pub use queue::{
+    Limits, LimitsError, Message, Order, Queue, QueueControl, QueueError, QueueStats, Ready, Receiver,
+    RecvFuture, SendFuture, Sender,
+};
 pub use quota::{Permit, Quota, QuotaError};
 pub use stream::ByteStream;
+pub use topic::{Slow, Subscription, Topic};

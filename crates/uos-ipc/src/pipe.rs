@@ -1,11 +1,9 @@
 //! A bounded stream of bytes from any number of writers to any number of readers, as pipe(2) has it.
 
-mod blocking;
 mod capacity;
 mod error;
 mod futures;
 mod ring;
-mod side;
 mod state;
 
 pub use capacity::{Capacity, CapacityError, PIPE_BUF};
@@ -14,9 +12,9 @@ pub use futures::{Read, Readable, Writable, Write};
 
 use crate::quota::{Quota, QuotaError};
 use crate::sync::Arc;
+use crate::waiting::{End, Id, Object, Shared, blocking};
 use bytes::Bytes;
-use side::Id;
-use state::{End, Shared, State};
+use state::State;
 use std::fmt;
 
 /// A new pipe: take it apart into its handles, or use it whole as a [`ByteStream`](crate::ByteStream).
@@ -33,21 +31,21 @@ pub struct Pipe {
 /// A handle to write with. Clones are handles of their own; when the last is closed or dropped, readers
 /// read what is left and then the end of file.
 pub struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<State>>,
     handle: Id,
 }
 
 /// A handle to read with. Clones are handles of their own and share the stream: each byte goes to one of
 /// them. When the last is closed or dropped, what was not read is lost and writers get `BrokenPipe`.
 pub struct Reader {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<State>>,
     handle: Id,
 }
 
 /// Looks at a pipe and can end it. It holds neither side open.
 #[derive(Clone)]
 pub struct Control {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<State>>,
 }
 
 /// A pipe's numbers at one moment. Always `written = read + buffered + discarded`.
@@ -83,7 +81,7 @@ impl Pipe {
     /// last reader is gone, when the last writer is gone and the rest was read, or when it is destroyed.
     pub fn new(capacity: Capacity, quota: &Quota) -> Result<Pipe, QuotaError> {
         let charge = quota.take(capacity.bytes() as u64)?;
-        let shared = Arc::new(Shared::new(capacity, charge));
+        let shared = Arc::new(Shared::new(State::new(capacity, charge)));
         let (reader, writer) =
             shared.step(|state| (state.side(End::Read).open(), state.side(End::Write).open()));
         Ok(Pipe {
@@ -126,7 +124,7 @@ impl Reader {
 
     /// Closes this handle, as dropping it does. Later calls on it, and its waiting reads, get `Closed`.
     pub fn close(&self) {
-        close(&self.shared, End::Read, self.handle);
+        self.shared.close(End::Read, self.handle);
     }
 }
 
@@ -164,7 +162,7 @@ impl Writer {
 
     /// Closes this handle, as dropping it does. Later calls on it, and its waiting writes, get `Closed`.
     pub fn close(&self) {
-        close(&self.shared, End::Write, self.handle);
+        self.shared.close(End::Write, self.handle);
     }
 }
 
@@ -179,11 +177,6 @@ impl Control {
     pub fn destroy(&self) {
         self.shared.step(State::destroy);
     }
-}
-
-fn close(shared: &Shared, end: End, handle: Id) {
-    let waiting = shared.step(|state| state.side(end).close(handle));
-    waiting.into_iter().for_each(std::task::Waker::wake);
 }
 
 impl Clone for Reader {

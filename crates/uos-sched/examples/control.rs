@@ -2,22 +2,29 @@
 //!
 //! `cargo run --release -p uos-sched --example control -- --policy P --weights 1,2,4,8 --cpu 0 --seconds 5`
 //!
-//! `fair` and `eevdf` share by weight, `round-robin` alike. `priority` is refused: no weight is strict.
+//! `fair` and `eevdf` share by weight: the kernel's, unless a gate is asked for by `--gate`. `round-robin` and `priority`
+//! are strict and always at a gate; under `priority` the weights are priorities, and all is the highest one's.
 
 use std::error::Error;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use uos_sched::{Controller, Cpu, CpuSet, Nanos, OsControl, Wanted, Weight};
+use uos_sched::{Controller, Cpu, CpuSet, Gate, Nanos, OsControl, Policy, Priority, Wanted, Weight};
 
-const USAGE: &str = "control [--policy fair|eevdf|round-robin] [--weights 1,2,4,8] [--cpu 0] [--seconds 5]";
+const USAGE: &str =
+    "control [--policy fair|eevdf|round-robin|priority] [--gate] [--weights 1,2,4,8] [--cpu 0] [--seconds 5]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut policy, mut weights) = ("fair".to_owned(), vec![1, 2, 4, 8]);
-    let (mut cpu, mut seconds) = (0, 5);
+    let (mut cpu, mut seconds, mut gated) = (0, 5, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        if argument == "--burn" {
-            burn();
+        match argument.as_str() {
+            "--burn" => burn(),
+            "--gate" => {
+                gated = true;
+                continue;
+            }
+            _ => {}
         }
         let value = arguments.next().ok_or(USAGE)?;
         match argument.as_str() {
@@ -28,33 +35,36 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(USAGE.into()),
         }
     }
-    match policy.as_str() {
-        "fair" | "eevdf" => {}
-        "round-robin" => weights.fill(1),
-        "priority" => {
-            return Err("strict priorities can't be had from weights, which is what there is".into());
-        }
-        _ => return Err(USAGE.into()),
-    }
-
-    let mut control = OsControl::probe();
+    let policy = Policy::named(&policy).ok_or(USAGE)?;
+    let strict = matches!(policy, Policy::RoundRobin { .. } | Policy::Priority { .. });
+    let mut control = match gated || strict {
+        true => Control::Gate(Gate::start(policy, Cpu(cpu))?),
+        false => Control::Weights(OsControl::probe()),
+    };
     let mut burners = Vec::new();
     let program = std::env::current_exe()?;
-    for weight in &weights {
-        let child = Command::new(&program).arg("--burn").stdin(Stdio::null()).spawn()?;
-        let burner = Burner(child);
-        let weight = Weight::new(weight.checked_mul(1024).ok_or(USAGE)?)?;
-        control.adopt(burner.0.id(), &Wanted { weight, quota: None, affinity: CpuSet::only(Cpu(cpu)) })?;
+    for &weight in &weights {
+        let burner = Burner(Command::new(&program).arg("--burn").stdin(Stdio::null()).spawn()?);
+        control.take(burner.0.id(), weight, Cpu(cpu), policy)?;
         burners.push(burner);
     }
-    let used = |control: &mut OsControl| -> Result<Vec<Nanos>, Box<dyn Error>> {
-        burners.iter().map(|burner| Ok(control.used(burner.0.id())?)).collect()
+    // What each should have: its part, the same part, or everything if nobody is above it.
+    let highest = weights.iter().max().copied().unwrap_or(0);
+    for weight in &mut weights {
+        *weight = match policy {
+            Policy::RoundRobin { .. } => 1,
+            Policy::Priority { .. } => u32::from(*weight == highest),
+            _ => *weight,
+        };
+    }
+    let used = |control: &mut Control| -> Result<Vec<Nanos>, Box<dyn Error>> {
+        burners.iter().map(|burner| Ok(control.controller().used(burner.0.id())?)).collect()
     };
     // They start one after the other; counted is from when all of them run.
     std::thread::sleep(Duration::from_millis(200));
-    let (before, own) = (used(&mut control)?, control_cpu()?);
+    let (before, own) = (used(&mut control)?, control.own_cpu()?);
     std::thread::sleep(Duration::from_secs(seconds));
-    let (after, own) = (used(&mut control)?, control_cpu()?.since(own));
+    let (after, own) = (used(&mut control)?, control.own_cpu()?.since(own));
 
     let ran: Vec<u64> = before.iter().zip(&after).map(|(before, after)| after.since(*before).0).collect();
     let (all, sum) = (ran.iter().sum::<u64>() as f64, weights.iter().sum::<u32>() as f64);
@@ -63,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (burner.0.id(), weight, ran as f64 / 1e9, share, entitlement)
     });
     let rows: Vec<_> = rows.collect();
-    let parts: Vec<f64> = rows.iter().map(|row| row.3 / row.4).collect();
+    let parts: Vec<f64> = rows.iter().filter(|row| row.4 > 0.0).map(|row| row.3 / row.4).collect();
     let squares: f64 = parts.iter().map(|part| part * part).sum();
     let jain = parts.iter().sum::<f64>().powi(2) / (squares * parts.len() as f64);
     let error = parts.iter().map(|part| (part - 1.0).abs()).fold(0.0, f64::max);
@@ -73,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = rows.collect::<Vec<_>>().join(",");
     let own = own.0 as f64 / (seconds as f64 * 1e9);
     println!(
-        "{{\"processes\":[{rows}],\"relative_error\":{error:.6},\"jain\":{jain:.8},\"controller_cpu\":{own:.6},\"means\":\"{:?}\"}}",
+        "{{\"processes\":[{rows}],\"relative_error\":{error:.6},\"jain\":{jain:.8},\"controller_cpu\":{own:.6},\"means\":\"{}\"}}",
         control.means()
     );
     Ok(())
@@ -103,8 +113,49 @@ fn burn() -> ! {
     }
 }
 
-/// What this process has had itself.
-fn control_cpu() -> Result<Nanos, Box<dyn Error>> {
-    let text = std::fs::read_to_string("/proc/self/schedstat")?;
-    Ok(Nanos(text.split(' ').next().ok_or("schedstat has fields")?.parse()?))
+/// Who lets them run.
+enum Control {
+    Weights(OsControl),
+    Gate(Gate),
+}
+
+impl Control {
+    fn take(&mut self, pid: u32, weight: u32, cpu: Cpu, policy: Policy) -> Result<(), Box<dyn Error>> {
+        let affinity = CpuSet::only(cpu);
+        let heavy = || Weight::new(weight.saturating_mul(1024));
+        match (self, policy) {
+            (Control::Gate(gate), Policy::Priority { .. }) => {
+                gate.hold(pid, Priority(u8::try_from(weight)?))?;
+            }
+            (control, _) => {
+                let wanted = Wanted { weight: heavy()?, quota: None, affinity };
+                control.controller().adopt(pid, &wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn controller(&mut self) -> &mut dyn Controller {
+        match self {
+            Control::Weights(control) => control,
+            Control::Gate(gate) => gate,
+        }
+    }
+
+    fn means(&self) -> String {
+        match self {
+            Control::Weights(control) => format!("{:?}", control.means()),
+            Control::Gate(gate) if gate.is_realtime() => "Gate".into(),
+            Control::Gate(_) => "Gate, not real-time".into(),
+        }
+    }
+
+    /// What controlling took. A gate has a thread of its own; weights need nobody once they are set.
+    fn own_cpu(&self) -> Result<Nanos, Box<dyn Error>> {
+        if let Control::Gate(gate) = self {
+            return Ok(gate.own_cpu_time()?);
+        }
+        let text = std::fs::read_to_string("/proc/self/schedstat")?;
+        Ok(Nanos(text.split(' ').next().ok_or("schedstat has fields")?.parse()?))
+    }
 }

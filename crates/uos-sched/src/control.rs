@@ -3,9 +3,15 @@
 #[cfg(feature = "os")]
 mod cgroup;
 #[cfg(feature = "os")]
+mod gate;
+#[cfg(feature = "os")]
 mod os;
+#[cfg(feature = "os")]
+mod process;
 mod simulated;
 
+#[cfg(feature = "os")]
+pub use gate::Gate;
 #[cfg(feature = "os")]
 pub use os::{Means, OsControl};
 pub use simulated::SimulatedControl;
@@ -75,6 +81,12 @@ pub enum ControlError {
     /// None of the CPUs wanted is there.
     #[error("none of the CPUs wanted is there")]
     NoSuchCpu,
+    /// What controls processes has ended; they run as if it had never been.
+    #[error("what controls the processes has ended")]
+    Ended,
+    /// The scheduler refused.
+    #[error(transparent)]
+    Refused(#[from] crate::SchedError),
     /// The system refused.
     #[error("{what} of process {pid}: {source}")]
     System {

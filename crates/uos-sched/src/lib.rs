@@ -48,7 +48,7 @@ mod weight;
 pub use class::{Class, Reservation, RtPriority, Spec};
 pub use control::{ControlError, Controller, SimulatedControl, Wanted};
 #[cfg(feature = "os")]
-pub use control::{Means, OsControl};
+pub use control::{Gate, Means, OsControl};
 pub use cpus::CpuSet;
 pub use error::SchedError;
 pub use group::{GroupSpec, GroupStats, Quota};

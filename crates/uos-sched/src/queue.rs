@@ -21,6 +21,7 @@ pub(crate) const START: u64 = 1 << 44;
 
 /// One queue. An entity is outside, waiting in it, or running; its state in the table says which, and is changed by
 /// the caller after the queue has been told.
+#[repr(u8)]
 pub(crate) enum Queue {
     Turns(Ring),
     Levels(Levels, Option<u64>),
@@ -87,23 +88,19 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, table: &mut Table, now: u64) -> Option<Slot> {
         match self {
             Queue::Turns(ring) => ring.pop(table),
             Queue::Levels(levels, None) => levels.pop(table),
-            Queue::Levels(levels, Some(step)) => {
-                let (slot, level) = levels.first_aged(table, now, *step)?;
-                levels.remove(table, slot, level);
-                Some(slot)
-            }
+            Queue::Levels(levels, Some(step)) => levels.pop_aged(table, now, *step),
             Queue::Fair(fair) => fair.pop(table),
             Queue::Eevdf(eevdf) => eevdf.pop(table),
         }
     }
 
     /// How long the one that was just chosen runs at the most: to the end of its request, where there are such.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn request_left(&self, table: &Table, slot: Slot) -> u64 {
         match self {
             Queue::Eevdf(eevdf) => eevdf.request_left(table, slot),
@@ -111,7 +108,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn requeue(&mut self, table: &mut Table, slot: Slot, how: Return) {
         let front = how == Return::Preempted;
         match self {
@@ -121,6 +118,18 @@ impl Queue {
             Queue::Fair(fair) => fair.requeue(table, slot, how == Return::Yielded),
             Queue::Eevdf(eevdf) => eevdf.requeue(table, slot, how == Return::Yielded),
         }
+    }
+
+    /// The running one is charged and comes back.
+    #[inline(always)]
+    pub(crate) fn put_back(&mut self, table: &mut Table, slot: Slot, ran: u64, how: Return) {
+        match self {
+            Queue::Turns(_) | Queue::Levels(..) => {}
+            Queue::Fair(fair) if ran > 0 => fair.charge(table, slot, ran),
+            Queue::Eevdf(eevdf) if ran > 0 => eevdf.charge(table, slot, ran),
+            Queue::Fair(_) | Queue::Eevdf(_) => {}
+        }
+        self.requeue(table, slot, how);
     }
 
     /// It was waiting or running and is neither from now on.
@@ -136,7 +145,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(&mut self, table: &mut Table, slot: Slot, ran: u64) {
         match self {
             Queue::Turns(_) | Queue::Levels(..) => {}

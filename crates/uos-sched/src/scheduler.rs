@@ -175,11 +175,10 @@ impl Scheduler {
     /// Nobody runs while somebody waits only if a quota or a reservation is used up; see
     /// [`next_event`](Scheduler::next_event).
     pub fn pick(&mut self, cpu: Cpu, now: Nanos) -> Result<Option<Pick>, SchedError> {
-        let core = self.core(cpu)?;
-        if core.running != NONE {
-            return Err(SchedError::AlreadyRunning { cpu, task: self.table.id(core.running) });
+        match self.cores.get(cpu.index()) {
+            Some(core) if core.running == NONE && self.now <= now.0 => {}
+            _ => return Err(self.why_no_pick(cpu, now)),
         }
-        self.check_time(now)?;
         self.advance(now);
         if self.waiting == 0 {
             return Ok(None);
@@ -187,8 +186,13 @@ impl Scheduler {
         if self.cores.len() > 1 {
             self.pull(cpu.index());
         }
+        if self.nodes.len() == self.cores.len()
+            && let Some(pick) = self.pick_simply(cpu.index())
+        {
+            return Ok(Some(pick));
+        }
         let chosen = self.choose(cpu.index());
-        Ok(chosen.map(|(slot, slice)| self.start(cpu, slot, slice)))
+        Ok(chosen.map(|(slot, slice)| self.start_on(cpu.index(), slot, slice)))
     }
 
     /// Charges what the CPU's task ran since it was last charged, and lets it go on. Answers how much.
@@ -201,13 +205,16 @@ impl Scheduler {
 
     /// Charges the CPU's task and takes it off. Answers which it was.
     pub fn put_back(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<TaskId, SchedError> {
-        let slot = self.running(cpu)?;
-        self.check_time(now)?;
+        let slot = match self.cores.get(cpu.index()) {
+            Some(core) if core.running != NONE && self.now <= now.0 => core.running,
+            _ => return Err(self.why_no_put_back(cpu, now)),
+        };
         self.advance(now);
+        if let Some(task) = self.put_back_simply(cpu.index(), slot, why) {
+            return Ok(task);
+        }
         self.charge_running(cpu.index(), slot);
-        let task = self.table.id(slot);
-        self.stop(cpu.index(), slot, why);
-        Ok(task)
+        Ok(self.stop(cpu.index(), slot, why))
     }
 
     /// Takes over what a kernel did with a task that this scheduler does not run itself.
@@ -229,13 +236,13 @@ impl Scheduler {
             cold.owed = cold.owed.saturating_add(runtime.0);
         }
         self.totals.runtime = self.totals.runtime.saturating_add(runtime.0);
-        self.totals.scheduled += switches;
+        self.totals.observed += switches;
         self.totals.context_switches += switches;
         self.totals.preemptions += preemptions;
         let hot = self.table.at_mut(slot);
         hot.runtime = hot.runtime.saturating_add(runtime.0);
         hot.waits += switches;
-        hot.preemptions += preemptions;
+        self.table.count_preemptions(slot, preemptions);
         Ok(())
     }
 

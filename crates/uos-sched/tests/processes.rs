@@ -1,52 +1,15 @@
 //! One suite for every controller, and what real processes show of it.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod conformance;
+
+use conformance::{conforms, wanted};
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uos_sched::{
-    ControlError, Controller, Cpu, CpuSet, Means, Nanos, OsControl, Quota, SimulatedControl, Wanted, Weight,
+    ControlError, Controller, Cpu, CpuSet, Means, Nanos, OsControl, Quota, SimulatedControl, Wanted,
 };
-
-fn wanted(weight: u32) -> Wanted {
-    Wanted { weight: Weight::new(weight).unwrap(), ..Wanted::default() }
-}
-
-/// What every controller does: `wait` lets the processes run a little, `end` ends one.
-fn conforms<C: Controller>(
-    control: &mut C,
-    [first, second]: [u32; 2],
-    mut wait: impl FnMut(&mut C),
-    end: impl FnOnce(&mut C),
-) {
-    assert!(matches!(control.used(first), Err(ControlError::NotAdopted { .. })));
-    control.adopt(first, &wanted(2048)).unwrap();
-    control.adopt(second, &wanted(1024)).unwrap();
-    assert!(matches!(control.adopt(first, &wanted(1)), Err(ControlError::AlreadyAdopted { .. })));
-
-    assert_eq!(control.apply(first, &wanted(2048)).unwrap(), 0, "nothing differs, so nothing is written");
-    assert_eq!(control.apply(first, &wanted(4096)).unwrap(), 1);
-    let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..wanted(8192) };
-    assert_eq!(control.apply(first, &bound).unwrap(), 2);
-    assert_eq!(control.apply(first, &bound).unwrap(), 0);
-    let nowhere = Wanted { affinity: CpuSet::only(Cpu(8191)), ..wanted(8192) };
-    assert!(matches!(control.apply(first, &nowhere), Err(ControlError::NoSuchCpu)));
-
-    let before = control.used(first).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while control.used(first).unwrap() <= before {
-        assert!(Instant::now() < deadline, "it never got any CPU time");
-        wait(control);
-    }
-
-    end(control);
-    assert!(matches!(control.used(first), Err(ControlError::Gone { .. })));
-    assert!(matches!(control.used(first), Err(ControlError::NotAdopted { .. })), "it is forgotten");
-    assert_eq!(control.apply(second, &wanted(1024)).unwrap(), 0, "others are as they were");
-    control.release(second).unwrap();
-    assert!(matches!(control.release(second), Err(ControlError::NotAdopted { .. })));
-    assert!(control.adopt(u32::MAX, &wanted(1)).is_err());
-}
 
 #[test]
 fn simulated_control_conforms() {

@@ -174,6 +174,8 @@ impl From<uos_vfs::Error> for Error {
         match error {
             uos_vfs::Error::NoSpace { capacity, used, .. } => Self::new(Errno::ENOSPC, message)
                 .cause(Cause::Limit { name: "filesystem_bytes", used, max: capacity }),
+            uos_vfs::Error::QuotaExceeded { limit, used, .. } => Self::new(Errno::EDQUOT, message)
+                .cause(Cause::Limit { name: "filesystem_quota", used, max: limit }),
             other => Self::new(Errno::from_number(other.errno()), message),
         }
     }

@@ -2,12 +2,9 @@
 
 use std::{io, path::Path};
 
-use uos_vfs::{LocalFs, MemFs, Mounts, New};
+use uos_vfs::{FileSystem, LocalFs, MemFs, Mounts};
 
 pub use crate::staged::remove_unfinished;
-
-/// What a directory of the namespace is made with.
-const DIRECTORY: New = New { mode: 0o755, uid: 0, gid: 0 };
 
 /// How large the memory filesystems at `/home` and `/tmp` may grow.
 #[derive(Clone, Copy, Debug)]
@@ -53,19 +50,7 @@ pub fn mount_host(mounts: &Mounts, at: &str, host: &Path, read_only: bool) -> io
 }
 
 fn make_directories(mounts: &Mounts, path: &str) -> io::Result<()> {
-    let path = uos_vfs::VPath::parse(path.as_bytes()).map_err(|error| said(path, &error))?;
-    let mut made = uos_vfs::VPath::root();
-    for name in path.components() {
-        made = made.join(name);
-        let how = uos_vfs::How { base: &uos_vfs::VPath::root(), follow_last: true, memory_only: false };
-        let place = mounts
-            .resolve(made.as_bytes(), &how)
-            .map_err(|unresolved| said(&made.to_string(), &unresolved.error))?;
-        if place.node.is_none() {
-            place.parent.mkdir(name, &DIRECTORY).map_err(|error| said(&made.to_string(), &error))?;
-        }
-    }
-    Ok(())
+    mounts.create_dir(path).map_err(|error| said(path, &error))
 }
 
 fn said(what: &str, error: &uos_vfs::Error) -> io::Error {

@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use uos_vfs::{Access, Attr, New, NodeRef, OpenFile, RenameFlags, SetAttr};
+use uos_vfs::{Access, Attr, Caller, Name, NodeRef, OpenFile, Rename, SetAttr};
 
-use crate::{Errno, Error, kernel::hex};
+use crate::{Errno, Error, kernel::hex, target::KERNEL};
 
 /// A new file that nobody is to see before it is whole. Dropped before it is put in place, it goes without a trace.
 pub(crate) struct Staged {
@@ -103,10 +103,11 @@ impl Staged {
         let name = hidden_name(Passing::Unfinished)?;
         // Its owner alone, until it is what it is to be; and writable, which it may not be in the end.
         let (uid, gid) = like.map_or((0, 0), |attr| (attr.uid, attr.gid));
-        let node = dir.create(&name, &New { mode: 0o600, uid, gid })?;
+        let owner = Caller::user(uid, gid).judged_before();
+        let node = dir.create(&owner, Name::new(&name)?, 0o600)?;
         let mut staged = Self { dir: NodeRef::clone(dir), name, node, file: None, written: 0, placed: false };
         // By now a failure removes it.
-        staged.file = Some(NodeRef::clone(&staged.node).open(Access::Write)?);
+        staged.file = Some(NodeRef::clone(&staged.node).open(KERNEL, Access::Write)?);
         Ok(staged)
     }
 
@@ -132,11 +133,17 @@ impl Staged {
 
     /// Makes it durable, gives it its attributes and then its name, in place of what has that name unless told otherwise.
     /// When this returns `Ok` the name is durable too.
-    pub(crate) fn place(mut self, name: &[u8], attributes: &SetAttr, no_replace: bool) -> Result<(), Error> {
-        self.node.set_attr(attributes)?;
+    pub(crate) fn place(
+        mut self,
+        name: Name<'_>,
+        attributes: &SetAttr,
+        no_replace: bool,
+    ) -> Result<(), Error> {
+        self.node.set_attr(KERNEL, attributes)?;
         let file = self.file.take().ok_or(Errno::EBADF)?;
         file.sync()?;
-        self.dir.rename(&self.name, &self.dir, name, RenameFlags { no_replace, exchange: false })?;
+        let how = if no_replace { Rename::NoReplace } else { Rename::Replace };
+        self.dir.rename(KERNEL, Name::new(&self.name)?, &self.dir, name, how)?;
         self.placed = true;
         // A directory can't be synced by itself here. The rename has changed the file too, though, and the filesystems that
         // keep a log write the two down together.
@@ -149,9 +156,9 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.placed {
+        if let (false, Ok(name)) = (self.placed, Name::new(&self.name)) {
             // Whoever wanted it has been told of a failure, or has gone: there is nobody left to tell of another.
-            let _ = self.dir.unlink(&self.name);
+            let _ = self.dir.unlink(KERNEL, name);
         }
     }
 }

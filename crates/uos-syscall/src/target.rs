@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use uos_proto::Right;
-use uos_vfs::{How, NodeRef, Place, Unresolved, VPath};
+use uos_vfs::{Caller, How, NodeRef, Place, Unresolved, VPath};
 
 use crate::{
     Errno, Error,
@@ -14,6 +14,10 @@ use crate::{
     process::{Pid, Process},
     rights::Grants,
 };
+
+/// As whom the kernel asks the filesystems. What a process may do is judged by its rights, on what was resolved, and
+/// never by mode bits.
+pub(crate) const KERNEL: &Caller = &Caller::ROOT;
 
 /// Where a call looks for its target.
 pub(crate) struct Scope<'a> {
@@ -49,7 +53,7 @@ impl Scope<'_> {
             return Err(Absent { error: error.into(), subject: Subject::None });
         }
         let base = self.caller.cwd();
-        let how = How { base: &base, follow_last, memory_only: self.memory_only };
+        let how = How { base: &base, follow_last, memory_only: self.memory_only, ..How::new(KERNEL) };
         Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), detours: detours(path, &base) })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use uos_proto::{Request, Right, v1};
-use uos_vfs::{Access, Kind, NodeRef, OpenFile, SetAttr, VPath};
+use uos_vfs::{Access, Kind, Name, NodeRef, OpenFile, SetAttr, VPath};
 
 use crate::{
     Errno, Error,
@@ -16,7 +16,7 @@ use crate::{
     perform::carry_out,
     process::Process,
     staged::Staged,
-    target::{PathTarget, Scope, denied},
+    target::{KERNEL, PathTarget, Scope, denied},
 };
 
 /// The most that one reading gives.
@@ -109,7 +109,7 @@ impl Kernel {
                 if node.kind() == Kind::Directory {
                     return Err(Errno::EISDIR.into());
                 }
-                let file = NodeRef::clone(node).open(Access::Read)?;
+                let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
                 let attr = file.attr()?;
                 Ok(Download {
                     bond: bond(kernel, caller, target, Right::FsRead),
@@ -145,11 +145,11 @@ impl Kernel {
                     Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
                     Some(_) if existing == Existing::Keep => return Err(Errno::EEXIST.into()),
                     // What may not be written may not be replaced either, though the host would let us.
-                    Some(node) => Some(NodeRef::clone(node).open(Access::Write)?.attr()?),
+                    Some(node) => Some(NodeRef::clone(node).open(KERNEL, Access::Write)?.attr()?),
                     None if place.must_be_dir => return Err(Errno::EISDIR.into()),
                     None => None,
                 };
-                let name = name_of(&place.path)?.to_vec();
+                let name = name_of(&place.path)?.as_bytes().to_vec();
                 let staged = Staged::begin(&place.parent, like.as_ref())?;
                 let mode = like.map_or(MODE, |attr| attr.mode);
                 let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode, existing };
@@ -322,9 +322,10 @@ impl Replacing {
     /// Puts a file in its place; says how large it is, and whether there was one.
     fn put(&self, staged: Staged) -> Result<(u64, bool), Error> {
         let size = staged.written();
-        let replaces = self.parent.lookup(&self.name).is_ok();
+        let name = Name::new(&self.name)?;
+        let replaces = self.parent.lookup(KERNEL, name).is_ok();
         let attributes = SetAttr { mode: Some(self.mode), ..SetAttr::default() };
-        staged.place(&self.name, &attributes, self.existing == Existing::Keep)?;
+        staged.place(name, &attributes, self.existing == Existing::Keep)?;
         Ok((size, replaces))
     }
 }

@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
-use uos_vfs::{Kind, Mounts, NodeId, NodeRef, Place, VPath};
+use uos_vfs::{Kind, Mounts, Name, NodeId, NodeRef, Place, VPath};
 
-use crate::{Errno, Error};
+use crate::{Errno, Error, target::KERNEL};
 
 /// So many levels are held open.
 const HELD: usize = 32;
@@ -81,7 +81,7 @@ impl<F: FnMut(&VPath, bool)> Walk<'_, F> {
             dir.read_dir(level.cursor, &mut |entry| {
                 let room = listed.len() < BATCH;
                 if room {
-                    let (name, kind, cursor) = (entry.name.to_vec(), entry.kind, entry.cursor);
+                    let (name, kind, cursor) = (entry.name.as_bytes().to_vec(), entry.kind, entry.cursor);
                     listed.push_back(Listed { name, kind, cursor });
                 }
                 room
@@ -96,7 +96,7 @@ impl<F: FnMut(&VPath, bool)> Walk<'_, F> {
     fn take(&mut self, entry: &Listed) -> Result<(), Error> {
         let dir = self.lowest()?;
         if entry.kind != Kind::Directory {
-            match dir.unlink(&entry.name) {
+            match dir.unlink(KERNEL, Name::new(&entry.name)?) {
                 Ok(()) => self.tell(&entry.name, false),
                 // Somebody else was quicker.
                 Err(uos_vfs::Error::NotFound) => {}
@@ -109,7 +109,7 @@ impl<F: FnMut(&VPath, bool)> Walk<'_, F> {
     }
 
     fn descend(&mut self, dir: &NodeRef, name: &[u8]) -> Result<(), Error> {
-        let node = match dir.lookup(name) {
+        let node = match dir.lookup(KERNEL, Name::new(name)?) {
             Ok(node) => node,
             Err(uos_vfs::Error::NotFound) => return Ok(()),
             Err(error) => return Err(self.stopped(name, error)),
@@ -146,7 +146,7 @@ impl<F: FnMut(&VPath, bool)> Walk<'_, F> {
         let end = self.path.len() - level.name.len() - 1;
         self.path.truncate(end);
         let parent = if self.levels.is_empty() { NodeRef::clone(&self.place.parent) } else { self.lowest()? };
-        match parent.rmdir(&level.name) {
+        match parent.rmdir(KERNEL, Name::new(&level.name)?) {
             Ok(()) => self.tell(&level.name, true),
             Err(uos_vfs::Error::NotFound) => {}
             // Something came in meanwhile, or the filesystem lists badly while names go.
@@ -170,7 +170,7 @@ impl<F: FnMut(&VPath, bool)> Walk<'_, F> {
         let mut dir = self.levels[0].dir.clone().ok_or(Errno::EIO)?;
         for depth in 1..=last {
             let level = &mut self.levels[depth];
-            dir = match dir.lookup(&level.name) {
+            dir = match dir.lookup(KERNEL, Name::new(&level.name)?) {
                 Ok(found) if found.id() == level.id => found,
                 Ok(_) | Err(uos_vfs::Error::NotFound) => {
                     return Err(Error::new(Errno::EAGAIN, "what was being removed is being moved"));

@@ -17,13 +17,17 @@ use proptest::prelude::*;
 use uos_proc::LinuxSpawner;
 use uos_proto::v1;
 use uos_syscall::{Cause, Errno, Event, FileChange, Observer, namespace};
-use uos_vfs::{How, New, NodeRef, VPath};
+use uos_vfs::{Caller, How, Name, NodeRef, Rename};
 
 const OPEN: &[&str] = &["fs.read:/data/**", "fs.write:/data/**", "fs.read:/home/**", "fs.write:/home/**"];
-const DIRECTORY: New = New { mode: 0o755, uid: 0, gid: 0 };
+const ROOT: &Caller = &Caller::ROOT;
+
+fn named(bytes: &[u8]) -> Name<'_> {
+    Name::new(bytes).unwrap()
+}
 
 fn node(world: &World, path: &str) -> NodeRef {
-    let how = How { base: &VPath::root(), follow_last: false, memory_only: false };
+    let how = How { follow_last: false, ..How::privileged() };
     world.kernel.mounts().resolve(path.as_bytes(), &how).unwrap().node.unwrap()
 }
 
@@ -38,7 +42,7 @@ async fn an_empty_directory_goes_and_nothing_else_does() {
         world.call(&agent, mkdir(at("/empty"))).await.unwrap();
         world.call(&agent, mkdir(at("/full"))).await.unwrap();
         world.call(&agent, write(&at("/full/f"), "")).await.unwrap();
-        node(&world, base).symlink(b"link", b"empty", &DIRECTORY).unwrap();
+        node(&world, base).symlink(ROOT, named(b"link"), b"empty").unwrap();
         log.changes(&agent);
         for (name, recursive, errno) in [
             ("/full", false, Errno::ENOTEMPTY),
@@ -123,7 +127,7 @@ async fn what_is_mounted_below_is_not_touched_and_neither_is_the_rest() {
     assert_eq!(world.seen("f"), "kept");
     // Under another name, by which the mounts don't know it, it is still one.
     let home = node(&world, "/home");
-    home.rename(b"a", &home, b"renamed", Default::default()).unwrap();
+    home.rename(ROOT, named(b"a"), &home, named(b"renamed"), Rename::Replace).unwrap();
     assert_eq!(world.errno(&agent, remove("/home/renamed", true)).await, Errno::EBUSY);
     assert_eq!(world.seen("f"), "kept");
 }
@@ -153,11 +157,11 @@ async fn a_deep_tree_goes_like_a_flat_one() {
     let world = World::observed(LinuxSpawner::new().unwrap(), watch.clone());
     let agent = world.agent(OPEN).await;
     for (base, depth) in [("/home", 3_000), ("/data", 1_000)] {
-        let mut dir = node(&world, base).mkdir(b"top", &DIRECTORY).unwrap();
+        let mut dir = node(&world, base).mkdir(ROOT, named(b"top"), 0o755).unwrap();
         for _ in 0..depth {
-            dir.create(b"a", &DIRECTORY).unwrap();
-            dir.create(b"z", &DIRECTORY).unwrap();
-            dir = dir.mkdir(b"d", &DIRECTORY).unwrap();
+            dir.create(ROOT, named(b"a"), 0o755).unwrap();
+            dir.create(ROOT, named(b"z"), 0o755).unwrap();
+            dir = dir.mkdir(ROOT, named(b"d"), 0o755).unwrap();
         }
         drop(dir);
         log.changes(&agent);
@@ -186,9 +190,9 @@ proptest! {
             let agent = world.agent(OPEN).await;
             for base in ["/home", "/data"] {
                 let root = node(&world, base);
-                let top = root.mkdir(b"top", &DIRECTORY).unwrap();
-                let beside = root.mkdir(b"top2", &DIRECTORY).unwrap();
-                beside.create(b"kept", &DIRECTORY).unwrap();
+                let top = root.mkdir(ROOT, named(b"top"), 0o755).unwrap();
+                let beside = root.mkdir(ROOT, named(b"top2"), 0o755).unwrap();
+                beside.create(ROOT, named(b"kept"), 0o755).unwrap();
                 let mut all = BTreeSet::from([format!("{base}/top")]);
                 for path in &tree {
                     let mut dir = NodeRef::clone(&top);
@@ -196,14 +200,14 @@ proptest! {
                     for name in path {
                         let name = format!("n{name}");
                         at = format!("{at}/{name}");
-                        dir = dir.mkdir(name.as_bytes(), &DIRECTORY).or_else(|_| dir.lookup(name.as_bytes())).unwrap();
+                        dir = dir.mkdir(ROOT, named(name.as_bytes()), 0o755).or_else(|_| dir.lookup(ROOT, named(name.as_bytes()))).unwrap();
                         all.insert(at.clone());
                     }
-                    let _ = dir.create(b"file", &DIRECTORY);
+                    let _ = dir.create(ROOT, named(b"file"), 0o755);
                     all.insert(format!("{at}/file"));
                 }
                 for number in 0..wide {
-                    top.create(format!("w{number}").as_bytes(), &DIRECTORY).unwrap();
+                    top.create(ROOT, named(format!("w{number}").as_bytes()), 0o755).unwrap();
                     all.insert(format!("{base}/top/w{number}"));
                 }
                 log.changes(&agent);
@@ -218,8 +222,8 @@ proptest! {
                     let below = format!("{path}/");
                     assert!(!told[place..].iter().any(|later| later.starts_with(&below)), "{path} went too early");
                 }
-                assert!(top.lookup(b"n0").is_err() && root.lookup(b"top").is_err());
-                assert!(beside.lookup(b"kept").is_ok());
+                assert!(top.lookup(ROOT, named(b"n0")).is_err() && root.lookup(ROOT, named(b"top")).is_err());
+                assert!(beside.lookup(ROOT, named(b"kept")).is_ok());
             }
         });
     }

@@ -153,9 +153,10 @@ async fn an_upload_is_seen_when_it_is_whole_and_not_before() {
             world.call(&agent, stat).await.unwrap().mode
         };
         assert_eq!(mode().await, 0o644);
-        let how = uos_vfs::How { base: &uos_vfs::VPath::root(), follow_last: true, memory_only: false };
+        let how = uos_vfs::How::privileged();
         let node = world.kernel.mounts().resolve(path.as_bytes(), &how).unwrap().node.unwrap();
-        node.set_attr(&uos_vfs::SetAttr { mode: Some(0o751), ..Default::default() }).unwrap();
+        node.set_attr(&uos_vfs::Caller::ROOT, &uos_vfs::SetAttr { mode: Some(0o751), ..Default::default() })
+            .unwrap();
         drop(node);
         let mut upload = begin(&world, &agent, &path).await;
         give(&mut upload, "three").await.unwrap();

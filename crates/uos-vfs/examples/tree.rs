@@ -3,9 +3,7 @@
 
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;
-use uos_vfs::{Access, Error, How, Kind, LocalFs, MemFs, Mounts, New, Node, NodeRef, VPath};
-
-const NEW: New = New { mode: 0o755, uid: 0, gid: 0 };
+use uos_vfs::{Caller, Error, FileSystem, How, Kind, LocalFs, MemFs, Mounts, Name, Node, NodeRef};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = match std::env::args_os().nth(1) {
@@ -13,8 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => demo()?,
     };
     let mounts = Mounts::new(root);
-    let how = How { base: &VPath::root(), follow_last: true, memory_only: false };
-    let top = mounts.resolve(b"/", &how).map_err(|unresolved| unresolved.error)?;
+    let top = mounts.resolve(b"/", &How::privileged()).map_err(|unresolved| unresolved.error)?;
     let mut out = BufWriter::new(stdout().lock());
     writeln!(out, "{}", top.path)?;
     print(&*top.parent, 1, &mut out)?;
@@ -22,22 +19,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn demo() -> Result<NodeRef, Error> {
-    let root = MemFs::builder().build().root();
-    let etc = root.mkdir(b"etc", &NEW)?;
-    etc.create(b"motd", &NEW)?.open(Access::Write)?.append(b"welcome\n")?;
-    root.mkdir(b"home", &NEW)?.mkdir(b"ada", &NEW)?.symlink(b"motd", b"/etc/motd", &NEW)?;
-    Ok(root)
+    let fs = MemFs::builder().build();
+    fs.create_dir("/etc")?;
+    fs.write("/etc/motd", "welcome\n")?;
+    fs.create_dir("/home/ada")?;
+    fs.symlink("/etc/motd", "/home/ada/motd")?;
+    Ok(fs.root())
 }
 
 fn print(dir: &dyn Node, depth: usize, out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
     let mut names = Vec::new();
     dir.read_dir(0, &mut |entry| {
-        names.push(entry.name.to_vec());
+        names.push(entry.name.as_bytes().to_vec());
         true
     })?;
     names.sort();
     for name in names {
-        let node = match dir.lookup(&name) {
+        let node = match dir.lookup(&Caller::ROOT, Name::new(&name)?) {
             Ok(node) => node,
             // Gone since it was listed.
             Err(Error::NotFound) => continue,
@@ -51,7 +49,7 @@ fn print(dir: &dyn Node, depth: usize, out: &mut impl Write) -> Result<(), Box<d
             }
             Kind::Symlink => writeln!(out, " -> {}", node.read_link()?.escape_ascii())?,
             Kind::File => writeln!(out, "  {} bytes", node.attr()?.size)?,
-            Kind::Other => writeln!(out, "  (not a file)")?,
+            _ => writeln!(out, "  (not a file)")?,
         }
     }
     Ok(())

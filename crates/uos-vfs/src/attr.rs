@@ -31,6 +31,8 @@ pub struct NodeId {
     pub fs: FsId,
     /// Its number there.
     pub ino: u64,
+    /// Tells apart nodes that had the number one after the other; 0 where numbers are not used again.
+    pub generation: u64,
 }
 
 /// What a node is. It never changes.
@@ -42,8 +44,56 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A device, pipe or socket of the host: it has attributes and a name, but is not opened.
-    Other,
+    /// A named pipe. This and what follows has attributes and a name, but is not opened here.
+    Fifo,
+    /// A socket's address.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+}
+
+/// A node to be made that is neither file, directory nor link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A named pipe.
+    Fifo,
+    /// A socket's address.
+    Socket,
+    /// A character device.
+    CharDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+}
+
+impl Special {
+    /// What the node is.
+    pub fn kind(self) -> Kind {
+        match self {
+            Special::Fifo => Kind::Fifo,
+            Special::Socket => Kind::Socket,
+            Special::CharDevice(_) => Kind::CharDevice,
+            Special::BlockDevice(_) => Kind::BlockDevice,
+        }
+    }
+
+    /// Which device it stands for; 0:0 if it is none.
+    pub fn device(self) -> Device {
+        match self {
+            Special::CharDevice(device) | Special::BlockDevice(device) => device,
+            Special::Fifo | Special::Socket => Device::default(),
+        }
+    }
+}
+
+/// The number of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
 }
 
 /// The attributes of a node at one moment.
@@ -66,6 +116,8 @@ pub struct Attr {
     pub uid: u32,
     /// Owning group.
     pub gid: u32,
+    /// Which device it stands for; 0:0 if it is none.
+    pub device: Device,
     /// Last read, as far as the filesystem tracks it.
     pub accessed: Timestamp,
     /// Last change of the content.
@@ -74,17 +126,6 @@ pub struct Attr {
     pub changed: Timestamp,
     /// When it came to be, if the filesystem knows.
     pub born: Option<Timestamp>,
-}
-
-/// What a new node starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct New {
-    /// The twelve permission bits.
-    pub mode: u32,
-    /// Owning user.
-    pub uid: u32,
-    /// Owning group.
-    pub gid: u32,
 }
 
 /// Which attributes to change; `None` leaves one as it is.
@@ -99,19 +140,55 @@ pub struct SetAttr {
     /// Owning group.
     pub gid: Option<u32>,
     /// Last read.
-    pub accessed: Option<Timestamp>,
+    pub accessed: Option<SetTime>,
     /// Last change of the content.
-    pub modified: Option<Timestamp>,
+    pub modified: Option<SetTime>,
+}
+
+/// What to set a time to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetTime {
+    /// The filesystem's clock. Whoever may write may set both times to this.
+    Now,
+    /// A time of one's own choice, which is for the owner alone.
+    To(Timestamp),
+}
+
+impl SetTime {
+    /// The time itself.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            SetTime::Now => now,
+            SetTime::To(time) => time,
+        }
+    }
+}
+
+impl From<Timestamp> for SetTime {
+    fn from(time: Timestamp) -> Self {
+        SetTime::To(time)
+    }
 }
 
 impl SetAttr {
-    /// Refuses values that no attribute can have. The highest number stands for "no user".
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses values that no attribute of this kind of node can have. The highest number stands for
+    /// "no user".
+    pub(crate) fn check(&self, kind: Kind) -> Result<()> {
+        match kind {
+            Kind::File => {}
+            Kind::Directory if self.size.is_some() => return Err(Error::IsADirectory),
+            _ if self.size.is_some() => {
+                return Err(Error::InvalidArgument("only files have a length to set"));
+            }
+            Kind::Symlink if self.mode.is_some() => return Err(Error::NotSupported("links have no mode")),
+            _ => {}
+        }
         if self.uid == Some(u32::MAX) || self.gid == Some(u32::MAX) {
             return Err(Error::InvalidArgument("no such owner"));
         }
         let times = [self.accessed, self.modified];
-        if times.into_iter().flatten().any(|time| time.nanos >= 1_000_000_000) {
+        let wrong = |time| matches!(time, SetTime::To(Timestamp { nanos: 1_000_000_000.., .. }));
+        if times.into_iter().flatten().any(wrong) {
             return Err(Error::InvalidArgument("nanoseconds make a second"));
         }
         Ok(())

@@ -47,9 +47,31 @@ pub enum Error {
         /// What the operation needed on top.
         asked: u64,
     },
+    /// The owner has used up what it may hold here. The figures are bytes or nodes.
+    #[error("quota exceeded: {asked} asked, {used} of {limit} used")]
+    QuotaExceeded {
+        /// What it may hold.
+        limit: u64,
+        /// What it holds.
+        used: u64,
+        /// What the operation needed on top.
+        asked: u64,
+    },
     /// The offset or length is beyond any file.
     #[error("file too large")]
     TooBig,
+    /// There is nothing at or after this offset.
+    #[error("no data at or after the offset")]
+    PastEnd,
+    /// The node has as many names as the filesystem can count.
+    #[error("too many links")]
+    LinkLimit,
+    /// The node has no such extended attribute.
+    #[error("no such attribute")]
+    NoAttribute,
+    /// The file was not opened for this.
+    #[error("bad file descriptor")]
+    BadDescriptor,
     /// The filesystem takes no changes.
     #[error("read-only filesystem")]
     ReadOnly,
@@ -92,7 +114,12 @@ impl Error {
             Error::NameTooLong => Errno::NAMETOOLONG,
             Error::TooManyLinks => Errno::LOOP,
             Error::NoSpace { .. } => Errno::NOSPC,
+            Error::QuotaExceeded { .. } => Errno::DQUOT,
             Error::TooBig => Errno::FBIG,
+            Error::PastEnd => Errno::NXIO,
+            Error::LinkLimit => Errno::MLINK,
+            Error::NoAttribute => Errno::NODATA,
+            Error::BadDescriptor => Errno::BADF,
             Error::ReadOnly => Errno::ROFS,
             Error::CrossDevice => Errno::XDEV,
             Error::Busy => Errno::BUSY,
@@ -104,6 +131,23 @@ impl Error {
             Error::Io(raw) => return *raw,
         };
         errno.raw_os_error()
+    }
+
+    /// The error of a Linux number. Those without a variant of their own become [`Error::Io`], so that
+    /// [`Error::errno`] gives every number back.
+    pub fn from_errno(raw: i32) -> Self {
+        // Zero and below are no errors; they must not come out as success either.
+        if (1..4096).contains(&raw) {
+            Errno::from_raw_os_error(raw).into()
+        } else {
+            Error::Io(Errno::IO.raw_os_error())
+        }
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        std::io::Error::from_raw_os_error(error.errno())
     }
 }
 
@@ -119,7 +163,12 @@ impl From<Errno> for Error {
             Errno::NAMETOOLONG => Error::NameTooLong,
             Errno::LOOP => Error::TooManyLinks,
             Errno::NOSPC => Error::NoSpace { capacity: 0, used: 0, asked: 0 },
+            Errno::DQUOT => Error::QuotaExceeded { limit: 0, used: 0, asked: 0 },
             Errno::FBIG => Error::TooBig,
+            Errno::NXIO => Error::PastEnd,
+            Errno::MLINK => Error::LinkLimit,
+            Errno::NODATA => Error::NoAttribute,
+            Errno::BADF => Error::BadDescriptor,
             Errno::ROFS => Error::ReadOnly,
             Errno::XDEV => Error::CrossDevice,
             Errno::BUSY => Error::Busy,
@@ -136,12 +185,14 @@ impl From<Errno> for Error {
 #[cfg(test)]
 mod tests {
     use super::Error;
-    use rustix::io::Errno;
 
     #[test]
     fn every_number_survives_the_round_trip() {
         for raw in 1..=133 {
-            assert_eq!(Error::from(Errno::from_raw_os_error(raw)).errno(), raw, "errno {raw}");
+            assert_eq!(Error::from_errno(raw).errno(), raw, "errno {raw}");
+        }
+        for raw in [i32::MIN, -1, 0, 4096, i32::MAX] {
+            assert_eq!(Error::from_errno(raw), Error::Io(5), "{raw} is no errno");
         }
     }
 
@@ -157,7 +208,12 @@ mod tests {
             Error::NameTooLong,
             Error::TooManyLinks,
             Error::NoSpace { capacity: 0, used: 0, asked: 0 },
+            Error::QuotaExceeded { limit: 0, used: 0, asked: 0 },
             Error::TooBig,
+            Error::PastEnd,
+            Error::LinkLimit,
+            Error::NoAttribute,
+            Error::BadDescriptor,
             Error::ReadOnly,
             Error::CrossDevice,
             Error::Busy,
@@ -169,7 +225,7 @@ mod tests {
             Error::Io(5),
         ];
         for error in variants {
-            assert_eq!(Error::from(Errno::from_raw_os_error(error.errno())), error);
+            assert_eq!(Error::from_errno(error.errno()), error);
         }
     }
 }

@@ -3,43 +3,75 @@
 //! [`Mounts`] is a tree of filesystems and the only thing that reads paths. Resolving gives a
 //! [`Place`]: a canonical path, the [`Node`] there if there is one, and the directory it is in. All
 //! else is asked of nodes, by single names, so no name is ever looked up twice for one operation.
-//! [`MemFs`] keeps its nodes in memory, [`LocalFs`] shows a directory of the host.
+//! [`MemFs`] keeps its nodes in memory, [`LocalFs`] shows a directory of the host. A [`Snapshot`] is all of
+//! a `MemFs` as it was, to look at, fork, restore, compare, and write to a [`store`].
 //!
 //! ```
-//! use uos_vfs::{Access, How, MemFs, Mounts, New, VPath};
+//! use uos_vfs::{Access, Caller, FileSystem, How, MemFs, Mounts, Name};
 //!
-//! let new = New { mode: 0o755, uid: 0, gid: 0 };
 //! let mounts = Mounts::new(MemFs::builder().capacity_bytes(1 << 20).build().root());
-//! let how = How { base: &VPath::root(), follow_last: true, memory_only: false };
-//! let place = mounts.resolve(b"/greeting", &how).map_err(|unresolved| unresolved.error)?;
-//! let file = place.parent.create(b"greeting", &new)?.open(Access::ReadWrite)?;
-//! file.append(b"hello")?;
-//! place.parent.symlink(b"link", b"./greeting", &new)?;
-//! let found = mounts.resolve(b"link", &how).map_err(|unresolved| unresolved.error)?;
+//! // By path:
+//! mounts.write("/greeting", "hello")?;
+//! mounts.symlink("./greeting", "/link")?;
+//! // Or resolved first, looked at, and then used:
+//! let by = Caller::user(1000, 1000);
+//! let found = mounts.resolve(b"link", &How::new(&by)).map_err(|unresolved| unresolved.error)?;
 //! assert_eq!(found.path.as_bytes(), b"/greeting");
+//! let file = found.node.ok_or(uos_vfs::Error::NotFound)?.open(&by, Access::Read)?;
 //! assert_eq!(file.read_bytes(0, 100)?, &b"hello"[..]);
+//! assert!(found.parent.unlink(&by, Name::new(b"greeting")?).is_err());
 //! # Ok::<(), uos_vfs::Error>(())
 //! ```
 //!
-//! What it does not know, on purpose: who is asking and whether they may (nodes check no permissions),
-//! processes and their working directories ([`How::base`] is an argument), open file tables and
-//! positions, waiting and runtimes ([`Node::blocks`] says which calls may take long; where to run
-//! those is up to the caller), and how any of this travels over a wire.
+//! The layers, from below: [`Node`] and [`OpenFile`] are what a filesystem provides; [`resolve()`] is the
+//! one resolver for all of them; a [`Tree`] is whatever paths can be resolved in; and every tree is a
+//! [`FileSystem`], files by path. [`Caller`] says who asks, and holds the one reading of mode bits.
+//!
+//! What it does not know, on purpose: processes and their working directories ([`How::base`] is an
+//! argument), rights that are no mode bits ([`Judged::Before`] says that they have been asked), waiting
+//! and runtimes ([`Node::blocks`] says which calls may take long; where to run those is up to the
+//! caller), and how any of this travels over a wire.
 
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod attr;
+mod caller;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod descriptor;
 mod error;
+mod file;
+mod filesystem;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub mod fuse;
 mod local;
 mod mem;
 mod mounts;
+mod name;
 mod node;
 mod path;
 
-pub use attr::{Attr, Clock, FsId, Kind, New, NodeId, SetAttr, StatFs, SystemClock, Timestamp};
+mod resolve;
+pub mod store;
+mod tree;
+
+pub use attr::{
+    Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
+};
+pub use caller::{Caller, Judged, Owner, Want};
+pub use descriptor::Descriptor;
 pub use error::{Error, Result};
+pub use file::File;
+pub use filesystem::{Entry, FileSystem, OpenOptions};
 pub use local::LocalFs;
-pub use mem::{MemFs, MemFsBuilder};
-pub use mounts::{How, MountInfo, Mounts, Place, Unresolved};
-pub use node::{Access, DirEntry, Node, NodeRef, OpenFile, RenameFlags};
+pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
+pub use mounts::{MountInfo, Mounts};
+pub use name::{NAME_MAX, Name};
+pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
 pub use path::VPath;
+pub use resolve::{Crossings, How, NoMounts, Place, Unresolved, resolve};
+pub use tree::{As, Tree};

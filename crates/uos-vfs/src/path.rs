@@ -1,10 +1,9 @@
 //! Paths are bytes. A [`VPath`] is one that needs no further checks.
 
-use crate::{Error, Result};
+use crate::{Error, NAME_MAX, Result};
 use std::fmt;
+use std::sync::LazyLock;
 
-/// Longest name of one entry, in bytes.
-pub(crate) const NAME_MAX: usize = 255;
 /// Paths given by callers must be shorter than this.
 pub(crate) const PATH_MAX: usize = 4096;
 
@@ -19,6 +18,12 @@ impl VPath {
         VPath(vec![b'/'])
     }
 
+    /// The path `/`, for those who need it by reference.
+    pub fn root_ref() -> &'static Self {
+        static ROOT: LazyLock<VPath> = LazyLock::new(VPath::root);
+        &ROOT
+    }
+
     /// Normalises an absolute path by its text alone: links are not known here, so `a/..` vanishes
     /// whatever `a` is, and `..` at the root stays there.
     ///
@@ -29,6 +34,9 @@ impl VPath {
         check_path(path)?;
         if path[0] != b'/' {
             return Err(Error::InvalidPath);
+        }
+        if split(path).any(|name| name.len() > NAME_MAX) {
+            return Err(Error::NameTooLong);
         }
         let mut normal = VPath(Vec::with_capacity(path.len()));
         normal.0.push(b'/');
@@ -138,7 +146,8 @@ pub(crate) fn split(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/').filter(|name| !name.is_empty())
 }
 
-/// What is required of a path as a caller hands it in, before anything is looked up.
+/// What is required of a path as a caller hands it in, before anything is looked up. A name that is too
+/// long is only found out where it is met, after all that is missing before it.
 pub(crate) fn check_path(path: &[u8]) -> Result<()> {
     if path.is_empty() {
         return Err(Error::NotFound);
@@ -146,20 +155,8 @@ pub(crate) fn check_path(path: &[u8]) -> Result<()> {
     if path.contains(&0) {
         return Err(Error::InvalidPath);
     }
-    if path.len() >= PATH_MAX || path.len() > NAME_MAX && split(path).any(|name| name.len() > NAME_MAX) {
+    if path.len() >= PATH_MAX {
         return Err(Error::NameTooLong);
-    }
-    Ok(())
-}
-
-/// What is required of the name of an entry. Backends check this themselves: a name with a
-/// separator, or one of the dots, would let a host lookup leave its directory.
-pub(crate) fn check_name(name: &[u8]) -> Result<()> {
-    if name.len() > NAME_MAX {
-        return Err(Error::NameTooLong);
-    }
-    if matches!(name, b"" | b"." | b"..") || name.iter().any(|&byte| byte == 0 || byte == b'/') {
-        return Err(Error::InvalidPath);
     }
     Ok(())
 }

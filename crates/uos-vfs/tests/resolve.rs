@@ -4,24 +4,28 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use proptest::prelude::*;
-use uos_vfs::{Error, How, Kind, LocalFs, MemFs, Mounts, New, NodeRef, Place, Unresolved, VPath};
+use uos_vfs::{Caller, Error, How, Kind, LocalFs, MemFs, Mounts, Name, NodeRef, Place, Unresolved, VPath};
 
-const NEW: New = New { mode: 0o755, uid: 0, gid: 0 };
+const ROOT: &Caller = &Caller::ROOT;
 
 /// Makes a tree from lines: `a/b/` a directory, `a/f` a file, `a/l -> target` a link.
+fn named(bytes: &[u8]) -> Name<'_> {
+    Name::new(bytes).unwrap()
+}
+
 fn grow(root: &NodeRef, lines: &[&str]) {
     for line in lines {
         let (path, target) = line.split_once(" -> ").map_or((*line, None), |(p, t)| (p, Some(t)));
         let mut dir = root.clone();
         let names: Vec<&str> = path.trim_end_matches('/').split('/').collect();
         for name in &names[..names.len() - 1] {
-            dir = dir.lookup(name.as_bytes()).unwrap();
+            dir = dir.lookup(ROOT, named(name.as_bytes())).unwrap();
         }
         let name = names[names.len() - 1].as_bytes();
         match target {
-            Some(target) => drop(dir.symlink(name, target.as_bytes(), &NEW).unwrap()),
-            None if path.ends_with('/') => drop(dir.mkdir(name, &NEW).unwrap()),
-            None => drop(dir.create(name, &NEW).unwrap()),
+            Some(target) => drop(dir.symlink(ROOT, named(name), target.as_bytes()).unwrap()),
+            None if path.ends_with('/') => drop(dir.mkdir(ROOT, named(name), 0o755).unwrap()),
+            None => drop(dir.create(ROOT, named(name), 0o755).unwrap()),
         }
     }
 }
@@ -37,7 +41,7 @@ fn path(text: &str) -> VPath {
 }
 
 fn resolve(mounts: &Mounts, base: &str, text: &[u8], follow_last: bool) -> Result<Place, Unresolved> {
-    mounts.resolve(text, &How { base: &path(base), follow_last, memory_only: false })
+    mounts.resolve(text, &How { base: &path(base), follow_last, ..How::privileged() })
 }
 
 fn texts(paths: &[VPath]) -> Vec<String> {
@@ -101,9 +105,9 @@ fn paths_that_lead_somewhere() {
         assert_eq!(place.must_be_dir, slash, "{text}");
         match (place.name(), &place.node) {
             (Some(name), Some(node)) => {
-                assert_eq!(place.parent.lookup(name).unwrap().id(), node.id(), "{text}");
+                assert_eq!(place.parent.lookup(ROOT, name).unwrap().id(), node.id(), "{text}");
             }
-            (Some(name), None) => assert_eq!(place.parent.lookup(name).err(), Some(Error::NotFound)),
+            (Some(name), None) => assert_eq!(place.parent.lookup(ROOT, name).err(), Some(Error::NotFound)),
             (None, _) => assert!(place.mount_point),
         }
     }
@@ -147,18 +151,19 @@ fn texts_that_are_no_paths() {
     let mounts = tree(TREE);
     let long_name = [b"/a/", [b'x'; 256].as_slice()].concat();
     let long_path = b"/a/..".repeat(1000);
-    for (text, error) in [
-        (&b""[..], Error::NotFound),
-        (b"/a\0", Error::InvalidPath),
-        (&long_name, Error::NameTooLong),
-        (&long_path, Error::NameTooLong),
-    ] {
+    for (text, error) in
+        [(&b""[..], Error::NotFound), (b"/a\0", Error::InvalidPath), (&long_path, Error::NameTooLong)]
+    {
         let unresolved = resolve(&mounts, "/a", text, true).unwrap_err();
         assert_eq!(unresolved.error, error);
         let best = if text.first() == Some(&b'/') { "/" } else { "/a" };
         assert_eq!(unresolved.path, path(best));
     }
     assert_eq!(resolve(&mounts, "/a", b"b\0", true).unwrap_err().path, path("/a"));
+    assert_eq!(resolve(&mounts, "/", &long_name, true).unwrap_err().error, Error::NameTooLong);
+    // What is missing before it comes first.
+    let behind = [b"/missing/", [b'x'; 256].as_slice()].concat();
+    assert_eq!(resolve(&mounts, "/", &behind, true).unwrap_err().error, Error::NotFound);
     assert!(resolve(&mounts, "/", &b"/a/..".repeat(819), true).is_ok());
     assert!(resolve(&mounts, "/", &long_name[..258], true).unwrap().node.is_none());
 }
@@ -182,10 +187,10 @@ fn relative_paths_start_at_the_base() {
 #[test]
 fn forty_links_are_followed_and_no_more() {
     let mounts = tree(&["d/", "l0 -> d"]);
-    let root = mounts.resolve(b"/", &How { base: &path("/"), follow_last: true, memory_only: true });
+    let root = mounts.resolve(b"/", &How { base: &path("/"), memory_only: true, ..How::privileged() });
     let root = root.unwrap().parent;
     for i in 1..=40 {
-        root.symlink(format!("l{i}").as_bytes(), format!("l{}", i - 1).as_bytes(), &NEW).unwrap();
+        root.symlink(ROOT, named(format!("l{i}").as_bytes()), format!("l{}", i - 1).as_bytes()).unwrap();
     }
     let place = resolve(&mounts, "/", b"/l39", true).unwrap();
     assert_eq!((place.path, place.links.len()), (path("/d"), 40));
@@ -218,7 +223,7 @@ fn mounts_cover_what_is_below() {
     assert_eq!(resolve(&mounts, "/", b"/m/..", true).unwrap().path, path("/"));
     assert!(resolve(&mounts, "/", b"/m/hidden", true).unwrap().node.is_none());
     let parent = resolve(&mounts, "/", b"/m", true).unwrap().parent;
-    assert_eq!(parent.lookup(b"f").unwrap().kind(), Kind::File);
+    assert_eq!(parent.lookup(ROOT, named(b"f")).unwrap().kind(), Kind::File);
 
     let list: Vec<_> = mounts.list().into_iter().map(|info| (info.path.to_string(), info.fs)).collect();
     assert_eq!(list[1..], [("/m".into(), one.root().id().fs), ("/m/deep".into(), two.root().id().fs)]);
@@ -226,7 +231,10 @@ fn mounts_cover_what_is_below() {
     assert_eq!(mounts.mount(b"/", two.root()), Err(Error::Busy));
     assert_eq!(mounts.mount(b"/none", two.root()), Err(Error::NotFound));
     assert_eq!(mounts.mount(b"/f", two.root()), Err(Error::NotADirectory));
-    assert_eq!(mounts.mount(b"/other", two.root().lookup(b"x").unwrap()), Err(Error::NotADirectory));
+    assert_eq!(
+        mounts.mount(b"/other", two.root().lookup(ROOT, named(b"x")).unwrap()),
+        Err(Error::NotADirectory)
+    );
     assert_eq!(mounts.unmount(b"/m"), Err(Error::Busy));
     assert_eq!(mounts.unmount(b"/"), Err(Error::Busy));
     assert!(matches!(mounts.unmount(b"/other"), Err(Error::InvalidArgument(_))));
@@ -241,7 +249,7 @@ fn a_mount_moves_with_its_directory_and_many_are_found() {
     let root = resolve(&mounts, "/", b"/", true).unwrap().parent;
     let fs = MemFs::builder().build();
     mounts.mount(b"/a/m", fs.root()).unwrap();
-    root.rename(b"a", &root, b"b", Default::default()).unwrap();
+    root.rename(ROOT, named(b"a"), &root, named(b"b"), Default::default()).unwrap();
     assert_eq!(resolve(&mounts, "/", b"/b/m", true).unwrap().node.unwrap().id(), fs.root().id());
     let many: Vec<_> = (0..30)
         .map(|i| {
@@ -266,7 +274,7 @@ fn memory_only_never_waits_for_a_disk() {
     let mounts = tree(&["m/", "f", "l -> m/d", "m2/"]);
     mounts.mount(b"/m", LocalFs::open(dir.path(), false).unwrap().root()).unwrap();
     let memory =
-        |text: &[u8]| mounts.resolve(text, &How { base: &path("/"), follow_last: true, memory_only: true });
+        |text: &[u8]| mounts.resolve(text, &How { base: &path("/"), memory_only: true, ..How::privileged() });
     for text in ["/m", "/m/d", "/l", "/m/none", "/m/d/../../f"] {
         let unresolved = memory(text.as_bytes()).unwrap_err();
         assert_eq!(unresolved.error, Error::WouldBlock, "{text}");
@@ -281,7 +289,7 @@ fn memory_only_never_waits_for_a_disk() {
 /// The naive resolver: texts only, restarting from the root at every link.
 fn naive(root: &NodeRef, text: &str, follow: bool, budget: usize) -> Result<(String, bool), Error> {
     fn node(root: &NodeRef, names: &[&str]) -> Result<NodeRef, Error> {
-        names.iter().try_fold(root.clone(), |dir, name| dir.lookup(name.as_bytes()))
+        names.iter().try_fold(root.clone(), |dir, name| dir.lookup(ROOT, named(name.as_bytes())))
     }
     let slash = text.ends_with('/');
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
@@ -344,28 +352,28 @@ proptest! {
             let mut dir: NodeRef = root.clone();
             let names: Vec<&str> = text.split('/').collect();
             for name in &names[..names.len() - 1] {
-                let Ok(next) = dir.lookup(name.as_bytes()).or_else(|_| dir.mkdir(name.as_bytes(), &NEW)) else { return };
+                let Ok(next) = dir.lookup(ROOT, named(name.as_bytes())).or_else(|_| dir.mkdir(ROOT, named(name.as_bytes()), 0o755)) else { return };
                 dir = next;
             }
             let name = names[names.len() - 1].as_bytes();
             let _ = match target {
-                Some("") => dir.mkdir(name, &NEW),
-                Some(target) => dir.symlink(name, target.as_bytes(), &NEW),
-                None => dir.create(name, &NEW),
+                Some("") => dir.mkdir(ROOT, named(name), 0o755),
+                Some(target) => dir.symlink(ROOT, named(name), target.as_bytes()),
+                None => dir.create(ROOT, named(name), 0o755),
             };
         };
         dirs.iter().for_each(|text| make(text, Some("")));
         links.iter().for_each(|(text, target)| make(text, Some(target)));
         files.iter().for_each(|text| make(text, None));
         let mounts = Mounts::new(root.clone());
-        let found = mounts.resolve(text.as_bytes(), &How { base: &VPath::root(), follow_last: follow, memory_only: true });
+        let found = mounts.resolve(text.as_bytes(), &How { follow_last: follow, memory_only: true, ..How::privileged() });
         let expected = naive(&root, &text, follow, 40);
         match (found, expected) {
             (Ok(place), Ok((canonical, exists))) => {
                 prop_assert_eq!(place.path.to_string(), canonical);
                 prop_assert_eq!(place.node.is_some(), exists);
                 // The path found is the end of it: it resolves to itself, through no link.
-                let again = mounts.resolve(place.path.as_bytes(), &How { base: &VPath::root(), follow_last: false, memory_only: true }).unwrap();
+                let again = mounts.resolve(place.path.as_bytes(), &How { follow_last: false, memory_only: true, ..How::privileged() }).unwrap();
                 prop_assert_eq!((again.path, again.links.len()), (place.path, 0));
                 prop_assert_eq!(again.node.map(|node| node.id()), place.node.map(|node| node.id()));
             }

@@ -1,4 +1,4 @@
-//! Four threads change one tree in memory at random; none may wait for ever, and afterwards the
+//! Eight threads change one tree in memory at random; none may wait for ever, and afterwards the
 //! tree must add up.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
@@ -6,11 +6,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc;
 use std::time::Duration;
-use uos_vfs::{Access, Kind, MemFs, New, NodeRef, RenameFlags};
+use uos_vfs::{Access, Caller, Kind, MemFs, Name, NodeRef, Rename};
 
-const NEW: New = New { mode: 0o755, uid: 0, gid: 0 };
-const THREADS: u64 = 4;
-const OPERATIONS: u32 = 8_000;
+const ROOT: &Caller = &Caller::ROOT;
+const THREADS: u64 = 8;
+/// Until then every thread is done, if none waits for ever.
+const LONGEST: Duration = Duration::from_secs(1_200);
+
+/// So many by each thread.
+fn operations() -> u32 {
+    std::env::var("UOS_CAMPAIGN_HAMMER").map_or(8_000, |text| text.parse().unwrap())
+}
 
 /// A small generator, so that every run does the same in each thread.
 struct Dice(u64);
@@ -31,7 +37,7 @@ impl Dice {
     fn directory(&mut self, root: &NodeRef) -> NodeRef {
         let mut dir = root.clone();
         for _ in 0..self.roll(4) {
-            match dir.lookup(&self.name()) {
+            match dir.lookup(ROOT, named(&self.name())) {
                 Ok(node) if node.kind() == Kind::Directory => dir = node,
                 _ => break,
             }
@@ -40,38 +46,45 @@ impl Dice {
     }
 }
 
+fn named(bytes: &[u8]) -> Name<'_> {
+    Name::new(bytes).unwrap()
+}
+
 fn work(root: &NodeRef, seed: u64) {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ (seed + 1));
     let mut held: Vec<NodeRef> = Vec::new();
-    for _ in 0..OPERATIONS {
+    for _ in 0..operations() {
         let (dir, name) = (dice.directory(root), dice.name());
         // Most of these fail, as they should; what counts is what is left at the end.
         match dice.roll(10) {
-            0 | 1 => drop(dir.mkdir(&name, &NEW)),
+            0 | 1 => drop(dir.mkdir(ROOT, named(&name), 0o755)),
             2 => {
-                if let Ok(node) = dir.create(&name, &NEW) {
+                if let Ok(node) = dir.create(ROOT, named(&name), 0o755) {
                     let size = dice.roll(5_000) as usize;
-                    node.clone().open(Access::Write).unwrap().append(&vec![1; size]).unwrap();
+                    node.clone().open(ROOT, Access::Write).unwrap().append(&vec![1; size]).unwrap();
                     held.push(node);
                 }
             }
-            3 => drop(dir.unlink(&name)),
-            4 => drop(dir.rmdir(&name)),
+            3 => drop(dir.unlink(ROOT, named(&name))),
+            4 => drop(dir.rmdir(ROOT, named(&name))),
             5 => {
                 if let Some(node) = held.get(dice.roll(held.len().max(1) as u64) as usize) {
-                    let _ = dir.link(&name, node);
+                    let _ = dir.link(ROOT, named(&name), node);
                 }
             }
             6..9 => {
                 let (to_dir, to_name) = (dice.directory(root), dice.name());
-                let kind = dice.roll(4);
-                let flags = RenameFlags { exchange: kind == 0, no_replace: kind == 1 };
-                let _ = dir.rename(&name, &to_dir, &to_name, flags);
+                let how = match dice.roll(4) {
+                    0 => Rename::Exchange,
+                    1 => Rename::NoReplace,
+                    _ => Rename::Replace,
+                };
+                let _ = dir.rename(ROOT, named(&name), &to_dir, named(&to_name), how);
             }
             _ => dir
                 .read_dir(0, &mut |entry| {
                     // Asking back from within a listing must not wait for the listing.
-                    dir.lookup(entry.name).is_ok() || dir.attr().is_ok()
+                    dir.lookup(ROOT, entry.name).is_ok() || dir.attr().is_ok()
                 })
                 .unwrap(),
         }
@@ -90,21 +103,29 @@ struct Census {
 }
 
 impl Census {
-    fn take(&mut self, dir: &NodeRef) {
+    /// In a loop: nobody knows how deep the threads have dug.
+    fn take(&mut self, root: &NodeRef) {
+        let mut left = vec![NodeRef::clone(root)];
+        while let Some(dir) = left.pop() {
+            self.take_directory(&dir, &mut left);
+        }
+    }
+
+    fn take_directory(&mut self, dir: &NodeRef, left: &mut Vec<NodeRef>) {
         assert!(self.directories.insert(dir.id().ino), "a directory has two places in the tree");
         let mut subdirectories = 0;
         let mut names = Vec::new();
         dir.read_dir(0, &mut |entry| {
-            names.push(entry.name.to_vec());
+            names.push(entry.name.as_bytes().to_vec());
             true
         })
         .unwrap();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
         for name in names {
-            let node = dir.lookup(&name).unwrap();
+            let node = dir.lookup(ROOT, named(&name)).unwrap();
             if node.kind() == Kind::Directory {
                 subdirectories += 1;
-                self.take(&node);
+                left.push(node);
             } else {
                 let attr = node.attr().unwrap();
                 self.files.entry(attr.id.ino).or_insert((0, attr.nlink, attr.size)).0 += 1;
@@ -115,7 +136,7 @@ impl Census {
 }
 
 #[test]
-fn a_tree_changed_by_four_threads_adds_up() {
+fn a_tree_changed_by_eight_threads_adds_up() {
     let fs = MemFs::builder().build();
     let (done, finished) = mpsc::channel();
     for seed in 0..THREADS {
@@ -127,7 +148,7 @@ fn a_tree_changed_by_four_threads_adds_up() {
     }
     drop(done);
     for _ in 0..THREADS {
-        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+        finished.recv_timeout(LONGEST).expect("a thread failed or waits for ever");
     }
     let mut census = Census::default();
     census.take(&fs.root());
@@ -144,35 +165,35 @@ fn a_tree_changed_by_four_threads_adds_up() {
 #[test]
 fn a_move_up_does_not_lock_against_a_removal_from_above() {
     let root = MemFs::builder().build().root();
-    let dir = root.mkdir(b"dir", &NEW).unwrap();
-    dir.create(b"stays", &NEW).unwrap();
-    dir.create(b"moves", &NEW).unwrap();
+    let dir = root.mkdir(ROOT, named(b"dir"), 0o755).unwrap();
+    dir.create(ROOT, named(b"stays"), 0o755).unwrap();
+    dir.create(ROOT, named(b"moves"), 0o755).unwrap();
     let (done, finished) = mpsc::channel();
     let (mover, moved) = ((root.clone(), dir), done.clone());
     std::thread::spawn(move || {
         let (root, dir) = mover;
         for _ in 0..20_000 {
-            dir.rename(b"moves", &root, b"moves", RenameFlags::default()).unwrap();
-            root.rename(b"moves", &dir, b"moves", RenameFlags::default()).unwrap();
+            dir.rename(ROOT, named(b"moves"), &root, named(b"moves"), Rename::Replace).unwrap();
+            root.rename(ROOT, named(b"moves"), &dir, named(b"moves"), Rename::Replace).unwrap();
         }
         moved.send(()).unwrap();
     });
     // Holds the upper directory and looks into the lower one, again and again.
     std::thread::spawn(move || {
         for _ in 0..40_000 {
-            assert_eq!(root.rmdir(b"dir"), Err(uos_vfs::Error::NotEmpty));
+            assert_eq!(root.rmdir(ROOT, named(b"dir")), Err(uos_vfs::Error::NotEmpty));
         }
         done.send(()).unwrap();
     });
     for _ in 0..2 {
-        finished.recv_timeout(Duration::from_secs(60)).expect("a thread failed or waits for ever");
+        finished.recv_timeout(LONGEST).expect("a thread failed or waits for ever");
     }
 }
 
 #[test]
 fn a_replaced_content_is_seen_whole() {
     let fs = MemFs::builder().build();
-    let file = fs.root().create(b"f", &NEW).unwrap().open(Access::ReadWrite).unwrap();
+    let file = fs.root().create(ROOT, named(b"f"), 0o755).unwrap().open(ROOT, Access::ReadWrite).unwrap();
     let (one, two) = (vec![1u8; 100_000], vec![2u8; 70_000]);
     file.replace(&one).unwrap();
     std::thread::scope(|scope| {
@@ -199,7 +220,11 @@ fn a_capacity_holds_against_racing_writers() {
             .map(|i| {
                 let root = root.clone();
                 scope.spawn(move || {
-                    let file = root.create(&[b'a' + i as u8], &NEW).unwrap().open(Access::Write).unwrap();
+                    let file = root
+                        .create(ROOT, named(&[b'a' + i as u8]), 0o755)
+                        .unwrap()
+                        .open(ROOT, Access::Write)
+                        .unwrap();
                     (0..1_000).filter(|_| file.append(b"0123456").is_ok()).count() as u64 * 7
                 })
             })
@@ -214,7 +239,7 @@ fn a_deep_tree_falls_apart_without_a_deep_stack() {
     let fs = MemFs::builder().build();
     let mut dir = fs.root();
     for _ in 0..200_000 {
-        dir = dir.mkdir(b"d", &NEW).unwrap();
+        dir = dir.mkdir(ROOT, named(b"d"), 0o755).unwrap();
     }
     assert_eq!(fs.used_nodes(), 200_001);
     drop((fs, dir));

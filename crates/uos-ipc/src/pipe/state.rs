@@ -1,50 +1,9 @@
 //! The rules of a pipe: what a read and a write do, when a pipe ends, who is woken.
 
-use super::{Capacity, PipeError, PipeStats, ring::Ring, side::Side};
+use super::{Capacity, PipeError, PipeStats, ring::Ring};
 use crate::quota::Permit;
-use crate::sync::Mutex;
+use crate::waiting::{End, Object, Side};
 use bytes::Bytes;
-use std::task::Waker;
-
-/// What all handles and all waiting futures of one pipe share.
-pub(crate) struct Shared {
-    /// Protects the whole pipe. Nothing else is locked and no waker is woken, cloned or dropped while
-    /// it is held; returning the permit touches only the quota's atomics.
-    state: Mutex<State>,
-}
-
-impl Shared {
-    pub(crate) fn new(capacity: Capacity, charge: Permit) -> Shared {
-        let (readers, writers) = (Side::default(), Side::default());
-        let totals = Totals::default();
-        let charge = Some(charge);
-        let state =
-            State { capacity, ring: Ring::default(), readers, writers, totals, charge, destroyed: false };
-        Shared { state: Mutex::new(state) }
-    }
-
-    /// Looks without changing anything.
-    pub(crate) fn peek<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        look(&self.state.lock())
-    }
-
-    /// One step: changes the pipe, finds out whom that concerns, and wakes them after unlocking.
-    pub(crate) fn step<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.state.lock();
-        let answer = change(&mut state);
-        let wakes = state.settle();
-        drop(state);
-        wakes.fire();
-        answer
-    }
-}
-
-/// Which side a handle or a waiter is on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Read,
-    Write,
-}
 
 pub(crate) struct State {
     capacity: Capacity,
@@ -65,6 +24,12 @@ struct Totals {
 }
 
 impl State {
+    pub(crate) fn new(capacity: Capacity, charge: Permit) -> State {
+        let (readers, writers) = (Side::default(), Side::default());
+        let (ring, totals) = (Ring::default(), Totals::default());
+        State { capacity, ring, readers, writers, totals, charge: Some(charge), destroyed: false }
+    }
+
     /// A read that takes what is there. `max == 0` takes nothing and is not an end of file.
     pub(crate) fn read(&mut self, max: usize) -> Result<Bytes, PipeError> {
         if self.destroyed {
@@ -105,34 +70,10 @@ impl State {
         self.destroyed = true;
     }
 
-    pub(crate) fn side(&mut self, end: End) -> &mut Side {
-        match end {
-            End::Read => &mut self.readers,
-            End::Write => &mut self.writers,
-        }
-    }
-
-    /// Bytes to read, or room to write.
-    pub(crate) fn available(&self, end: End) -> usize {
-        match end {
-            End::Read => self.ring.len(),
-            End::Write => self.capacity.bytes() - self.ring.len(),
-        }
-    }
-
     /// How much must be available before it pays to wake somebody who writes `len` bytes. A long write
     /// waits for a whole atomic piece: otherwise a slow reader would have it dribble byte by byte.
     pub(crate) fn write_need(&self, len: usize) -> usize {
         len.min(self.capacity.atomic_bytes())
-    }
-
-    /// No waiting at this end will ever bring anything new.
-    pub(crate) fn is_over(&self, end: End) -> bool {
-        self.destroyed
-            || match end {
-                End::Read => self.writers.is_closed(),
-                End::Write => self.readers.is_closed(),
-            }
     }
 
     pub(crate) fn stats(&self) -> PipeStats {
@@ -149,11 +90,38 @@ impl State {
             destroyed: self.destroyed,
         }
     }
+}
 
-    /// Ends every step. Afterwards the ring exists only while somebody can read it, and whoever is in
-    /// front of a queue and could go on has been woken. That second half is why no wake-up is lost: it
-    /// is looked at after every change, whatever the change was.
-    fn settle(&mut self) -> Wakes {
+impl Object for State {
+    type Error = PipeError;
+    type Left = ();
+    const CLOSED: PipeError = PipeError::Closed;
+
+    fn side(&mut self, end: End) -> &mut Side {
+        match end {
+            End::Read => &mut self.readers,
+            End::Write => &mut self.writers,
+        }
+    }
+
+    /// Bytes to read, or room to write.
+    fn available(&self, end: End) -> usize {
+        match end {
+            End::Read => self.ring.len(),
+            End::Write => self.capacity.bytes() - self.ring.len(),
+        }
+    }
+
+    fn is_over(&self, end: End) -> bool {
+        self.destroyed
+            || match end {
+                End::Read => self.writers.is_closed(),
+                End::Write => self.readers.is_closed(),
+            }
+    }
+
+    /// Afterwards the ring exists only while somebody can read it.
+    fn settle(&mut self) {
         let drained = self.writers.is_closed() && self.ring.is_empty();
         if self.destroyed || self.readers.is_closed() || drained {
             self.totals.discarded += self.ring.len() as u64;
@@ -163,30 +131,6 @@ impl State {
             // An idle pipe is small, whatever it has carried before.
             self.ring.clear();
         }
-        let mut wakes = Wakes::default();
-        for (end, one) in [(End::Read, &mut wakes.reader), (End::Write, &mut wakes.writer)] {
-            if self.is_over(end) {
-                wakes.all.extend(self.side(end).choose_all());
-            } else {
-                let available = self.available(end);
-                *one = self.side(end).choose(available);
-            }
-        }
-        wakes
-    }
-}
-
-/// Whom a step has to wake. Two slots for the daily case, so that it allocates nothing.
-#[derive(Default)]
-struct Wakes {
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-    all: Vec<Waker>,
-}
-
-impl Wakes {
-    fn fire(self) {
-        self.reader.into_iter().chain(self.writer).chain(self.all).for_each(Waker::wake);
     }
 }
 
@@ -194,7 +138,7 @@ impl Wakes {
 mod tests {
     use super::*;
     use crate::{Pipe, Quota};
-    use std::task::Context;
+    use std::task::{Context, Waker};
     use std::{future::Future, pin::pin};
 
     #[test]
@@ -211,7 +155,7 @@ mod tests {
             state.readers.heap_bytes() + state.writers.heap_bytes()
         });
         assert!(
-            size_of::<Shared>() + 2 * size_of::<usize>() + held < 1024,
+            size_of::<crate::waiting::Shared<State>>() + 2 * size_of::<usize>() + held < 1024,
             "{held} bytes beside the fixed part"
         );
     }

@@ -1,12 +1,13 @@
 //! Control of the processes of this machine, by the best means it offers.
 
 use super::cgroup::{Group, Root, Version};
+use super::process::{Process, bind_threads, refused};
 use super::{ControlError, Controller, Wanted};
 use crate::{Cpu, CpuSet, Nanos, Weight};
-use rustix::process::{Pid, getpriority_process, setpriority_process};
+use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{self, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeMap;
-use std::{fs, io};
+use std::fs;
 
 /// Weights and quotas by control groups of version 2 or 1; without them, weights by nice values. CPUs by affinity.
 ///
@@ -33,9 +34,7 @@ pub enum Means {
 /// A process under control, and what it was before.
 #[derive(Debug)]
 struct Adopted {
-    pid: Pid,
-    /// Its number may belong to another process later; when it started tells them apart.
-    started: u64,
+    process: Process,
     wanted: Wanted,
     group: Option<Group>,
     nice: i32,
@@ -65,7 +64,7 @@ impl OsControl {
     /// A process under control that is still the same one.
     fn find(&mut self, pid: u32) -> Result<&mut Adopted, ControlError> {
         let known = self.adopted.get(&pid).ok_or(ControlError::NotAdopted { pid })?;
-        if started(pid) != Some(known.started) {
+        if known.process.has_ended() {
             self.adopted.remove(&pid);
             return Err(ControlError::Gone { pid });
         }
@@ -81,16 +80,15 @@ impl Controller for OsControl {
         if wanted.quota.is_some() && self.root.is_none() {
             return Err(ControlError::NotEnforceable { what: "a quota", means: "nice values" });
         }
-        let gone = || ControlError::Gone { pid };
-        let begun = started(pid).ok_or_else(gone)?;
-        let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
+        let process = Process::find(pid)?;
+        let id = process.id;
         let affinity = sched_getaffinity(Some(id)).map_err(|error| refused("affinity", pid, error.into()))?;
         let nice = getpriority_process(Some(id)).map_err(|error| refused("nice value", pid, error.into()))?;
         let group = self.root.as_ref().map(|root| root.put(pid)).transpose();
         let group = group.map_err(|error| refused("control group", pid, error))?;
         // What it is to the kernel now; the drop of this puts it back if anything below fails.
         let wanted_now = Wanted { weight: Weight::DEFAULT, quota: None, affinity: CpuSet::ALL };
-        let mut adopted = Adopted { pid: id, started: begun, wanted: wanted_now, group, nice, affinity };
+        let mut adopted = Adopted { process, wanted: wanted_now, group, nice, affinity };
         adopted.change(wanted)?;
         self.adopted.insert(pid, adopted);
         Ok(())
@@ -128,11 +126,11 @@ impl Controller for OsControl {
 impl Adopted {
     /// Writes what differs.
     fn change(&mut self, wanted: &Wanted) -> Result<usize, ControlError> {
-        let number = self.pid.as_raw_nonzero().get().unsigned_abs();
+        let number = self.process.number();
         let mut written = 0;
         if wanted.affinity != self.wanted.affinity {
             let cpus = self.allowed(&wanted.affinity).ok_or(ControlError::NoSuchCpu)?;
-            sched_setaffinity(Some(self.pid), &cpus)
+            sched_setaffinity(Some(self.process.id), &cpus)
                 .map_err(|error| refused("affinity", number, error.into()))?;
             self.wanted.affinity = wanted.affinity.clone();
             written += 1;
@@ -142,7 +140,7 @@ impl Adopted {
                 Some(group) => {
                     group.set_weight(wanted.weight).map_err(|error| refused("weight", number, error))?;
                 }
-                None => setpriority_process(Some(self.pid), nearest_nice(wanted.weight))
+                None => setpriority_process(Some(self.process.id), nearest_nice(wanted.weight))
                     .map_err(|error| refused("nice value", number, error.into()))?,
             }
             self.wanted.weight = wanted.weight;
@@ -172,46 +170,13 @@ impl Adopted {
 
 impl Drop for Adopted {
     fn drop(&mut self) {
-        let number = self.pid.as_raw_nonzero().get().unsigned_abs();
         // Not what another process with its number now is.
-        if started(number) == Some(self.started) {
-            let _ = bind_threads(self.pid, &self.affinity);
+        if !self.process.has_ended() {
+            let _ = bind_threads(self.process.id, &self.affinity);
             if self.group.is_none() {
-                let _ = setpriority_process(Some(self.pid), self.nice);
+                let _ = setpriority_process(Some(self.process.id), self.nice);
             }
         }
-    }
-}
-
-/// An affinity is each thread's own; those born later have their parent's.
-fn bind_threads(pid: Pid, cpus: &thread::CpuSet) -> io::Result<()> {
-    sched_setaffinity(Some(pid), cpus)?;
-    for one in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))? {
-        let id = one?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        match id.map(|id| sched_setaffinity(Some(id), cpus)) {
-            // It may have ended since it was listed.
-            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => {}
-            Some(Err(error)) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-fn refused(what: &'static str, pid: u32, source: io::Error) -> ControlError {
-    match source.raw_os_error() {
-        Some(code) if code == rustix::io::Errno::SRCH.raw_os_error() => ControlError::Gone { pid },
-        _ => ControlError::System { what, pid, source },
-    }
-}
-
-/// When a process started, in ticks since the machine did; nothing if there is none, or only its remains.
-fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may hold anything; fields are counted behind it.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    match *fields.first()? {
-        "Z" | "X" => None,
-        _ => fields.get(19)?.parse().ok(),
     }
 }
 
@@ -233,11 +198,5 @@ mod tests {
     fn nice_values_stand_for_weights() {
         let nice = |weight| nearest_nice(Weight::new(weight).unwrap());
         assert_eq!((nice(1024), nice(1280), nice(819), nice(1)), (0, -1, 1, 16));
-    }
-
-    #[test]
-    fn a_process_that_is_not_there_has_not_started() {
-        assert!(started(std::process::id()).is_some());
-        assert_eq!(started(u32::MAX), None);
     }
 }

@@ -74,6 +74,7 @@ impl Eevdf {
         self.enter(table, slot);
     }
 
+    #[inline(never)]
     pub(crate) fn requeue(&mut self, table: &mut Table, slot: Slot, yielded: bool) {
         self.running = NONE;
         if yielded {
@@ -84,6 +85,7 @@ impl Eevdf {
         self.insert(table, slot);
     }
 
+    #[inline(never)]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
         let slot = self.first(table)?;
         self.eligible.pop();
@@ -94,6 +96,7 @@ impl Eevdf {
     }
 
     /// The CPU time, rounded up, after which its virtual runtime reaches its deadline.
+    #[inline(never)]
     pub(crate) fn request_left(&self, table: &Table, slot: Slot) -> u64 {
         let hot = table.at(slot);
         let units = table.rest(slot).deadline.saturating_sub(hot.vruntime);
@@ -117,6 +120,7 @@ impl Eevdf {
         table.at_mut(slot).vruntime = lag as u64;
     }
 
+    #[inline(never)]
     pub(crate) fn charge(&mut self, table: &mut Table, slot: Slot, ran: u64) {
         match table.at(slot).state {
             State::Running => self.spend(table, slot, ran),

@@ -56,6 +56,7 @@ impl Fair {
         hot.link = [0, 0];
     }
 
+    #[inline(never)]
     pub(crate) fn requeue(&mut self, table: &mut Table, slot: Slot, yielded: bool) {
         self.running = NONE;
         if yielded {
@@ -67,6 +68,7 @@ impl Fair {
         self.insert(table, slot);
     }
 
+    #[inline(never)]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
         let entry = self.peek(table)?;
         match &mut self.radix {
@@ -95,6 +97,7 @@ impl Fair {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn charge(&mut self, table: &mut Table, slot: Slot, ran: u64) {
         // Queued too: an operating system may have run it without asking us.
         let queued = table.at(slot).link[0] != 0;

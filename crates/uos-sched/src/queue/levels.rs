@@ -54,6 +54,13 @@ impl Levels {
         slot
     }
 
+    #[inline(never)]
+    pub(crate) fn pop_aged(&mut self, table: &mut Table, now: u64, step: u64) -> Option<Slot> {
+        let (slot, level) = self.first_aged(table, now, step)?;
+        self.remove(table, slot, level);
+        Some(slot)
+    }
+
     /// The first of the level that is highest when every `step` of waiting counts as a level more, and that level.
     /// Among equals the one whose own level is higher. Looks at the first of each level that is not empty.
     pub(crate) fn first_aged(&self, table: &Table, now: u64, step: u64) -> Option<(Slot, u8)> {

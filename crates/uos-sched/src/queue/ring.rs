@@ -2,6 +2,7 @@
 
 use crate::table::{NONE, Slot, Table};
 
+/// What the first has as its previous means nothing: so whoever takes it out needs not touch the next.
 pub(crate) struct Ring {
     head: Slot,
     tail: Slot,
@@ -23,7 +24,7 @@ impl Ring {
         (self.head != NONE).then_some(self.head)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, table: &mut Table, slot: Slot) {
         table.at_mut(slot).link = [NONE, self.tail];
         match self.tail {
@@ -45,13 +46,12 @@ impl Ring {
         self.len += 1;
     }
 
-    #[inline]
-    pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
+    #[inline(always)]
+    pub(crate) fn pop(&mut self, table: &Table) -> Option<Slot> {
         let slot = self.first()?;
         self.head = table.at(slot).link[0];
-        match self.head {
-            NONE => self.tail = NONE,
-            head => table.at_mut(head).link[1] = NONE,
+        if self.head == NONE {
+            self.tail = NONE;
         }
         self.len -= 1;
         Some(slot)
@@ -60,12 +60,13 @@ impl Ring {
     /// Closes the gap it leaves. It must be in this list.
     pub(crate) fn remove(&mut self, table: &mut Table, slot: Slot) {
         let [next, previous] = table.at(slot).link;
-        match previous {
-            NONE => self.head = next,
-            previous => table.at_mut(previous).link[0] = next,
+        let first = slot == self.head;
+        match first {
+            true => self.head = next,
+            false => table.at_mut(previous).link[0] = next,
         }
         match next {
-            NONE => self.tail = previous,
+            NONE => self.tail = if first { NONE } else { previous },
             next => table.at_mut(next).link[1] = previous,
         }
         self.len -= 1;

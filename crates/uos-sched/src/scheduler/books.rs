@@ -9,12 +9,12 @@ use std::fmt;
 
 #[derive(Default)]
 pub(super) struct Totals {
-    pub(super) scheduled: u64,
+    /// How often others than this scheduler gave a task a CPU.
+    pub(super) observed: u64,
     pub(super) context_switches: u64,
     pub(super) preemptions: u64,
     pub(super) migrations: u64,
     pub(super) active: usize,
-    pub(super) running: u32,
     pub(super) runtime: u64,
 }
 
@@ -44,7 +44,7 @@ impl Scheduler {
                 State::Waiting | State::Throttled => Nanos(hot.waited + in_state),
                 _ => Nanos(hot.waited),
             },
-            preemptions: hot.preemptions,
+            preemptions: self.table.preemptions(slot),
         }
     }
 
@@ -63,16 +63,17 @@ impl Scheduler {
 
     /// The totals, up to the last time that was told.
     pub fn stats(&self) -> Stats {
-        let running = self.cores.iter().map(|core| core.running).filter(|&slot| slot != NONE);
-        let uncharged: u64 = running.map(|slot| self.now - self.table.at(slot).since).sum();
+        let slots = || self.cores.iter().map(|core| core.running).filter(|&slot| slot != NONE);
+        let uncharged: u64 = slots().map(|slot| self.now - self.table.at(slot).since).sum();
+        let running = slots().count();
         Stats {
             policy: self.policy.name(),
-            scheduled: self.totals.scheduled,
+            scheduled: self.totals.observed + self.waits.total(),
             context_switches: self.totals.context_switches,
             preemptions: self.totals.preemptions,
             migrations: self.totals.migrations,
             active: self.totals.active,
-            running: self.totals.running as usize,
+            running,
             runtime: Nanos(self.totals.runtime.saturating_add(uncharged)),
         }
     }

@@ -14,7 +14,7 @@ pub(super) struct Core {
     pub(super) node: u32,
     /// When its slice is over.
     pub(super) until: u64,
-    pub(super) last: Option<(TaskId, Why)>,
+    pub(super) last: Last,
     /// The running task may not stay here when it is put back.
     pub(super) evict: bool,
     /// Tasks that wait here, and those of them that are strict.
@@ -28,13 +28,20 @@ pub(super) struct Core {
     pub(super) rt_since: u64,
 }
 
+/// Who had a CPU before; nobody is a task that never was. And whether it would have gone on.
+#[derive(Clone, Copy)]
+pub(super) struct Last {
+    task: TaskId,
+    against_its_will: bool,
+}
+
 impl Default for Core {
     fn default() -> Core {
         Core {
             running: NONE,
             node: 0,
             until: 0,
-            last: None,
+            last: Last { task: TaskId { slot: NONE, generation: 0 }, against_its_will: false },
             evict: false,
             waiting: 0,
             strict: 0,
@@ -92,12 +99,31 @@ impl Scheduler {
         Ok(())
     }
 
+    /// What is wrong with a CPU that should pick; asked only when something is.
+    #[cold]
+    pub(super) fn why_no_pick(&self, cpu: Cpu, now: Nanos) -> SchedError {
+        let checked = self.core(cpu).and_then(|core| match core.running {
+            NONE => self.check_time(now),
+            slot => Err(SchedError::AlreadyRunning { cpu, task: self.table.id(slot) }),
+        });
+        checked.expect_err("it is asked when something is wrong")
+    }
+
+    /// The same for one that should put its task back.
+    #[cold]
+    pub(super) fn why_no_put_back(&self, cpu: Cpu, now: Nanos) -> SchedError {
+        let checked = self.running(cpu).and_then(|_| self.check_time(now));
+        checked.expect_err("it is asked when something is wrong")
+    }
+
     /// Lets time pass: what the CPUs gave out meanwhile is owed to those who could run meanwhile.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance(&mut self, now: Nanos) {
         let passed = now.0 - self.now;
-        self.given = self.given.saturating_add(passed.saturating_mul(u64::from(self.running_normal)));
-        self.now = now.0;
+        if passed > 0 {
+            self.given = self.given.saturating_add(passed.saturating_mul(u64::from(self.running_normal)));
+            self.now = now.0;
+        }
         if self.due <= now.0 {
             self.fire();
         }
@@ -122,7 +148,7 @@ impl Scheduler {
         self.due = self.due.min(at);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn charge_running(&mut self, cpu: usize, slot: Slot) -> u64 {
         let hot = self.table.at_mut(slot);
         let ran = self.now - hot.since;
@@ -135,15 +161,19 @@ impl Scheduler {
         self.totals.runtime = self.totals.runtime.saturating_add(ran);
         match kind {
             Kind::Normal => self.charge_tree(self.cores[cpu].node, slot, ran),
-            Kind::Fifo | Kind::Turns | Kind::Deadline => self.charge_strict(cpu, slot, ran),
-            Kind::Idle | Kind::Group => {}
-        }
-        if kind != Kind::Normal {
-            // They share with nobody: what they get is what they are owed.
-            let cold = self.table.rest_mut(slot);
-            cold.owed = cold.owed.saturating_add(ran);
+            _ => self.charge_alone(cpu, slot, ran),
         }
         ran
+    }
+
+    /// Strict and idle tasks share with nobody: what they get is what they are owed.
+    #[inline(never)]
+    fn charge_alone(&mut self, cpu: usize, slot: Slot, ran: u64) {
+        if self.table.at(slot).kind.is_strict() {
+            self.charge_strict(cpu, slot, ran);
+        }
+        let cold = self.table.rest_mut(slot);
+        cold.owed = cold.owed.saturating_add(ran);
     }
 
     /// Brings virtual time on a CPU up to now, before anybody is measured by it: charges a normal task that runs.
@@ -154,8 +184,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the next task for this CPU out of its queue.
-    #[inline]
+    /// Takes the next task for this CPU out of its queue, or one of another's.
+    #[inline(never)]
     pub(super) fn choose(&mut self, cpu: usize) -> Option<(Slot, u64)> {
         let mut limit = u64::MAX;
         if self.cores[cpu].strict > 0 {
@@ -170,7 +200,7 @@ impl Scheduler {
         }
         let default = self.policy.slice().length();
         if chosen.is_none() {
-            let idle = self.cores[cpu].idle.pop(&mut self.table);
+            let idle = self.cores[cpu].idle.pop(&self.table);
             chosen = idle.map(|slot| (slot, self.table.slice(slot, default)));
         }
         // The rest is not there to be kept alive.
@@ -178,52 +208,105 @@ impl Scheduler {
             chosen = self.choose_capped(cpu);
         }
         if chosen.is_none() && self.cores.len() > 1 && self.pull_idle(cpu) {
-            let idle = self.cores[cpu].idle.pop(&mut self.table);
+            let idle = self.cores[cpu].idle.pop(&self.table);
             chosen = idle.map(|slot| (slot, self.table.slice(slot, default)));
         }
         chosen.map(|(slot, slice)| (slot, slice.min(limit.max(1))))
     }
 
+    /// What [`choose`](Scheduler::choose) and [`start_on`](Scheduler::start_on) come to where there are no groups and
+    /// nobody strict waits: most decisions, so they are kept short. Nobody is chosen where it is not as simple.
+    #[inline(always)]
+    pub(super) fn pick_simply(&mut self, cpu: usize) -> Option<Pick> {
+        let (core, node) = (&mut self.cores[cpu], &mut self.nodes[cpu]);
+        if core.strict > 0 {
+            return None;
+        }
+        let slot = node.queue.pop(&mut self.table, self.now)?;
+        node.running = slot;
+        core.node = cpu as u32;
+        let limit = node.queue.request_left(&self.table, slot);
+        let slice = self.table.slice(slot, self.policy.slice().length()).min(limit);
+        Some(self.start_on(cpu, slot, slice))
+    }
+
     /// A chosen task runs from now on.
-    #[inline]
-    pub(super) fn start(&mut self, cpu: Cpu, slot: Slot, slice: u64) -> Pick {
-        let now = self.now;
-        let hot = self.table.at_mut(slot);
+    #[inline(always)]
+    pub(super) fn start_on(&mut self, cpu: usize, slot: Slot, slice: u64) -> Pick {
+        let (now, core) = (self.now, &mut self.cores[cpu]);
+        let (last, hot) = (core.last, self.table.at_mut(slot));
         debug_assert_eq!(hot.state, State::Waiting, "only those who wait are chosen");
+        let task = TaskId { slot, generation: hot.generation };
         let waited = now - hot.since;
         hot.waits += 1;
         hot.waited += waited;
         hot.since = now;
         hot.state = State::Running;
-        let kind = hot.kind;
-        self.waits.count(waited);
-        self.running_normal += u32::from(kind == Kind::Normal);
-        self.waiting -= 1;
-        let core = &mut self.cores[cpu.index()];
-        core.waiting -= 1;
-        if kind.is_strict() {
-            core.strict -= 1;
-            self.strict -= 1;
-        }
         core.running = slot;
         core.until = now.saturating_add(slice);
-        let last = core.last;
-        let task = self.table.id(slot);
-        self.totals.scheduled += 1;
-        self.totals.running += 1;
-        self.count_switch(last, task);
+        core.waiting -= 1;
+        match hot.kind {
+            Kind::Normal => self.running_normal += 1,
+            kind if kind.is_strict() => {
+                core.strict -= 1;
+                self.strict -= 1;
+            }
+            _ => {}
+        }
+        self.waiting -= 1;
+        self.waits.count(waited);
+        if last.task != task {
+            self.totals.context_switches += 1;
+            if last.against_its_will {
+                self.totals.preemptions += 1;
+                // It may have left since; then there is nobody left to count it for.
+                if self.table.find(last.task).is_some() {
+                    self.table.count_preemptions(last.task.slot, 1);
+                }
+            }
+        }
         Pick { task, slice: Nanos(slice) }
     }
 
-    /// The running task has been charged and is taken off its CPU.
-    #[inline]
-    pub(super) fn stop(&mut self, cpu: usize, slot: Slot, why: Why) {
+    /// What [`charge_running`](Scheduler::charge_running) and [`stop`](Scheduler::stop) come to for a normal task of the
+    /// root that goes on waiting here. Nothing is done where it is not as simple.
+    #[inline(always)]
+    pub(super) fn put_back_simply(&mut self, cpu: usize, slot: Slot, why: Why) -> Option<TaskId> {
+        let how = match why {
+            Why::Expired => Return::Expired,
+            Why::Preempted => Return::Preempted,
+            Why::Yield => Return::Yielded,
+            Why::Blocked | Why::Exited => return None,
+        };
+        let (now, core, hot) = (self.now, &mut self.cores[cpu], &mut self.table.hot[slot as usize]);
+        if hot.kind != Kind::Normal || core.evict || core.node != cpu as u32 {
+            return None;
+        }
+        let (ran, task) = (now - hot.since, TaskId { slot, generation: hot.generation });
+        hot.since = now;
+        hot.runtime = hot.runtime.saturating_add(ran);
+        core.running = NONE;
+        core.waiting += 1;
+        core.last = Last { task, against_its_will: how != Return::Yielded };
+        self.totals.runtime = self.totals.runtime.saturating_add(ran);
+        self.waiting += 1;
+        self.running_normal -= 1;
+        let node = &mut self.nodes[cpu];
+        node.running = NONE;
+        node.queue.put_back(&mut self.table, slot, ran, how);
+        self.table.at_mut(slot).state = State::Waiting;
+        Some(task)
+    }
+
+    /// The running task has been charged and is taken off its CPU. Answers which it was.
+    #[inline(never)]
+    pub(super) fn stop(&mut self, cpu: usize, slot: Slot, why: Why) -> TaskId {
+        let task = self.table.id(slot);
         let kind = self.table.at(slot).kind;
         let core = &mut self.cores[cpu];
         core.running = NONE;
-        core.last = Some((self.table.id(slot), why));
+        core.last = Last { task, against_its_will: matches!(why, Why::Expired | Why::Preempted) };
         let (node, evict) = (core.node, std::mem::take(&mut core.evict));
-        self.totals.running -= 1;
         self.running_normal -= u32::from(kind == Kind::Normal);
         let how = match why {
             Why::Expired => Return::Expired,
@@ -235,29 +318,25 @@ impl Scheduler {
                 if why == Why::Exited {
                     self.forget(slot);
                 }
-                return;
+                return task;
             }
         };
         match kind {
             Kind::Normal => self.requeue_normal(node, slot, how),
             Kind::Idle if how == Return::Preempted => self.cores[cpu].idle.push_front(&mut self.table, slot),
             Kind::Idle => self.cores[cpu].idle.push_back(&mut self.table, slot),
-            _ => {
-                self.requeue_strict(cpu, slot, how);
-                if evict {
-                    self.evict(slot);
-                }
-                return;
-            }
+            _ => self.requeue_strict(cpu, slot, how),
         }
-        let hot = self.table.at_mut(slot);
-        hot.state = State::Waiting;
-        hot.since = self.now;
-        self.cores[cpu].waiting += 1;
-        self.waiting += 1;
+        if !kind.is_strict() {
+            let hot = self.table.at_mut(slot);
+            hot.state = State::Waiting;
+            hot.since = self.now;
+            self.count_waiting(cpu, kind, 1);
+        }
         if evict {
             self.evict(slot);
         }
+        task
     }
 
     /// A blocked task waits from now on for the CPU it was placed on.
@@ -358,24 +437,5 @@ impl Scheduler {
         self.table.remove(slot);
         self.totals.active -= 1;
         stats
-    }
-
-    #[inline]
-    fn count_switch(&mut self, last: Option<(TaskId, Why)>, next: TaskId) {
-        let Some((task, why)) = last else {
-            self.totals.context_switches += 1;
-            return;
-        };
-        if task == next {
-            return;
-        }
-        self.totals.context_switches += 1;
-        if matches!(why, Why::Expired | Why::Preempted) {
-            self.totals.preemptions += 1;
-            // It may have left since; then there is nobody left to count it for.
-            if let Some(slot) = self.table.find(task) {
-                self.table.at_mut(slot).preemptions += 1;
-            }
-        }
     }
 }

@@ -64,6 +64,7 @@ impl Scheduler {
     }
 
     /// Before an idle CPU chooses: fetches what goes before all that it has itself.
+    #[inline(never)]
     pub(super) fn pull(&mut self, cpu: usize) {
         if self.strict > 0 {
             self.pull_strict(cpu);

@@ -152,7 +152,7 @@ impl Scheduler {
     }
 
     /// A running task goes back into its queue, and the groups it is in into theirs.
-    #[inline]
+    #[inline(always)]
     pub(super) fn requeue_normal(&mut self, node: u32, slot: Slot, how: Return) {
         let at = &mut self.nodes[node as usize];
         at.queue.requeue(&mut self.table, slot, how);
@@ -214,7 +214,6 @@ impl Scheduler {
     }
 
     /// Descends from the root to the task that is next. What is found throttled on the way is put aside.
-    #[inline]
     pub(super) fn choose_normal(&mut self, cpu: usize) -> Option<(Slot, u64)> {
         let (mut node, mut limit) = (cpu as u32, u64::MAX);
         loop {
@@ -245,17 +244,25 @@ impl Scheduler {
     }
 
     /// Time was used in a node: by a task of it, and so by the groups it is in.
-    #[inline]
-    pub(super) fn charge_tree(&mut self, mut node: u32, mut slot: Slot, ran: u64) {
+    #[inline(always)]
+    pub(super) fn charge_tree(&mut self, node: u32, slot: Slot, ran: u64) {
+        let at = &mut self.nodes[node as usize];
+        at.queue.charge(&mut self.table, slot, ran);
+        if at.entity != NONE {
+            self.charge_above(node, ran);
+        }
+    }
+
+    #[inline(never)]
+    fn charge_above(&mut self, mut node: u32, ran: u64) {
         loop {
-            self.nodes[node as usize].queue.charge(&mut self.table, slot, ran);
             let Node { entity, group, .. } = self.nodes[node as usize];
             if entity == NONE {
                 return;
             }
             self.charge_group(group, ran);
-            slot = entity;
             node = self.parent_of(node);
+            self.nodes[node as usize].queue.charge(&mut self.table, entity, ran);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     perform::Syscall,
     process::{Origin, Process, Program},
     rights::{Grant, Grants},
-    target::{PathTarget, Scope, held},
+    target::{KERNEL, PathTarget, Scope, held},
 };
 
 /// How much of a stream is kept when the caller doesn't say, and at most.
@@ -320,7 +320,9 @@ fn executable(found: &PathTarget) -> Result<uos_proc::Program, Error> {
     match node.kind() {
         Kind::File => {}
         Kind::Directory => return Err(Errno::EISDIR.into()),
-        Kind::Symlink | Kind::Other => return Err(Errno::EACCES.into()),
+        Kind::Symlink | Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => {
+            return Err(Errno::EACCES.into());
+        }
     }
     let Some(fd) = node.host_fd() else {
         return Err(Error::at_stage(
@@ -335,8 +337,10 @@ fn executable(found: &PathTarget) -> Result<uos_proc::Program, Error> {
     })?;
     // The host's kernel hands a script to its interpreter by name, so a script needs one; a binary is executed by
     // descriptor, and no name is resolved again. A program that can't be read can still be a binary.
-    let start =
-        NodeRef::clone(node).open(Access::Read).and_then(|file| file.read_bytes(0, 2)).unwrap_or_default();
+    let start = NodeRef::clone(node)
+        .open(KERNEL, Access::Read)
+        .and_then(|file| file.read_bytes(0, 2))
+        .unwrap_or_default();
     if &start[..] == b"#!" {
         let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()));
         let path = std::fs::read_link(name).map_err(|error| Error::new(Errno::EIO, error.to_string()))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uos_ipc::Quota;
 use uos_proto::{Right, v1};
-use uos_vfs::{How, VPath};
+use uos_vfs::How;
 
 use super::{processes::state, system::now_us};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     kernel::{Inner, cpus},
     perform::Syscall,
     process::Phase,
-    target::{ProcessTarget, Scope, System},
+    target::{KERNEL, ProcessTarget, Scope, System},
 };
 
 impl Syscall for v1::GetProcessStats {
@@ -123,8 +123,7 @@ impl Syscall for v1::GetMemoryStats {
 
 /// The filesystems in memory, by where they are mounted.
 fn filesystems(kernel: &Arc<Inner>) -> Vec<v1::MemoryArea> {
-    let root = VPath::root();
-    let how = How { base: &root, follow_last: true, memory_only: true };
+    let how = How { memory_only: true, ..How::new(KERNEL) };
     let seen = |mount: uos_vfs::MountInfo| {
         let node = kernel.mounts.resolve(mount.path.as_bytes(), &how).ok()?.node?;
         // What may wait for a disk is not in memory, and something else may stand at that path by now.

@@ -1,7 +1,7 @@
 //! Files and directories by path.
 
 use uos_proto::{Right, v1};
-use uos_vfs::{Access, Attr, Kind, New, NodeRef, Unresolved, VPath};
+use uos_vfs::{Access, Attr, Kind, Name, NodeRef, Unresolved, VPath};
 
 use super::REPLY_BYTES;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     events::FileChange,
     perform::Syscall,
     process::Process,
-    target::{PathTarget, Scope},
+    target::{KERNEL, PathTarget, Scope},
 };
 
 impl Syscall for v1::ReadFile {
@@ -26,7 +26,7 @@ impl Syscall for v1::ReadFile {
         if node.kind() == Kind::Directory {
             return Err(Errno::EISDIR.into());
         }
-        let file = NodeRef::clone(node).open(Access::Read)?;
+        let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
         let most = self.length.unwrap_or(REPLY_BYTES).min(REPLY_BYTES) as usize;
         let data = file.read_bytes(self.offset, most)?;
         Ok(v1::ReadFileReply { size_bytes: file.attr()?.size, data })
@@ -45,18 +45,18 @@ impl Syscall for v1::WriteFile {
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
             Some(node) => {
-                NodeRef::clone(node).open(Access::Write)?.replace(&self.data)?;
+                NodeRef::clone(node).open(KERNEL, Access::Write)?.replace(&self.data)?;
                 cx.tell_change(FileChange::Written, &place.path, false);
             }
             None if place.must_be_dir => return Err(Errno::EISDIR.into()),
             None => {
                 let name = name_of(&place.path)?;
-                let new = New { mode: bits(self.mode, 0o644)?, uid: 0, gid: 0 };
-                let node = place.parent.create(name, &new).map_err(changed)?;
-                let written = node.open(Access::Write).and_then(|file| file.replace(&self.data));
+                let mode = bits(self.mode, 0o644)?;
+                let node = place.parent.create(KERNEL, name, mode).map_err(changed)?;
+                let written = node.open(KERNEL, Access::Write).and_then(|file| file.replace(&self.data));
                 if let Err(error) = written {
                     // Nothing is left half done: the empty file goes again. Should that fail too, the first error says more.
-                    let _ = place.parent.unlink(name);
+                    let _ = place.parent.unlink(KERNEL, name);
                     return Err(error.into());
                 }
                 cx.tell_change(FileChange::Created, &place.path, false);
@@ -78,7 +78,7 @@ impl Syscall for v1::DeleteFile {
             return Err(Errno::EISDIR.into());
         }
         let place = cx.target.place()?;
-        place.parent.unlink(name_of(&place.path)?)?;
+        place.parent.unlink(KERNEL, name_of(&place.path)?)?;
         cx.tell_change(FileChange::Removed, &place.path, false);
         Ok(v1::DeleteFileReply {})
     }
@@ -99,17 +99,18 @@ impl Syscall for v1::ListDirectory {
         let mut last = self.cursor;
         node.read_dir(self.cursor, &mut |entry| {
             // A name may stand twice in the reply, once as text and once as bytes, with a few numbers beside it.
-            let size = entry.name.len() * 4 + 32;
+            let name = entry.name.as_bytes();
+            let size = name.len() * 4 + 32;
             if reply.entries.len() == most || size > room {
                 reply.next_cursor = Some(last);
                 return false;
             }
             room -= size;
             last = entry.cursor;
-            let exact = std::str::from_utf8(entry.name).is_ok();
+            let exact = std::str::from_utf8(name).is_ok();
             reply.entries.push(v1::DirectoryEntry {
-                name: String::from_utf8_lossy(entry.name).into_owned(),
-                name_raw: if exact { Default::default() } else { entry.name.to_vec().into() },
+                name: String::from_utf8_lossy(name).into_owned(),
+                name_raw: if exact { Default::default() } else { name.to_vec().into() },
                 kind: kind(entry.kind).into(),
                 inode: entry.ino,
             });
@@ -207,13 +208,13 @@ impl Syscall for v1::CreateDirectory {
     }
 
     fn run(&self, cx: Cx<'_, NewDirectory>) -> Result<v1::CreateDirectoryReply, Error> {
-        let new = New { mode: bits(self.mode, 0o755)?, uid: 0, gid: 0 };
+        let mode = bits(self.mode, 0o755)?;
         match &cx.target.path.found {
             Ok(place) => match &place.node {
                 Some(node) if self.parents && node.kind() == Kind::Directory => {}
                 Some(_) => return Err(Errno::EEXIST.into()),
                 None => {
-                    place.parent.mkdir(name_of(&place.path)?, &new).map_err(changed)?;
+                    place.parent.mkdir(KERNEL, name_of(&place.path)?, mode).map_err(changed)?;
                     cx.tell_change(FileChange::Created, &place.path, true);
                 }
             },
@@ -221,7 +222,7 @@ impl Syscall for v1::CreateDirectory {
                 let mut parent = NodeRef::clone(at);
                 let names: Vec<_> = path.components().collect();
                 for (depth, name) in (names.len() - missing.len() + 1..).zip(missing) {
-                    parent = parent.mkdir(name, &new).map_err(changed)?;
+                    parent = parent.mkdir(KERNEL, Name::new(name)?, mode).map_err(changed)?;
                     let made = VPath::root().join(&names[..depth].join(&b'/'));
                     cx.tell_change(FileChange::Created, &made, true);
                 }
@@ -233,8 +234,8 @@ impl Syscall for v1::CreateDirectory {
 }
 
 /// The last name of a path; the root has none, and is busy being the root.
-pub(crate) fn name_of(path: &VPath) -> Result<&[u8], Error> {
-    path.file_name().ok_or_else(|| Errno::EBUSY.into())
+pub(crate) fn name_of(path: &VPath) -> Result<Name<'_>, Error> {
+    Ok(Name::new(path.file_name().ok_or(Errno::EBUSY)?)?)
 }
 
 /// Somebody else was quicker than the call at a name it had found free: it looks again.
@@ -254,6 +255,6 @@ fn kind(kind: Kind) -> v1::FileKind {
         Kind::File => v1::FileKind::File,
         Kind::Directory => v1::FileKind::Directory,
         Kind::Symlink => v1::FileKind::Symlink,
-        Kind::Other => v1::FileKind::Other,
+        Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => v1::FileKind::Other,
     }
 }

@@ -1,7 +1,7 @@
 //! MoveFile: another name for a file or directory.
 
 use uos_proto::{Right, v1};
-use uos_vfs::{Access, Kind, NodeRef, Place, RenameFlags, SetAttr};
+use uos_vfs::{Access, Kind, Name, NodeRef, Place, Rename, SetAttr};
 
 use super::files::name_of;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     process::Process,
     rights::Grants,
     staged::{Passing, Staged, hidden_name},
-    target::{EntryTarget, PathTarget, Scope, denied, denied_below},
+    target::{EntryTarget, KERNEL, PathTarget, Scope, denied, denied_below},
 };
 
 /// How much is copied at once.
@@ -89,10 +89,10 @@ impl Syscall for v1::MoveFile {
     }
 
     fn run(&self, cx: Cx<'_, FromTo>) -> Result<v1::MoveFileReply, Error> {
-        let flags = match v1::MoveFlags::try_from(self.flags) {
-            Ok(v1::MoveFlags::Unspecified) => RenameFlags::default(),
-            Ok(v1::MoveFlags::NoReplace) => RenameFlags { no_replace: true, exchange: false },
-            Ok(v1::MoveFlags::Exchange) => RenameFlags { no_replace: false, exchange: true },
+        let how = match v1::MoveFlags::try_from(self.flags) {
+            Ok(v1::MoveFlags::Unspecified) => Rename::Replace,
+            Ok(v1::MoveFlags::NoReplace) => Rename::NoReplace,
+            Ok(v1::MoveFlags::Exchange) => Rename::Exchange,
             Err(_) => return Err(Error::invalid("flags", format_args!("{} is not a MoveFlags", self.flags))),
         };
         let FromTo { from, to, .. } = &cx.target;
@@ -112,17 +112,17 @@ impl Syscall for v1::MoveFile {
         }
         // What was judged is what is moved.
         unchanged(old, name, node)?;
-        if let (true, Some(other)) = (flags.exchange, &new.node) {
+        if let (true, Some(other)) = (how == Rename::Exchange, &new.node) {
             unchanged(new, to_name, other)?;
         }
-        match old.parent.rename(name, &new.parent, to_name, flags) {
+        match old.parent.rename(KERNEL, name, &new.parent, to_name, how) {
             // Two names of one file: nothing happens, as POSIX has it.
             Ok(()) if new.node.as_ref().is_some_and(|other| other.id() == node.id()) => {
                 return Ok(v1::MoveFileReply {});
             }
             Ok(()) => {}
-            Err(uos_vfs::Error::CrossDevice) if node.kind() == Kind::File && !flags.exchange => {
-                copy_then_unlink(&cx, node, flags.no_replace)?;
+            Err(uos_vfs::Error::CrossDevice) if node.kind() == Kind::File && how != Rename::Exchange => {
+                copy_then_unlink(&cx, node, how == Rename::NoReplace)?;
             }
             Err(uos_vfs::Error::CrossDevice) => {
                 return Err(Error::from(Errno::EXDEV)
@@ -132,7 +132,7 @@ impl Syscall for v1::MoveFile {
         }
         let directory = node.kind() == Kind::Directory;
         cx.tell_change(FileChange::Moved { to: new.path.clone() }, &old.path, directory);
-        if let (true, Some(other)) = (flags.exchange, &new.node) {
+        if let (true, Some(other)) = (how == Rename::Exchange, &new.node) {
             let directory = other.kind() == Kind::Directory;
             cx.tell_change(FileChange::Moved { to: old.path.clone() }, &new.path, directory);
         }
@@ -141,8 +141,8 @@ impl Syscall for v1::MoveFile {
 }
 
 /// A name still stands for what was found there; otherwise the call looks again.
-fn unchanged(place: &Place, name: &[u8], node: &NodeRef) -> Result<(), Error> {
-    match place.parent.lookup(name) {
+fn unchanged(place: &Place, name: Name<'_>, node: &NodeRef) -> Result<(), Error> {
+    match place.parent.lookup(KERNEL, name) {
         Ok(there) if there.id() == node.id() => Ok(()),
         Ok(_) | Err(uos_vfs::Error::NotFound) => Err(Error::race()),
         Err(error) => Err(error.into()),
@@ -163,7 +163,7 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
         return Err(uos_vfs::Error::ReadOnly.into());
     }
     let before = node.attr()?;
-    let file = NodeRef::clone(node).open(Access::Read)?;
+    let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
     let mut copy = Staged::begin(&new.parent, Some(&before))?;
     loop {
         let part = file.read_bytes(copy.written(), CHUNK)?;
@@ -179,8 +179,8 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
     }
     let attributes = SetAttr {
         mode: Some(before.mode),
-        accessed: Some(before.accessed),
-        modified: Some(before.modified),
+        accessed: Some(before.accessed.into()),
+        modified: Some(before.modified.into()),
         ..SetAttr::default()
     };
     copy.place(to_name, &attributes, no_replace)?;
@@ -194,21 +194,21 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
 
 /// Takes the old name away, if it still stands for the file that was copied. Looking first and removing then would
 /// remove what somebody puts there in between; so it is put aside, looked at, and removed or put back.
-fn take_away(old: &Place, name: &[u8], node: &NodeRef) -> Result<(), Error> {
+fn take_away(old: &Place, name: Name<'_>, node: &NodeRef) -> Result<(), Error> {
     let aside = hidden_name(Passing::Aside)?;
-    let keep = RenameFlags { no_replace: true, exchange: false };
-    match old.parent.rename(name, &old.parent, &aside, keep) {
+    let aside = Name::new(&aside)?;
+    match old.parent.rename(KERNEL, name, &old.parent, aside, Rename::NoReplace) {
         Ok(()) => {}
         // Somebody else has taken it away.
         Err(uos_vfs::Error::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    if old.parent.lookup(&aside)?.id() == node.id() {
-        return Ok(old.parent.unlink(&aside)?);
+    if old.parent.lookup(KERNEL, aside)?.id() == node.id() {
+        return Ok(old.parent.unlink(KERNEL, aside)?);
     }
     // Another file has got the name, and keeps it; unless it is a third one's by now.
-    match old.parent.rename(&aside, &old.parent, name, keep) {
-        Err(uos_vfs::Error::Exists) => Ok(old.parent.unlink(&aside)?),
+    match old.parent.rename(KERNEL, aside, &old.parent, name, Rename::NoReplace) {
+        Err(uos_vfs::Error::Exists) => Ok(old.parent.unlink(KERNEL, aside)?),
         put_back => Ok(put_back?),
     }
 }

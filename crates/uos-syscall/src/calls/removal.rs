@@ -11,7 +11,7 @@ use crate::{
     events::FileChange,
     perform::Syscall,
     process::Process,
-    target::{EntryTarget, Scope, denied_below},
+    target::{EntryTarget, KERNEL, Scope, denied_below},
     uproot::uproot,
 };
 
@@ -75,7 +75,7 @@ impl Syscall for v1::RemoveDirectory {
                 cx.tell_change(FileChange::Removed, path, directory);
             })?;
         } else {
-            place.parent.rmdir(name)?;
+            place.parent.rmdir(KERNEL, name)?;
             cx.tell_change(FileChange::Removed, &place.path, true);
         }
         Ok(v1::RemoveDirectoryReply {})

@@ -1,6 +1,6 @@
 //! What the host says about a file, in our terms.
 
-use crate::{Attr, Kind, NodeId, Result, Timestamp};
+use crate::{Attr, Device, Kind, NodeId, Result, Timestamp};
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, statx};
 use std::os::fd::AsFd;
 
@@ -18,7 +18,10 @@ pub(super) fn kind_of(file_type: FileType) -> Kind {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Directory,
         FileType::Symlink => Kind::Symlink,
-        _ => Kind::Other,
+        FileType::Socket => Kind::Socket,
+        FileType::CharacterDevice => Kind::CharDevice,
+        FileType::BlockDevice => Kind::BlockDevice,
+        _ => Kind::Fifo,
     }
 }
 
@@ -33,11 +36,18 @@ pub(super) fn attr_of(id: NodeId, kind: Kind, stat: &Statx) -> Attr {
         mode: u32::from(stat.stx_mode) & 0o7777,
         uid: stat.stx_uid,
         gid: stat.stx_gid,
+        device: Device { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor },
         accessed: time_of(stat.stx_atime),
         modified: time_of(stat.stx_mtime),
         changed: time_of(stat.stx_ctime),
         born: knows_birth.then(|| time_of(stat.stx_btime)),
     }
+}
+
+/// The host uses numbers again, so nodes are told apart by when they came to be, where it knows that.
+pub(super) fn generation_of(stat: &Statx) -> u64 {
+    let born = stat.stx_btime;
+    (born.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(born.tv_nsec.into())
 }
 
 fn time_of(time: StatxTimestamp) -> Timestamp {

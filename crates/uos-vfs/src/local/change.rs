@@ -1,12 +1,19 @@
 //! Everything that changes a directory or the attributes of a file on the host.
+//!
+//! Callers are judged here by the modes on the host, before the host is asked as the process that we are.
+//! Somebody on the host may change a mode or swap a name in between; what happens then happens to the
+//! entry of that name in the very directory that was judged, and nowhere else.
 
 use super::attr::stat;
 use super::node::LocalNode;
-use crate::path::{check_name, check_target};
-use crate::{Access, Error, Kind, New, NodeRef, RenameFlags, Result, SetAttr, Timestamp};
+use crate::path::check_target;
+use crate::{
+    Access, Caller, Error, Kind, Name, NodeRef, Owner, Rename, Result, SetAttr, SetTime, Special, Want,
+};
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, ftruncate,
-    linkat, mkdirat, openat, renameat_with, symlinkat, unlinkat, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+    chmodat, chownat, ftruncate, linkat, makedev, mkdirat, mknodat, openat, renameat_with, symlinkat,
+    unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use std::os::fd::AsRawFd;
@@ -16,77 +23,103 @@ use std::sync::Arc;
 const MODE_BITS: u32 = 0o1777;
 
 impl LocalNode {
-    pub(super) fn make_file(&self, name: &[u8], new: &New) -> Result<LocalNode> {
-        self.check_change(name)?;
+    pub(super) fn make_file(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<LocalNode> {
+        let owner = self.owner_of_new(by, name, Kind::File, mode)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.fd, name, flags, mode_of(new.mode))?;
+        let file = openat(&self.fd, name.as_bytes(), flags, mode_of(owner.mode))?;
         // From the descriptor, not from the name: that may be another file by now.
         let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
         let fd = openat(CWD, itself, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        LocalNode::new(&self.host, fd)?.start_with(new)
+        LocalNode::new(&self.host, fd)?.start_with(owner)
     }
 
-    pub(super) fn make_directory(&self, name: &[u8], new: &New) -> Result<LocalNode> {
-        self.check_change(name)?;
-        mkdirat(&self.fd, name, mode_of(new.mode))?;
-        self.find_made(name, Kind::Directory)?.start_with(new)
+    pub(super) fn make_directory(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<LocalNode> {
+        let owner = self.owner_of_new(by, name, Kind::Directory, mode)?;
+        mkdirat(&self.fd, name.as_bytes(), mode_of(owner.mode))?;
+        self.find_made(name, Kind::Directory)?.start_with(owner)
     }
 
-    pub(super) fn make_symlink(&self, name: &[u8], target: &[u8], new: &New) -> Result<LocalNode> {
+    pub(super) fn make_symlink(&self, by: &Caller, name: Name<'_>, target: &[u8]) -> Result<LocalNode> {
         check_target(target)?;
-        self.check_change(name)?;
-        symlinkat(target, &self.fd, name)?;
-        self.find_made(name, Kind::Symlink)?.start_with(new)
+        let owner = self.owner_of_new(by, name, Kind::Symlink, 0o777)?;
+        symlinkat(target, &self.fd, name.as_bytes())?;
+        self.find_made(name, Kind::Symlink)?.start_with(owner)
     }
 
-    pub(super) fn make_link(&self, name: &[u8], node: &NodeRef) -> Result<()> {
-        self.check_change(name)?;
+    /// Pipes and sockets only: a device would lend the host's own.
+    pub(super) fn make_special(
+        &self,
+        by: &Caller,
+        name: Name<'_>,
+        special: Special,
+        mode: u32,
+    ) -> Result<LocalNode> {
+        let file_type = match special {
+            Special::Fifo => FileType::Fifo,
+            Special::Socket => FileType::Socket,
+            Special::CharDevice(_) | Special::BlockDevice(_) => {
+                return Err(Error::NotSupported("devices on the host"));
+            }
+        };
+        let owner = self.owner_of_new(by, name, special.kind(), mode)?;
+        mknodat(&self.fd, name.as_bytes(), file_type, mode_of(owner.mode), makedev(0, 0))?;
+        self.find_made(name, special.kind())?.start_with(owner)
+    }
+
+    pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
-        Ok(linkat(CWD, node.again(), &self.fd, name, AtFlags::SYMLINK_FOLLOW)?)
+        self.owner_of_new(by, name, node.kind, 0)?;
+        // Only now: the name being taken comes first.
+        Ok(linkat(CWD, node.again(), &self.fd, name.as_bytes(), AtFlags::SYMLINK_FOLLOW)?)
     }
 
-    pub(super) fn remove(&self, name: &[u8], directory: bool) -> Result<()> {
-        self.check_change(name)?;
+    pub(super) fn remove(&self, by: &Caller, name: Name<'_>, directory: bool) -> Result<()> {
+        self.check_removal(by, name, false)?;
         let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        Ok(unlinkat(&self.fd, name, flags)?)
+        Ok(unlinkat(&self.fd, name.as_bytes(), flags)?)
     }
 
     pub(super) fn move_entry(
         &self,
-        name: &[u8],
+        by: &Caller,
+        name: Name<'_>,
         to_dir: &NodeRef,
-        to_name: &[u8],
-        flags: RenameFlags,
+        to_name: Name<'_>,
+        how: Rename,
     ) -> Result<()> {
-        self.check_change(name)?;
-        self.check_change(to_name)?;
         let to_dir = self.recognise(to_dir)?;
-        let mut bits = rustix::fs::RenameFlags::empty();
-        bits.set(rustix::fs::RenameFlags::NOREPLACE, flags.no_replace);
-        bits.set(rustix::fs::RenameFlags::EXCHANGE, flags.exchange);
-        Ok(renameat_with(&self.fd, name, &to_dir.fd, to_name, bits)?)
+        let elsewhere = to_dir.id != self.id;
+        self.check_removal(by, name, elsewhere)?;
+        match to_dir.check_removal(by, to_name, elsewhere && how == Rename::Exchange) {
+            Err(Error::NotFound) if how != Rename::Exchange => {
+                to_dir.permit(by, Want::WRITE | Want::SEARCH)?;
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        let flags = match how {
+            Rename::Replace => RenameFlags::empty(),
+            Rename::NoReplace => RenameFlags::NOREPLACE,
+            Rename::Exchange => RenameFlags::EXCHANGE,
+        };
+        Ok(renameat_with(&self.fd, name.as_bytes(), &to_dir.fd, to_name.as_bytes(), flags)?)
     }
 
-    pub(super) fn change_attr(&self, set: &SetAttr) -> Result<()> {
+    pub(super) fn change_attr(&self, by: &Caller, set: &SetAttr) -> Result<()> {
         if *set == SetAttr::default() {
             return Ok(());
         }
         self.host.check_writable()?;
-        if self.kind == Kind::Symlink && set.size.is_some() {
-            return Err(Error::InvalidArgument("links have no length to set"));
-        }
-        if self.kind == Kind::Symlink && set.mode.is_some() {
-            return Err(Error::NotSupported("links have no mode"));
-        }
-        set.check()?;
+        let now = Owner::from(&self.attr_now()?);
+        let then = by.judge_change(now, set)?;
         if let Some(len) = set.size {
             set_len(self.reopen(Access::Write)?, len)?;
         }
         if set.uid.is_some() || set.gid.is_some() {
             self.change_owner(set.uid, set.gid)?;
         }
-        if let Some(mode) = set.mode {
-            chmodat(CWD, self.again(), mode_of(mode), AtFlags::empty())?;
+        if self.kind != Kind::Symlink && (set.mode.is_some() || then.mode != now.mode) {
+            chmodat(CWD, self.again(), mode_of(then.mode), AtFlags::empty())?;
         }
         if set.accessed.is_some() || set.modified.is_some() {
             let times = Timestamps {
@@ -104,35 +137,63 @@ impl LocalNode {
     }
 
     /// Gives a node just made what it is to start with, as far as the host let it come otherwise.
-    fn start_with(self, new: &New) -> Result<Self> {
+    fn start_with(self, owner: Owner) -> Result<Self> {
         let stat = stat(&self.fd)?;
-        if (stat.stx_uid, stat.stx_gid) != (new.uid, new.gid) {
-            match self.change_owner(Some(new.uid), Some(new.gid)) {
+        if (stat.stx_uid, stat.stx_gid) != (owner.uid, owner.gid) {
+            match self.change_owner(Some(owner.uid), Some(owner.gid)) {
                 Ok(()) | Err(Error::NotPermitted) => {}
                 Err(error) => return Err(error),
             }
         }
         // The file mode mask of the process may have taken bits away.
-        if self.kind != Kind::Symlink && u32::from(stat.stx_mode) & 0o7777 != new.mode & MODE_BITS {
-            chmodat(CWD, self.again(), mode_of(new.mode), AtFlags::empty())?;
+        if self.kind != Kind::Symlink && u32::from(stat.stx_mode) & 0o7777 != owner.mode & MODE_BITS {
+            chmodat(CWD, self.again(), mode_of(owner.mode), AtFlags::empty())?;
         }
         Ok(self)
     }
 
     /// Looks up what was just made under a name. Someone on the host may have been quicker.
-    fn find_made(&self, name: &[u8], kind: Kind) -> Result<LocalNode> {
+    fn find_made(&self, name: Name<'_>, kind: Kind) -> Result<LocalNode> {
         let node = self.find(name)?;
         if node.kind == kind { Ok(node) } else { Err(Error::Stale) }
     }
 
-    fn check_change(&self, name: &[u8]) -> Result<()> {
-        check_name(name)?;
-        self.host.check_writable()
+    /// What a new node here belongs to, if the caller may make one: a name that is taken comes first.
+    fn owner_of_new(&self, by: &Caller, name: Name<'_>, kind: Kind, mode: u32) -> Result<Owner> {
+        if self.kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        if !by.is_privileged() {
+            self.permit(by, Want::SEARCH)?;
+            if self.find(name).is_ok() {
+                return Err(Error::Exists);
+            }
+        }
+        self.host.check_writable()?;
+        self.permit(by, Want::WRITE | Want::SEARCH)?;
+        Ok(by.owner_of_new(Owner::from(&self.attr_now()?), kind, mode))
+    }
+
+    /// Whether the caller may take a name away here, or give what has it another parent.
+    fn check_removal(&self, by: &Caller, name: Name<'_>, elsewhere: bool) -> Result<()> {
+        self.host.check_writable()?;
+        if by.is_privileged() {
+            return Ok(());
+        }
+        if self.kind != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        self.permit(by, Want::SEARCH)?;
+        let victim = self.find(name)?;
+        let dir = Owner::from(&self.attr_now()?);
+        by.check(dir, Want::WRITE | Want::SEARCH)?;
+        by.check_sticky(dir, victim.attr_now()?.uid)?;
+        if elsewhere && victim.kind == Kind::Directory { victim.permit(by, Want::WRITE) } else { Ok(()) }
     }
 
     /// The node as one of this filesystem.
-    fn recognise<'a>(&self, node: &'a NodeRef) -> Result<&'a LocalNode> {
-        let local = node.as_any().downcast_ref::<LocalNode>();
+    fn recognise(&self, node: &NodeRef) -> Result<Arc<LocalNode>> {
+        let local = NodeRef::clone(node).into_any().downcast::<LocalNode>().ok();
         local.filter(|local| Arc::ptr_eq(&local.host, &self.host)).ok_or(Error::CrossDevice)
     }
 }
@@ -154,9 +215,10 @@ fn mode_of(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & MODE_BITS)
 }
 
-fn timespec_of(time: Option<Timestamp>) -> Timespec {
+fn timespec_of(time: Option<SetTime>) -> Timespec {
     match time {
-        Some(time) => Timespec { tv_sec: time.secs, tv_nsec: time.nanos.into() },
+        Some(SetTime::To(time)) => Timespec { tv_sec: time.secs, tv_nsec: time.nanos.into() },
+        Some(SetTime::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
         None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
     }
 }

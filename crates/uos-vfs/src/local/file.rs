@@ -3,11 +3,11 @@
 use super::attr::{attr_of, stat};
 use super::change::set_len;
 use super::node::LocalNode;
-use crate::{Access, Attr, Error, OpenFile, Result};
+use crate::{Access, Allocate, Attr, Error, OpenFile, Result, Seek};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fsync, tell};
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, fcntl_getfl, fcntl_setfl, fsync, seek, tell};
 use rustix::io::{Errno, pread, pwrite, retry_on_intr, write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl LocalFile {
     fn append_descriptor(&self) -> Result<OwnedFd> {
         // A file opened for reading does not become writable by appending to it.
         if fcntl_getfl(&self.fd)? & OFlags::RWMODE == OFlags::RDONLY {
-            return Err(Errno::BADF.into());
+            return Err(Error::BadDescriptor);
         }
         let fd = self.node.reopen(Access::Write)?;
         fcntl_setfl(&fd, OFlags::APPEND)?;
@@ -117,6 +117,30 @@ impl OpenFile for LocalFile {
         set_len(&self.fd, len)
     }
 
+    fn allocate(&self, offset: u64, len: u64, how: Allocate) -> Result<()> {
+        let flags = match how {
+            Allocate::Reserve => FallocateFlags::empty(),
+            Allocate::ReserveKeepingLength => FallocateFlags::KEEP_SIZE,
+            Allocate::Punch => FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            Allocate::Zero => FallocateFlags::ZERO_RANGE,
+            Allocate::ZeroKeepingLength => FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE,
+        };
+        check_range(offset, len)?;
+        Ok(retry_on_intr(|| fallocate(&self.fd, flags, offset, len))?)
+    }
+
+    /// The host moves the descriptor's position, which nobody reads by.
+    fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
+        if i64::try_from(offset).is_err() {
+            return Err(Error::PastEnd);
+        }
+        let to = match to {
+            Seek::Data => SeekFrom::Data(offset),
+            Seek::Hole => SeekFrom::Hole(offset),
+        };
+        Ok(seek(&self.fd, to)?)
+    }
+
     fn sync(&self) -> Result<()> {
         Ok(fsync(&self.fd)?)
     }
@@ -128,6 +152,10 @@ impl OpenFile for LocalFile {
 
 /// Ends beyond the signed offsets of the host are too big, not malformed.
 fn check_end(offset: u64, data: &[u8]) -> Result<()> {
-    let end = offset.checked_add(data.len() as u64);
+    check_range(offset, data.len() as u64)
+}
+
+fn check_range(offset: u64, len: u64) -> Result<()> {
+    let end = offset.checked_add(len);
     if end.is_none_or(|end| i64::try_from(end).is_err()) { Err(Error::TooBig) } else { Ok(()) }
 }

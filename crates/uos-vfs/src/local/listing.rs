@@ -3,7 +3,7 @@
 
 use super::attr::kind_of;
 use super::node::LocalNode;
-use crate::{DirEntry, Error, Kind, Result};
+use crate::{DirEntry, Error, Kind, Name, Result};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom, openat, seek};
 use rustix::io::Errno;
 
@@ -32,10 +32,8 @@ pub(super) fn read_dir(
             Err(Errno::NOENT) => break,
             Err(errno) => return Err(errno.into()),
         };
-        let name = entry.file_name().to_bytes();
-        if matches!(name, b"." | b"..") {
-            continue;
-        }
+        // The dots are no names, nor is what a broken filesystem may bring along.
+        let Ok(name) = Name::new(entry.file_name().to_bytes()) else { continue };
         let kind = match entry.file_type() {
             // Not every filesystem tells in the listing.
             FileType::Unknown => match node.find(name) {

@@ -7,14 +7,18 @@
 
 mod attr;
 mod change;
+mod extended;
 mod file;
 mod listing;
 mod node;
 
-use crate::{Error, FsId, NodeRef, Result};
+use crate::path::check_path;
+use crate::resolve::{NoMounts, resolve};
+use crate::{Attr, Error, FsId, How, NodeRef, Place, Result, Tree, Unresolved};
 use node::LocalNode;
 use parking_lot::Mutex;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +33,9 @@ use std::sync::Arc;
 /// failure or a reader may come between them.
 pub struct LocalFs {
     root: NodeRef,
+    host: Arc<Host>,
+    /// The root again, for paths that the host resolves.
+    fd: OwnedFd,
 }
 
 impl LocalFs {
@@ -41,13 +48,58 @@ impl LocalFs {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(CWD, dir, flags, Mode::empty())?;
         let host = Arc::new(Host { read_only, devices: Mutex::new(Vec::new()) });
-        Ok(LocalFs { root: Arc::new(LocalNode::new(&host, fd)?) })
+        let root = Arc::new(LocalNode::new(&host, fd.try_clone().map_err(|error| of_io(&error))?)?);
+        Ok(LocalFs { root, host, fd })
     }
 
     /// The root directory.
     pub fn root(&self) -> NodeRef {
         self.root.clone()
     }
+}
+
+impl Tree for LocalFs {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
+        resolve(&self.root, &NoMounts, path, how)
+    }
+
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        match self.at_once(path, how) {
+            Some(fd) => Ok(Arc::new(LocalNode::new(&self.host, fd)?)),
+            None => {
+                self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+            }
+        }
+    }
+
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        match self.at_once(path, how) {
+            Some(fd) => LocalNode::attr_of_new(&self.host, &fd),
+            None => self.find(path, how)?.attr(),
+        }
+    }
+}
+
+impl LocalFs {
+    /// What a path leads to, resolved by the host as if our root were its root. For callers whom no mode holds
+    /// back; `None` for others, and wherever that fails, for the resolver to say why.
+    fn at_once(&self, path: &[u8], how: &How<'_>) -> Option<OwnedFd> {
+        if !how.by.is_privileged() || how.memory_only || how.makes_file {
+            return None;
+        }
+        if path.first() != Some(&b'/') && !how.base.is_root() {
+            return None;
+        }
+        check_path(path).ok()?;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let flags = if how.follow_last { flags } else { flags | OFlags::NOFOLLOW };
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        openat2(&self.fd, path, flags, Mode::empty(), inside).ok()
+    }
+}
+
+fn of_io(error: &std::io::Error) -> Error {
+    Error::from_errno(error.raw_os_error().unwrap_or(0))
 }
 
 /// What all nodes of one `LocalFs` share.

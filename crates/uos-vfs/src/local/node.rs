@@ -1,12 +1,11 @@
 //! [`Node`] for a file of the host: what only looks is here, what changes things is handed on.
 
-use super::attr::{attr_of, device_of, kind_of, stat};
+use super::attr::{attr_of, device_of, generation_of, kind_of, stat};
 use super::file::LocalFile;
 use super::{Host, listing};
-use crate::path::check_name;
 use crate::{
-    Access, Attr, DirEntry, Error, Kind, New, Node, NodeId, NodeRef, OpenFile, RenameFlags, Result, SetAttr,
-    StatFs,
+    Access, Attr, Caller, DirEntry, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach, Rename,
+    Result, SetAttr, SetXattr, Special, StatFs, Want,
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -26,21 +25,44 @@ pub(super) struct LocalNode {
 impl LocalNode {
     pub(super) fn new(host: &Arc<Host>, fd: OwnedFd) -> Result<Self> {
         let stat = stat(&fd)?;
-        let id = NodeId { fs: host.fs_of(device_of(&stat)), ino: stat.stx_ino };
+        let (fs, generation) = (host.fs_of(device_of(&stat)), generation_of(&stat));
+        let id = NodeId { fs, ino: stat.stx_ino, generation };
         let kind = kind_of(FileType::from_raw_mode(u32::from(stat.stx_mode)));
         Ok(LocalNode { host: host.clone(), fd, id, kind })
     }
 
+    /// The attributes of what is not a node yet, by one question.
+    pub(super) fn attr_of_new(host: &Host, fd: &OwnedFd) -> Result<Attr> {
+        let stat = stat(fd)?;
+        let (fs, generation) = (host.fs_of(device_of(&stat)), generation_of(&stat));
+        let kind = kind_of(FileType::from_raw_mode(u32::from(stat.stx_mode)));
+        Ok(attr_of(NodeId { fs, ino: stat.stx_ino, generation }, kind, &stat))
+    }
+
     /// The entry `name`, whatever it is, itself.
-    pub(super) fn find(&self, name: &[u8]) -> Result<LocalNode> {
-        check_name(name)?;
+    pub(super) fn find(&self, name: Name<'_>) -> Result<LocalNode> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        LocalNode::new(&self.host, openat(&self.fd, name, flags, Mode::empty())?)
+        LocalNode::new(&self.host, openat(&self.fd, name.as_bytes(), flags, Mode::empty())?)
     }
 
     /// A path that leads to this very file, whatever its names are now.
     pub(super) fn again(&self) -> String {
         format!("/proc/self/fd/{}", self.fd.as_raw_fd())
+    }
+
+    pub(super) fn attr_now(&self) -> Result<Attr> {
+        Ok(attr_of(self.id, self.kind, &stat(&self.fd)?))
+    }
+
+    /// Judges a caller whom mode bits may hold back, by the mode as it is now.
+    pub(super) fn permit(&self, by: &Caller, want: Want) -> Result<()> {
+        if by.is_privileged() && !want.includes(Want::EXECUTE) {
+            return Ok(());
+        }
+        if by.is_privileged() && self.kind == Kind::Directory {
+            return Ok(());
+        }
+        by.check((&self.attr_now()?).into(), want)
     }
 
     /// Opens a regular file for real. Nothing else: opening a device or a pipe can wait or do things.
@@ -49,7 +71,7 @@ impl LocalNode {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsADirectory),
             Kind::Symlink => return Err(Error::TooManyLinks),
-            Kind::Other => return Err(Error::NotSupported("devices, pipes and sockets are not opened")),
+            _ => return Err(Error::NotSupported("devices, pipes and sockets are not opened")),
         }
         if access.writes() {
             self.host.check_writable()?;
@@ -77,44 +99,65 @@ impl Node for LocalNode {
     }
 
     fn attr(&self) -> Result<Attr> {
-        Ok(attr_of(self.id, self.kind, &stat(&self.fd)?))
+        self.attr_now()
     }
 
-    fn set_attr(&self, set: &SetAttr) -> Result<Attr> {
-        self.change_attr(set)?;
+    fn set_attr(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
+        self.change_attr(by, set)?;
         self.attr()
     }
 
-    fn lookup(&self, name: &[u8]) -> Result<NodeRef> {
+    fn access(&self, by: &Caller, want: Want) -> Result<()> {
+        if want.includes(Want::WRITE) && matches!(self.kind, Kind::File | Kind::Directory | Kind::Symlink) {
+            self.host.check_writable()?;
+        }
+        self.permit(by, want)
+    }
+
+    fn lookup(&self, by: &Caller, name: Name<'_>) -> Result<NodeRef> {
+        if self.kind == Kind::Directory {
+            self.permit(by, Want::SEARCH)?;
+        }
         Ok(Arc::new(self.find(name)?))
     }
 
-    fn create(&self, name: &[u8], new: &New) -> Result<NodeRef> {
-        Ok(Arc::new(self.make_file(name, new)?))
+    fn create(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
+        Ok(Arc::new(self.make_file(by, name, mode)?))
     }
 
-    fn mkdir(&self, name: &[u8], new: &New) -> Result<NodeRef> {
-        Ok(Arc::new(self.make_directory(name, new)?))
+    fn mkdir(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<NodeRef> {
+        Ok(Arc::new(self.make_directory(by, name, mode)?))
     }
 
-    fn symlink(&self, name: &[u8], target: &[u8], new: &New) -> Result<NodeRef> {
-        Ok(Arc::new(self.make_symlink(name, target, new)?))
+    fn symlink(&self, by: &Caller, name: Name<'_>, target: &[u8]) -> Result<NodeRef> {
+        Ok(Arc::new(self.make_symlink(by, name, target)?))
     }
 
-    fn link(&self, name: &[u8], node: &NodeRef) -> Result<()> {
-        self.make_link(name, node)
+    fn mknod(&self, by: &Caller, name: Name<'_>, special: Special, mode: u32) -> Result<NodeRef> {
+        Ok(Arc::new(self.make_special(by, name, special, mode)?))
     }
 
-    fn unlink(&self, name: &[u8]) -> Result<()> {
-        self.remove(name, false)
+    fn link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
+        self.make_link(by, name, node)
     }
 
-    fn rmdir(&self, name: &[u8]) -> Result<()> {
-        self.remove(name, true)
+    fn unlink(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.remove(by, name, false)
     }
 
-    fn rename(&self, name: &[u8], to_dir: &NodeRef, to_name: &[u8], flags: RenameFlags) -> Result<()> {
-        self.move_entry(name, to_dir, to_name, flags)
+    fn rmdir(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.remove(by, name, true)
+    }
+
+    fn rename(
+        &self,
+        by: &Caller,
+        name: Name<'_>,
+        to_dir: &NodeRef,
+        to_name: Name<'_>,
+        how: Rename,
+    ) -> Result<()> {
+        self.move_entry(by, name, to_dir, to_name, how)
     }
 
     fn read_dir(&self, cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
@@ -128,7 +171,10 @@ impl Node for LocalNode {
         Ok(readlinkat(&self.fd, "", Vec::new())?.into_bytes())
     }
 
-    fn open(self: Arc<Self>, access: Access) -> Result<Arc<dyn OpenFile>> {
+    fn open(self: Arc<Self>, by: &Caller, access: Access) -> Result<Arc<dyn OpenFile>> {
+        if self.kind == Kind::File {
+            self.permit(by, access.wants())?;
+        }
         let file = self.reopen(access)?;
         Ok(Arc::new(LocalFile::new(self, file)))
     }
@@ -149,7 +195,27 @@ impl Node for LocalNode {
         })
     }
 
-    fn as_any(&self) -> &dyn Any {
+    fn sync(&self, reach: Reach) -> Result<()> {
+        self.make_durable(reach)
+    }
+
+    fn xattr(&self, by: &Caller, name: &[u8]) -> Result<Vec<u8>> {
+        self.get_attribute(by, name)
+    }
+
+    fn set_xattr(&self, by: &Caller, name: &[u8], value: &[u8], how: SetXattr) -> Result<()> {
+        self.set_attribute(by, name, value, how)
+    }
+
+    fn list_xattrs(&self, by: &Caller) -> Result<Vec<Vec<u8>>> {
+        self.list_attributes(by)
+    }
+
+    fn remove_xattr(&self, by: &Caller, name: &[u8]) -> Result<()> {
+        self.remove_attribute(by, name)
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 

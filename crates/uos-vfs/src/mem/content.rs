@@ -1,33 +1,53 @@
-//! The bytes of one file, in chunks, so that a large file grows without being copied and holes take
-//! no memory. A chunk is stored up to its last written byte; what is missing of it reads as zero.
+//! The bytes of one file, in chunks under a tree of branches, so that a large file grows without being
+//! copied, holes take no memory, and a copy of the whole is one reference until one of the two changes.
+//!
+//! A chunk is stored up to its last written byte; what is missing of it reads as zero. Each chunk there
+//! is counts with its bytes once, however many contents share it; so nothing here is dropped without
+//! [`Content::release`], which says how much that set free.
+
+mod ranges;
+mod tree;
 
 use crate::{Error, Result};
 use bytes::Bytes;
 use rustix::io::Errno;
-use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
+use tree::Tree;
 
-/// Bytes per chunk.
-pub(super) const CHUNK: usize = 64 * 1024;
+/// Bytes per chunk: small enough to be copied when a snapshot shares it, large enough that finding it
+/// costs little beside copying its bytes.
+pub(super) const CHUNK: usize = 16 * 1024;
 /// Longest file: what the largest host filesystems allow, and far from where offsets overflow.
 pub(super) const LEN_MAX: u64 = 1 << 44;
 
-#[derive(Default)]
+pub(super) type Chunk = Arc<Vec<u8>>;
+
+#[derive(Clone, Default)]
 pub(super) struct Content {
     len: u64,
     stored: u64,
-    /// The first chunk, all there is of most files.
-    head: Vec<u8>,
-    /// The others by their index, from 1; none of them is empty.
-    rest: BTreeMap<u64, Vec<u8>>,
+    tree: Tree,
+}
+
+/// What a change has done to the bytes there are.
+#[must_use]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Balance {
+    /// So many more, of those that were taken for it. What was shared when the cost was asked for may be
+    /// shared no more when it is changed, so it may be less than that; it is never more.
+    pub(super) added: u64,
+    /// So many less.
+    pub(super) freed: u64,
 }
 
 impl Content {
     /// A copy of `data`.
-    pub(super) fn new(data: &[u8]) -> Result<Self> {
+    pub(super) fn new(data: &[u8]) -> Self {
         let mut content = Content::default();
-        content.write_at(0, data)?;
-        Ok(content)
+        let balance = content.write_at(0, data);
+        debug_assert_eq!(balance, Balance { added: data.len() as u64, freed: 0 });
+        content
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -37,15 +57,6 @@ impl Content {
     /// Bytes that take memory.
     pub(super) fn stored(&self) -> u64 {
         self.stored
-    }
-
-    /// How much [`Content::stored`] is after writing `len` bytes at `offset`.
-    pub(super) fn stored_after(&self, offset: u64, len: usize) -> u64 {
-        let grown = pieces(offset, len).map(|piece| {
-            let stored = self.chunk(piece.index).map_or(0, Vec::len);
-            piece.within.end.saturating_sub(stored) as u64
-        });
-        self.stored + grown.sum::<u64>()
     }
 
     /// Fills `buf` as far as the content goes.
@@ -64,7 +75,7 @@ impl Content {
     pub(super) fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
         let len = self.available(offset, max);
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
+        bytes.try_reserve_exact(len).map_err(|_| Error::from(Errno::NOMEM))?;
         for piece in pieces(offset, len) {
             bytes.extend_from_slice(self.stored_part(&piece));
             bytes.resize(piece.outside.end, 0);
@@ -72,47 +83,109 @@ impl Content {
         Ok(bytes.into())
     }
 
-    /// Writes all or, if memory runs out, nothing. The caller has checked that the end is in reach.
-    pub(super) fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        if data.is_empty() {
-            return Ok(());
-        }
-        let stored = self.stored_after(offset, data.len());
+    /// How many bytes more there will be when `len` have been written at `offset`. A chunk that is
+    /// shared counts anew, as writing copies it.
+    pub(super) fn cost_of_write(&self, offset: u64, len: usize) -> u64 {
+        pieces(offset, len).map(|piece| self.cost_of_reach(piece.index, piece.within.end)).sum()
+    }
+
+    /// Writes. The caller has checked that the end is in reach, and taken what it costs.
+    pub(super) fn write_at(&mut self, offset: u64, data: &[u8]) -> Balance {
+        let mut balance = Balance::default();
         for piece in pieces(offset, data.len()) {
-            if !make_room(self.chunk_mut(piece.index), piece.within.end) {
-                self.rest.retain(|_, chunk| !chunk.is_empty());
-                return Err(no_memory());
-            }
-        }
-        for piece in pieces(offset, data.len()) {
-            let chunk = self.chunk_mut(piece.index);
+            let part = &data[piece.outside];
+            let chunk = own(self.tree.slot(piece.index), piece.within.end, &mut balance);
+            let before = chunk.len();
+            make_room(chunk, piece.within.end);
             if chunk.len() < piece.within.start {
                 chunk.resize(piece.within.start, 0);
             }
             let overlap = chunk.len().min(piece.within.end) - piece.within.start;
-            let (over, beyond) = data[piece.outside].split_at(overlap);
+            let (over, beyond) = part.split_at(overlap);
             chunk[piece.within.start..][..overlap].copy_from_slice(over);
             chunk.extend_from_slice(beyond);
+            self.stored += (chunk.len() - before) as u64;
+            balance.added += (chunk.len() - before) as u64;
         }
-        self.stored = stored;
-        self.len = self.len.max(offset + data.len() as u64);
-        Ok(())
+        if !data.is_empty() {
+            self.len = self.len.max(offset + data.len() as u64);
+        }
+        balance
+    }
+
+    /// How many bytes more there will be, for a while or for good, when it has been cut to `len`: the
+    /// chunk of the new end is copied if it is shared.
+    pub(super) fn cost_of_len(&self, len: u64) -> u64 {
+        let (index, within) = place(len);
+        match self.tree.find(index) {
+            Some((chunk, true)) if len < self.len => chunk.len().min(within) as u64,
+            _ => 0,
+        }
     }
 
     /// Cuts or extends; extending stores nothing.
-    pub(super) fn set_len(&mut self, len: u64) {
+    pub(super) fn set_len(&mut self, len: u64) -> Balance {
+        let mut balance = Balance::default();
         if len < self.len {
             let (index, within) = place(len);
             // The chunk of the new end is cut, those after it go.
-            drop(self.rest.split_off(&(index + u64::from(within > 0)).max(1)));
-            if within > 0 || index == 0 {
-                cut(self.chunk_mut(index), within);
-                self.rest.retain(|_, chunk| !chunk.is_empty());
+            for chunk in self.tree.split_off(index + u64::from(within > 0)) {
+                self.stored -= chunk.len() as u64;
+                balance.freed += set_free(chunk);
             }
-            self.stored =
-                self.rest.values().map(|chunk| chunk.len() as u64).sum::<u64>() + self.head.len() as u64;
+            self.cut_chunk(index, within, &mut balance);
         }
         self.len = len;
+        balance
+    }
+
+    /// Whether it reads the same. What two share is not looked at, and holes read as zeros.
+    pub(super) fn same(&self, other: &Content) -> bool {
+        if self.len != other.len {
+            return false;
+        }
+        let mut from = 0;
+        loop {
+            let both = [self.tree.next(from), other.tree.next(from)];
+            let Some(index) = both.iter().flatten().map(|(index, _)| *index).min() else { return true };
+            let [one, two] = both.map(|found| found.filter(|(at, _)| *at == index).map(|(_, chunk)| chunk));
+            let shared = one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
+            if !shared && !same_but_for_zeros(bytes_of(one), bytes_of(two)) {
+                return false;
+            }
+            from = index + 1;
+        }
+    }
+
+    /// The chunks there are and where in the file they are, in chunks.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let (index, chunk) = self.tree.next(from)?;
+            from = index + 1;
+            Some((index, chunk))
+        })
+    }
+
+    /// Bytes that only this content has.
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.tree.own_bytes()
+    }
+
+    /// Lets go of everything, and says how many bytes that sets free.
+    #[must_use]
+    pub(super) fn release(self) -> u64 {
+        self.tree.into_own_chunks().into_iter().map(set_free).sum()
+    }
+
+    /// What it costs to own a chunk that reaches to `end`.
+    fn cost_of_reach(&self, index: u64, end: usize) -> u64 {
+        let cost = match self.tree.find(index) {
+            None => end,
+            Some((chunk, true)) => chunk.len().max(end),
+            Some((chunk, false)) => end.saturating_sub(chunk.len()),
+        };
+        cost as u64
     }
 
     fn available(&self, offset: u64, max: usize) -> usize {
@@ -120,17 +193,33 @@ impl Content {
     }
 
     fn stored_part(&self, piece: &Piece) -> &[u8] {
-        let chunk = self.chunk(piece.index).map_or(&[][..], Vec::as_slice);
+        let chunk = bytes_of(self.tree.get(piece.index));
         let end = piece.within.end.min(chunk.len());
         &chunk[piece.within.start.min(end)..end]
     }
 
-    fn chunk(&self, index: u64) -> Option<&Vec<u8>> {
-        if index == 0 { Some(&self.head) } else { self.rest.get(&index) }
-    }
-
-    fn chunk_mut(&mut self, index: u64) -> &mut Vec<u8> {
-        if index == 0 { &mut self.head } else { self.rest.entry(index).or_default() }
+    /// Cuts one chunk, copying no more than what stays of a shared one.
+    fn cut_chunk(&mut self, index: u64, within: usize, balance: &mut Balance) {
+        let before = self.tree.get(index).map_or(0, |chunk| chunk.len());
+        if before <= within {
+            return;
+        }
+        self.stored -= (before - within) as u64;
+        if within == 0 {
+            balance.freed += self.tree.take(index).map_or(0, set_free);
+            return;
+        }
+        let slot = self.tree.slot(index);
+        if let Some(chunk) = Arc::get_mut(slot) {
+            // Gives memory back too, or a filesystem could hold far more than it counts.
+            chunk.truncate(within);
+            chunk.shrink_to_fit();
+            balance.freed += (before - within) as u64;
+        } else {
+            let copy = Arc::new(slot[..within].to_vec());
+            balance.added += within as u64;
+            balance.freed += set_free(std::mem::replace(slot, copy));
+        }
     }
 }
 
@@ -161,73 +250,41 @@ fn place(offset: u64) -> (u64, usize) {
     (offset / CHUNK as u64, (offset % CHUNK as u64) as usize)
 }
 
-/// Doubles what is there, for the sake of many small appends, but never beyond a chunk. False if
-/// memory runs out.
-fn make_room(chunk: &mut Vec<u8>, len: usize) -> bool {
-    let capacity = len.max(2 * chunk.capacity()).min(CHUNK);
-    len <= chunk.capacity() || chunk.try_reserve_exact(capacity - chunk.len()).is_ok()
+/// A chunk that nobody else sees change: if it is shared, a copy with room up to `end`.
+fn own<'a>(slot: &'a mut Chunk, end: usize, balance: &mut Balance) -> &'a mut Vec<u8> {
+    if Arc::get_mut(slot).is_none() {
+        let mut copy = Vec::with_capacity(slot.len().max(end));
+        copy.extend_from_slice(slot);
+        balance.added += copy.len() as u64;
+        balance.freed += set_free(std::mem::replace(slot, Arc::new(copy)));
+    }
+    // Not shared any more: this copies nothing.
+    Arc::make_mut(slot)
 }
 
-/// Gives memory back too, or a filesystem could hold far more than it counts.
-fn cut(chunk: &mut Vec<u8>, len: usize) {
-    chunk.truncate(len);
-    chunk.shrink_to_fit();
+fn bytes_of(chunk: Option<&Chunk>) -> &[u8] {
+    chunk.map_or(&[], |chunk| chunk.as_slice())
 }
 
-fn no_memory() -> Error {
-    Errno::NOMEM.into()
+/// Whether the longer of two goes on with zeros only.
+fn same_but_for_zeros(one: &[u8], two: &[u8]) -> bool {
+    let common = one.len().min(two.len());
+    one[..common] == two[..common] && one[common..].iter().chain(&two[common..]).all(|&byte| byte == 0)
+}
+
+/// Lets go of a chunk; gives its bytes if nobody else has it. Of several who do so at the same time
+/// exactly one gets them.
+fn set_free(chunk: Chunk) -> u64 {
+    Arc::into_inner(chunk).map_or(0, |chunk| chunk.len() as u64)
+}
+
+/// Doubles what is there, for the sake of many small appends, but never beyond a chunk.
+fn make_room(chunk: &mut Vec<u8>, len: usize) {
+    if len > chunk.capacity() {
+        let capacity = len.max(2 * chunk.capacity()).min(CHUNK);
+        chunk.reserve_exact(capacity - chunk.len());
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{CHUNK, Content};
-
-    fn all(content: &Content) -> Vec<u8> {
-        content.read_bytes(0, usize::MAX).unwrap().to_vec()
-    }
-
-    #[test]
-    fn holes_read_as_zero_and_store_nothing() {
-        let mut content = Content::default();
-        let far = 3 * CHUNK as u64 + 7;
-        content.write_at(far, b"end").unwrap();
-        assert_eq!((content.len(), content.stored()), (far + 3, 10));
-        let bytes = all(&content);
-        assert!(bytes[..far as usize].iter().all(|&byte| byte == 0));
-        assert_eq!(&bytes[far as usize..], b"end");
-        let mut buf = [1; 12];
-        assert_eq!(content.read_at(far - 9, &mut buf), 12);
-        assert_eq!(&buf, b"\0\0\0\0\0\0\0\0\0end");
-    }
-
-    #[test]
-    fn writes_cross_chunks_and_cuts_forget() {
-        let mut content = Content::default();
-        let data: Vec<u8> = (0..2 * CHUNK + 100).map(|i| (i % 251) as u8).collect();
-        content.write_at(5, &data).unwrap();
-        assert_eq!(content.stored(), data.len() as u64 + 5);
-        assert_eq!(&all(&content)[5..], data);
-        for len in [CHUNK as u64 * 2, CHUNK as u64 + 1, CHUNK as u64, 3, 0] {
-            content.set_len(len);
-            assert_eq!((content.len(), content.stored()), (len, len));
-            assert_eq!(content.rest.len() as u64, len.div_ceil(CHUNK as u64).saturating_sub(1));
-        }
-        content.set_len(10);
-        assert_eq!((all(&content), content.stored()), (vec![0; 10], 0));
-    }
-
-    #[test]
-    fn cutting_gives_memory_back() {
-        let mut content = Content::new(&[1; CHUNK]).unwrap();
-        content.set_len(1);
-        assert!(content.head.capacity() < 64);
-    }
-
-    #[test]
-    fn a_cut_inside_a_hole_leaves_no_empty_chunk() {
-        let mut content = Content::default();
-        content.write_at(5 * CHUNK as u64, b"x").unwrap();
-        content.set_len(2 * CHUNK as u64 + 1);
-        assert_eq!((content.stored(), content.rest.len()), (0, 0));
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 
 use super::content::{Content, LEN_MAX};
 use super::inode::{Body, Inode, State};
-use crate::{Attr, Error, OpenFile, Result};
+use crate::{Allocate, Attr, Caller, Error, OpenFile, Result, Seek};
 use bytes::Bytes;
+use std::sync::Arc;
 
 impl OpenFile for Inode {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
@@ -16,37 +17,31 @@ impl OpenFile for Inode {
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
-        self.write(Some(offset), data)?;
+        self.write(Some(offset), data, None)?;
         Ok(data.len())
     }
 
     fn append(&self, data: &[u8]) -> Result<u64> {
-        self.write(None, data)
+        self.write(None, data, None)
     }
 
     fn replace(&self, data: &[u8]) -> Result<()> {
-        if data.len() as u64 > LEN_MAX {
-            return Err(Error::TooBig);
-        }
-        // Copied and later freed outside the lock: readers wait for a swap, not for a copy.
-        let mut new = Content::new(data)?;
-        let now = self.now();
-        let mut state = self.state.write();
-        let old = content_mut(&mut state)?;
-        self.space.bytes.change(old.stored(), new.stored())?;
-        std::mem::swap(old, &mut new);
-        state.touch(now);
-        Ok(())
+        self.put(data, None)
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        let now = self.now();
-        let mut state = self.state.write();
-        self.cut(content_mut(&mut state)?, len)?;
-        state.touch(now);
-        Ok(())
+        self.cut(len, None)
     }
 
+    fn allocate(&self, offset: u64, len: u64, how: Allocate) -> Result<()> {
+        self.set_range(offset, len, how, None)
+    }
+
+    fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
+        content(&self.state.read())?.seek(offset, to).ok_or(Error::PastEnd)
+    }
+
+    /// Memory is as durable as it gets.
     fn sync(&self) -> Result<()> {
         Ok(())
     }
@@ -56,28 +51,137 @@ impl OpenFile for Inode {
     }
 }
 
+/// A file in the hands of somebody without privileges.
+pub(super) struct Unprivileged {
+    pub(super) file: Arc<Inode>,
+    pub(super) by: Caller,
+}
+
+impl OpenFile for Unprivileged {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        self.file.read_at(offset, buf)
+    }
+
+    fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
+        self.file.read_bytes(offset, max)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
+        self.file.write(Some(offset), data, Some(&self.by))?;
+        Ok(data.len())
+    }
+
+    fn append(&self, data: &[u8]) -> Result<u64> {
+        self.file.write(None, data, Some(&self.by))
+    }
+
+    fn replace(&self, data: &[u8]) -> Result<()> {
+        self.file.put(data, Some(&self.by))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.cut(len, Some(&self.by))
+    }
+
+    fn allocate(&self, offset: u64, len: u64, how: Allocate) -> Result<()> {
+        self.file.set_range(offset, len, how, Some(&self.by))
+    }
+
+    fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
+        self.file.seek(offset, to)
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn attr(&self) -> Result<Attr> {
+        Ok(self.file.attributes())
+    }
+}
+
 impl Inode {
-    /// Writes at an offset or at the end, and says where that was.
-    fn write(&self, offset: Option<u64>, data: &[u8]) -> Result<u64> {
+    /// Writes at an offset or at the end, and says where that was. What rights the file lends it goes on
+    /// lending, unless it is written to by somebody without privileges.
+    fn write(&self, offset: Option<u64>, data: &[u8], by: Option<&Caller>) -> Result<u64> {
         let now = self.now();
         let mut state = self.state.write();
-        let content = content_mut(&mut state)?;
-        let offset = offset.unwrap_or(content.len());
+        let there = content(&state)?;
+        let offset = offset.unwrap_or(there.len());
         if data.is_empty() {
             return Ok(offset);
         }
-        if offset.checked_add(data.len() as u64).is_none_or(|end| end > LEN_MAX) {
-            return Err(Error::TooBig);
-        }
-        let (before, after) = (content.stored(), content.stored_after(offset, data.len()));
-        self.space.bytes.take(after - before)?;
-        if let Err(error) = content.write_at(offset, data) {
-            self.space.bytes.give_back(after - before);
-            return Err(error);
-        }
-        state.touch(now);
+        check_end(offset, data.len() as u64)?;
+        // What is to be put aside for a snapshot is shared from then on, and so costs more to change.
+        let epoch = self.epoch();
+        let state = self.edit(&mut state, epoch);
+        let content = content_mut(state)?;
+        let cost = content.cost_of_write(offset, data.len());
+        self.lane.take_bytes(cost)?;
+        self.lane.settle(cost, content.write_at(offset, data));
+        self.written(state, now, by);
         Ok(offset)
     }
+
+    fn put(&self, data: &[u8], by: Option<&Caller>) -> Result<()> {
+        check_end(0, data.len() as u64)?;
+        // Copied and later freed outside the lock: readers wait for a swap, not for a copy.
+        let new = Content::new(data);
+        let len = data.len() as u64;
+        let now = self.now();
+        let mut state = self.state.write();
+        content(&state)?;
+        let epoch = self.epoch();
+        let state = self.edit(&mut state, epoch);
+        let content = content_mut(state)?;
+        // What is its own alone is set free by this, so that may be needed for it.
+        let taken = len.saturating_sub(content.own_bytes());
+        self.lane.take_bytes(taken)?;
+        let old = std::mem::replace(content, new);
+        self.written(state, now, by);
+        self.lane.give_bytes_back(taken + old.release() - len);
+        Ok(())
+    }
+
+    fn cut(&self, len: u64, by: Option<&Caller>) -> Result<()> {
+        let now = self.now();
+        let mut state = self.state.write();
+        content(&state)?;
+        let epoch = self.epoch();
+        let state = self.edit(&mut state, epoch);
+        self.set_content_len(state, len)?;
+        self.written(state, now, by);
+        Ok(())
+    }
+
+    fn set_range(&self, offset: u64, len: u64, how: Allocate, by: Option<&Caller>) -> Result<()> {
+        if len == 0 {
+            return Err(Error::InvalidArgument("a range that is empty"));
+        }
+        check_end(offset, len)?;
+        let now = self.now();
+        let mut state = self.state.write();
+        content(&state)?;
+        let epoch = self.epoch();
+        let state = self.edit(&mut state, epoch);
+        let content = content_mut(state)?;
+        let cost = content.cost_of_range(offset, len, how);
+        self.lane.take_bytes(cost)?;
+        self.lane.settle(cost, content.set_range(offset, len, how));
+        self.written(state, now, by);
+        Ok(())
+    }
+
+    fn written(&self, state: &mut State, now: crate::Timestamp, by: Option<&Caller>) {
+        if let Some(by) = by {
+            state.meta.mode = by.mode_once_written(self.owner(&state.meta));
+        }
+        state.meta.touch(now);
+    }
+}
+
+fn check_end(offset: u64, len: u64) -> Result<()> {
+    if offset.checked_add(len).is_none_or(|end| end > LEN_MAX) { Err(Error::TooBig) } else { Ok(()) }
 }
 
 /// Only files are ever opened, but that is not for the compiler to know.

@@ -2,178 +2,237 @@
 
 use super::content::{Content, LEN_MAX};
 use super::directory::Directory;
-use super::space::Space;
-use crate::{Attr, Error, Kind, New, NodeId, Result, SetAttr, Timestamp};
-use parking_lot::RwLock;
+use super::past::Past;
+use super::space::Lane;
+use super::xattrs::Xattrs;
+use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
+use parking_lot::{RwLock, RwLockWriteGuard};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 pub(super) struct Inode {
-    pub(super) id: NodeId,
-    pub(super) kind: Kind,
-    pub(super) space: Arc<Space>,
-    /// Itself: a new name for a node given by reference, and the parent of a new directory, need it.
+    /// Itself, for whoever has to come back to it.
     pub(super) me: Weak<Inode>,
+    /// Its number in the filesystem of the lane.
+    ino: u64,
+    kind: Kind,
+    /// A directory of a fork that nobody has looked into yet; see [`fork`](super::fork).
+    pub(super) unfilled: AtomicBool,
+    /// What it counts against: the lane of the directory it was made in.
+    pub(super) lane: Arc<Lane>,
     pub(super) state: RwLock<State>,
 }
 
 pub(super) struct State {
-    pub(super) nlink: u64,
+    /// The epoch since which it is as it is.
+    pub(super) since: u64,
+    pub(super) meta: Meta,
     pub(super) body: Body,
-    pub(super) modified: Timestamp,
-    pub(super) changed: Timestamp,
-    accessed: Timestamp,
-    born: Timestamp,
-    mode: u32,
-    uid: u32,
-    gid: u32,
+    pub(super) home: Home,
+    /// What most nodes have none of.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) xattrs: Arc<Xattrs>,
+    pub(super) past: Past,
+}
+
+/// Where a node is: for a directory its entry, nowhere for the root; for others one of their entries, the
+/// one that was made last, or nowhere if that is gone and others are left.
+#[derive(Clone, Default)]
+pub(super) struct Home {
+    pub(super) dir: Weak<Inode>,
+    pub(super) cookie: u64,
+}
+
+/// When a node comes to be.
+#[derive(Clone, Copy)]
+pub(super) struct Born {
+    pub(super) at: Timestamp,
+    pub(super) epoch: u64,
+}
+
+/// The attributes that are kept rather than computed.
+#[derive(Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) nlink: u32,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) accessed: Moment,
+    pub(super) modified: Moment,
+    pub(super) changed: Moment,
+    pub(super) born: Moment,
+}
+
+/// A [`Timestamp`] without the gap at its end.
+#[derive(Clone, Copy)]
+#[repr(Rust, packed(4))]
+pub(super) struct Moment {
+    secs: i64,
+    nanos: u32,
 }
 
 pub(super) enum Body {
     File(Content),
     Directory(Box<Directory>),
     Symlink(Box<[u8]>),
-}
-
-impl Body {
-    pub(super) fn empty_file() -> Self {
-        Body::File(Content::default())
-    }
-
-    pub(super) fn empty_directory() -> Self {
-        Body::Directory(Box::default())
-    }
+    Special(Special),
 }
 
 impl Inode {
-    /// A node with one name, or for a directory two. Its space was taken before.
-    pub(super) fn new(space: &Arc<Space>, kind: Kind, new: &New, body: Body) -> Arc<Self> {
-        let now = space.clock.now();
-        let state = State {
-            nlink: if kind == Kind::Directory { 2 } else { 1 },
-            body,
+    /// A node with one name, or for a directory two, made in an epoch. Its space was taken before.
+    pub(super) fn new(lane: &Arc<Lane>, owner: Owner, body: Body, home: Home, born: Born) -> Arc<Self> {
+        let now = born.at.into();
+        let meta = Meta {
+            nlink: if owner.kind == Kind::Directory { 2 } else { 1 },
+            mode: owner.mode,
+            uid: owner.uid,
+            gid: owner.gid,
+            accessed: now,
             modified: now,
             changed: now,
-            accessed: now,
             born: now,
-            mode: new.mode & 0o7777,
-            uid: new.uid,
-            gid: new.gid,
         };
+        let state = State { since: born.epoch, meta, body, home, extra: None };
+        Inode::with(lane, lane.next_ino(), owner.kind, state)
+    }
+
+    /// A node of that number and state, for which all has been counted.
+    pub(super) fn with(lane: &Arc<Lane>, ino: u64, kind: Kind, state: State) -> Arc<Self> {
+        let unfilled = state.directory().is_ok_and(Directory::is_unfilled);
         Arc::new_cyclic(|me| Inode {
-            id: space.next_id(),
+            me: Weak::clone(me),
+            ino,
             kind,
-            space: space.clone(),
-            me: me.clone(),
+            unfilled: AtomicBool::new(unfilled),
+            lane: Arc::clone(lane),
             state: RwLock::new(state),
         })
     }
 
+    pub(super) fn id(&self) -> NodeId {
+        NodeId { fs: self.lane.space.fs, ino: self.ino, generation: 0 }
+    }
+
+    pub(super) fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn now(&self) -> Timestamp {
-        self.space.clock.now()
+        self.lane.space.clock.now()
+    }
+
+    /// The epoch of an operation that holds all the locks it is going to need.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lane.space.epochs.now()
+    }
+
+    /// Whether a snapshot may show what has been since an epoch.
+    pub(super) fn shown(&self) -> impl Fn(u64) -> bool + Copy + '_ {
+        |since| self.lane.space.epochs.shows(since)
+    }
+
+    /// The state, about to change in an epoch: what a snapshot shows of it is put aside first.
+    #[inline]
+    pub(super) fn edit<'a>(&self, state: &'a mut RwLockWriteGuard<'_, State>, epoch: u64) -> &'a mut State {
+        if state.since != epoch {
+            self.begin_epoch(state, epoch);
+        }
+        state
+    }
+
+    #[cold]
+    fn begin_epoch(&self, state: &mut State, epoch: u64) {
+        if self.lane.space.epochs.shows(state.since) {
+            state.put_aside(epoch - 1);
+            self.lane.space.epochs.record(epoch, Weak::clone(&self.me));
+        }
+        state.since = epoch;
     }
 
     pub(super) fn attributes(&self) -> Attr {
-        self.attributes_of(&self.state.read())
+        let state = self.state.read();
+        self.attributes_of(&state.meta, state.body.measure(), &state.body)
     }
 
-    fn attributes_of(&self, state: &State) -> Attr {
-        let (size, stored) = match &state.body {
-            Body::File(content) => (content.len(), content.stored()),
-            Body::Directory(directory) => (directory.len() as u64, 0),
-            Body::Symlink(target) => (target.len() as u64, 0),
-        };
+    /// The attributes by these facts about it.
+    pub(super) fn attributes_of(&self, meta: &Meta, (size, stored): (u64, u64), body: &Body) -> Attr {
         Attr {
-            id: self.id,
+            id: self.id(),
             kind: self.kind,
             size,
             blocks_512: stored.div_ceil(512),
-            nlink: state.nlink,
-            mode: state.mode,
-            uid: state.uid,
-            gid: state.gid,
-            accessed: state.accessed,
-            modified: state.modified,
-            changed: state.changed,
-            born: Some(state.born),
+            nlink: meta.nlink.into(),
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            device: if let Body::Special(special) = body { special.device() } else { Device::default() },
+            accessed: meta.accessed.into(),
+            modified: meta.modified.into(),
+            changed: meta.changed.into(),
+            born: Some(meta.born.into()),
         }
     }
 
-    pub(super) fn set_attributes(&self, set: &SetAttr) -> Result<Attr> {
-        check(self.kind, set)?;
+    pub(super) fn set_attributes(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
         let now = self.now();
         let mut state = self.state.write();
-        let state = &mut *state;
-        if let (Some(len), Body::File(content)) = (set.size, &mut state.body) {
-            self.cut(content, len)?;
-            state.modified = now;
+        let then = by.judge_change(self.owner(&state.meta), set)?;
+        // As Linux has it: cutting a file to the length it has is no change.
+        let cuts = set.size.is_some_and(|len| len != state.body.measure().0);
+        if cuts || (SetAttr { size: None, ..*set }) != SetAttr::default() || then.mode != state.meta.mode {
+            let epoch = self.epoch();
+            let state = self.edit(&mut state, epoch);
+            if let Some(len) = set.size.filter(|_| cuts) {
+                self.set_content_len(state, len)?;
+                state.meta.touch(now);
+            }
+            let meta = &mut state.meta;
+            (meta.mode, meta.uid, meta.gid) = (then.mode, then.uid, then.gid);
+            meta.accessed = set.accessed.map_or(meta.accessed, |time| time.at(now).into());
+            meta.modified = set.modified.map_or(meta.modified, |time| time.at(now).into());
+            meta.touch_attributes(now);
         }
-        state.mode = set.mode.map_or(state.mode, |mode| mode & 0o7777);
-        state.uid = set.uid.unwrap_or(state.uid);
-        state.gid = set.gid.unwrap_or(state.gid);
-        state.accessed = set.accessed.unwrap_or(state.accessed);
-        state.modified = set.modified.unwrap_or(state.modified);
-        if *set != SetAttr::default() {
-            state.changed = now;
-        }
-        Ok(self.attributes_of(state))
+        Ok(self.attributes_of(&state.meta, state.body.measure(), &state.body))
     }
 
-    /// Changes the length of a file's content and gives back what it no longer stores.
-    pub(super) fn cut(&self, content: &mut Content, len: u64) -> Result<()> {
+    /// Cuts or extends what a file holds, which is being edited.
+    pub(super) fn set_content_len(&self, state: &mut State, len: u64) -> Result<()> {
         if len > LEN_MAX {
             return Err(Error::TooBig);
         }
-        let before = content.stored();
-        content.set_len(len);
-        self.space.bytes.change(before, content.stored())
-    }
-}
-
-/// What may be set on which kind, decided before anything is.
-fn check(kind: Kind, set: &SetAttr) -> Result<()> {
-    match kind {
-        Kind::Directory if set.size.is_some() => return Err(Error::IsADirectory),
-        Kind::Symlink if set.size.is_some() => {
-            return Err(Error::InvalidArgument("links have no length to set"));
+        if let Body::File(content) = &mut state.body {
+            let cost = content.cost_of_len(len);
+            self.lane.take_bytes(cost)?;
+            self.lane.settle(cost, content.set_len(len));
         }
-        Kind::Symlink if set.mode.is_some() => return Err(Error::NotSupported("links have no mode")),
-        _ => {}
+        Ok(())
     }
-    set.check()
-}
 
-impl Drop for Inode {
-    /// Gives back what it held. Directories fall apart in a loop: their depth is up to the clients, the
-    /// depth of our stack is not.
-    fn drop(&mut self) {
-        let mut orphans: Vec<Arc<Inode>> = self.take_children().collect();
-        while let Some(orphan) = orphans.pop() {
-            if let Some(mut last) = Arc::into_inner(orphan) {
-                orphans.extend(last.take_children());
-            }
-        }
-        let state = self.state.get_mut();
-        match &state.body {
-            Body::File(content) => self.space.bytes.give_back(content.stored()),
-            Body::Symlink(target) => self.space.bytes.give_back(target.len() as u64),
-            Body::Directory(_) => return self.space.nodes.give_back(1),
-        }
-        // Names are left only if the directories that held them are gone too.
-        self.space.nodes.give_back(state.nlink.max(1));
-    }
-}
-
-impl Inode {
-    fn take_children(&mut self) -> impl Iterator<Item = Arc<Inode>> {
-        let directory = match &mut self.state.get_mut().body {
-            Body::Directory(directory) => Some(directory),
-            _ => None,
-        };
-        directory.into_iter().flat_map(|directory| directory.take_nodes())
+    pub(super) fn owner(&self, meta: &Meta) -> Owner {
+        Owner { uid: meta.uid, gid: meta.gid, mode: meta.mode, kind: self.kind }
     }
 }
 
 impl State {
+    /// An entry of the node has gone.
+    pub(super) fn leave(&mut self, dir: &Inode, cookie: u64) {
+        if self.home.cookie == cookie && Weak::ptr_eq(&self.home.dir, &dir.me) {
+            self.home = Home::default();
+        }
+    }
+
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
     pub(super) fn directory(&self) -> Result<&Directory> {
         match &self.body {
             Body::Directory(directory) => Ok(directory),
@@ -187,10 +246,86 @@ impl State {
             _ => Err(Error::NotADirectory),
         }
     }
+}
+
+impl Meta {
+    /// As it was written down: last read, last change, last change of attributes, birth. Names are counted
+    /// anew.
+    pub(super) fn restored(owner: Owner, times: [Timestamp; 4]) -> Self {
+        let [accessed, modified, changed, born] = times.map(Moment::from);
+        let nlink = if owner.kind == Kind::Directory { 2 } else { 1 };
+        Meta { nlink, mode: owner.mode, uid: owner.uid, gid: owner.gid, accessed, modified, changed, born }
+    }
 
     /// Marks the content as changed.
     pub(super) fn touch(&mut self, now: Timestamp) {
-        self.modified = now;
-        self.changed = now;
+        self.modified = now.into();
+        self.changed = now.into();
+    }
+
+    /// Marks the attributes as changed.
+    pub(super) fn touch_attributes(&mut self, now: Timestamp) {
+        self.changed = now.into();
+    }
+}
+
+impl Body {
+    /// The length, and the bytes that take memory.
+    pub(super) fn measure(&self) -> (u64, u64) {
+        match self {
+            Body::File(content) => (content.len(), content.stored()),
+            Body::Directory(directory) => (directory.len() as u64, 0),
+            Body::Symlink(target) => (target.len() as u64, 0),
+            Body::Special(_) => (0, 0),
+        }
+    }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Moment { secs: time.secs, nanos: time.nanos }
+    }
+}
+
+impl From<Moment> for Timestamp {
+    fn from(moment: Moment) -> Self {
+        Timestamp { secs: moment.secs, nanos: moment.nanos }
+    }
+}
+
+impl Drop for Inode {
+    /// Gives back what it held. Directories fall apart in a loop: their depth is up to the clients, the
+    /// depth of our stack is not.
+    fn drop(&mut self) {
+        let mut orphans: Vec<Arc<Inode>> = self.take_children().collect();
+        while let Some(orphan) = orphans.pop() {
+            if let Some(mut last) = Arc::into_inner(orphan) {
+                orphans.extend(last.take_children());
+            }
+        }
+        let state = self.state.get_mut();
+        let mut bytes = 0;
+        if let Some(extra) = state.extra.take() {
+            bytes += extra.past.release() + Xattrs::release(extra.xattrs);
+        }
+        match std::mem::replace(&mut state.body, Body::Special(Special::Fifo)) {
+            Body::File(content) => bytes += content.release(),
+            Body::Symlink(target) => bytes += target.len() as u64,
+            Body::Directory(_) | Body::Special(_) => {}
+        }
+        self.lane.give_bytes_back(bytes);
+        // Names are left only if the directories that held them are gone too.
+        let names = if self.kind == Kind::Directory { 1 } else { state.meta.nlink.max(1) };
+        self.lane.give_nodes_back(names.into());
+    }
+}
+
+impl Inode {
+    fn take_children(&mut self) -> impl Iterator<Item = Arc<Inode>> {
+        let directory = match &mut self.state.get_mut().body {
+            Body::Directory(directory) => Some(directory),
+            _ => None,
+        };
+        directory.into_iter().flat_map(|directory| directory.take_nodes())
     }
 }

@@ -1,54 +1,146 @@
-//! A filesystem in memory. [`Inode`](inode::Inode) is both the node and the opened file, so neither
-//! looking up nor opening allocates.
+//! A filesystem in memory. [`Inode`](inode::Inode) is both the node and, for most, the opened file, so
+//! neither looking up nor opening allocates.
 //!
 //! Locks: every inode has one, taken from the root towards the leaves. Two directories are only held
-//! together by a rename between them, under a mutex of the whole filesystem, the upper one first; of
-//! the other nodes at most one is held, and last. So no two threads can wait for each other.
+//! together by a rename between them, under a mutex of the whole filesystem: the upper one first, or of
+//! two that lie apart the one with the lower number. Below the directories an operation holds what it
+//! changes of their entries: directories before others, then by number. So no two threads can wait for
+//! each other. An operation asks for the epoch when it holds all its locks; see [`epochs`].
 
 mod content;
+mod diff;
 mod directory;
+mod epochs;
+mod export;
 mod file;
+mod fork;
+mod import;
 mod inode;
 mod names;
 mod node;
+mod past;
+mod quick;
 mod rename;
+mod saved;
+mod snapshot;
 mod space;
+mod stored_name;
+mod xattrs;
 
-use crate::{Clock, Kind, New, NodeRef, SystemClock};
-use inode::{Body, Inode};
-use space::Space;
+pub use diff::{Change, What};
+pub use snapshot::Snapshot;
+
+use crate::resolve::{NoMounts, resolve};
+use crate::{Attr, Clock, Error, How, Kind, NodeRef, Owner, Place, Result, SystemClock, Tree, Unresolved};
+use directory::Directory;
+use inode::{Body, Born, Home, Inode};
+use space::{Hold, Lane, Space};
 use std::sync::Arc;
 
 /// A filesystem in memory with POSIX semantics and a capacity in bytes and in nodes.
 ///
-/// What counts against the bytes is the content of files and the targets of links; holes are free.
-/// What counts against the nodes is every node, and every name beyond a node's first. Content and
-/// number of a file without names are given back when the last reference to it goes.
+/// What counts against the bytes is the content of files, the targets of links and extended attributes;
+/// holes are free. What counts against the nodes is every node, and every name beyond a node's first.
+/// Content and number of a file without names are given back when the last reference to it goes; what a
+/// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once.
 ///
-/// Reading does not touch the time of last access.
+/// Reading does not touch the time of last access. Numbers of nodes are never used again.
+///
+/// ```
+/// use uos_vfs::{FileSystem, MemFs};
+///
+/// let fs = MemFs::builder().capacity_bytes(1 << 20).build();
+/// fs.write("/plan", "first")?;
+/// let before = fs.snapshot();
+/// fs.write("/plan", "second thoughts")?;
+/// fs.rename("/plan", "/plans")?;
+/// assert_eq!(before.read("/plan")?, b"first");
+/// assert_eq!(fs.used_bytes(), 5 + 15);
+/// # Ok::<(), uos_vfs::Error>(())
+/// ```
 pub struct MemFs {
     root: Arc<Inode>,
+    /// The same, as it is asked for again and again.
+    node: NodeRef,
 }
 
 impl MemFs {
     /// A filesystem without limits on the clock of the machine, unless told otherwise.
     pub fn builder() -> MemFsBuilder {
-        MemFsBuilder { capacity_bytes: u64::MAX, capacity_nodes: u64::MAX, clock: Box::new(SystemClock) }
+        MemFsBuilder {
+            capacity_bytes: u64::MAX,
+            capacity_nodes: u64::MAX,
+            link_max: u32::MAX,
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// The root directory.
     pub fn root(&self) -> NodeRef {
-        self.root.clone()
+        NodeRef::clone(&self.node)
     }
 
-    /// Bytes in use.
+    /// All of it as it is now, for good. Takes no longer for a large filesystem than for an empty one, and
+    /// holds nobody up; what changes afterwards keeps its past, node by node and chunk by chunk.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.root)
+    }
+
+    /// A filesystem of its own that begins as this one is now: what either changes the other never sees.
+    /// It takes no longer for a large filesystem than for an empty one; directories are taken over when
+    /// somebody first looks into them. The two draw on one capacity, and what they share counts once.
+    pub fn fork(&self) -> MemFs {
+        self.snapshot().fork()
+    }
+
+    /// Puts everything back to what a snapshot shows, in one step for everyone who looks. What is open
+    /// meanwhile stays open as it is, without a name, and everything below the root has another number
+    /// than before. It takes as long as the root directory has entries, and below those nothing until
+    /// somebody looks.
+    ///
+    /// # Errors
+    /// [`Error::CrossDevice`](crate::Error::CrossDevice) unless the snapshot is of this filesystem or one
+    /// that it shares its capacity with by forking.
+    pub fn restore(&self, snapshot: &Snapshot) -> Result<()> {
+        fork::restore(&self.root, snapshot)
+    }
+
+    /// Bytes in use, by all that share the capacity.
     pub fn used_bytes(&self) -> u64 {
-        self.root.space.bytes.used()
+        self.root.lane.space.hold.used_bytes()
     }
 
-    /// Nodes in use, the root included.
+    /// Nodes in use, the root included, by all that share the capacity.
     pub fn used_nodes(&self) -> u64 {
-        self.root.space.nodes.used()
+        self.root.lane.space.hold.used_nodes()
+    }
+
+    /// The filesystem below a directory.
+    fn new(root: Arc<Inode>) -> MemFs {
+        MemFs { node: Arc::clone(&root) as NodeRef, root }
+    }
+}
+
+impl Tree for MemFs {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
+        resolve(&self.node, &NoMounts, path, how)
+    }
+
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        let found = quick::reach(&self.root, path, how, |inode| Arc::clone(inode) as NodeRef);
+        match found {
+            Some(node) => Ok(node),
+            None => {
+                self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+            }
+        }
+    }
+
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        match quick::reach(&self.root, path, how, |inode| inode.attributes()) {
+            Some(attr) => Ok(attr),
+            None => self.find(path, how)?.attr(),
+        }
     }
 }
 
@@ -57,7 +149,8 @@ impl MemFs {
 pub struct MemFsBuilder {
     capacity_bytes: u64,
     capacity_nodes: u64,
-    clock: Box<dyn Clock>,
+    link_max: u32,
+    clock: Arc<dyn Clock>,
 }
 
 impl MemFsBuilder {
@@ -73,16 +166,26 @@ impl MemFsBuilder {
         self
     }
 
+    /// How many names a node may have; a directory has one in each of its subdirectories.
+    pub fn link_max(mut self, links: u32) -> Self {
+        self.link_max = links;
+        self
+    }
+
     /// Where it takes the time from.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
     /// The filesystem, holding an empty root directory of mode 755 that belongs to user 0.
     pub fn build(self) -> MemFs {
-        let space = Arc::new(Space::new(self.capacity_bytes, self.capacity_nodes, self.clock));
-        let new = New { mode: 0o755, uid: 0, gid: 0 };
-        MemFs { root: Inode::new(&space, Kind::Directory, &new, Body::empty_directory()) }
+        let hold = Arc::new(Hold::new(self.capacity_bytes, self.capacity_nodes));
+        let space = Arc::new(Space::new(hold, self.link_max, self.clock));
+        let owner = Owner { mode: 0o755, uid: 0, gid: 0, kind: Kind::Directory };
+        let born = Born { at: space.clock.now(), epoch: space.epochs.now() };
+        let lane = Lane::new(&space);
+        let body = Body::Directory(Box::new(Directory::new(Lane::new(&space))));
+        MemFs::new(Inode::new(&lane, owner, body, Home::default(), born))
     }
 }

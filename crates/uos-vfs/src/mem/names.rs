@@ -1,129 +1,202 @@
 //! Giving names to nodes and taking them away, within one directory.
 
-use super::inode::{Body, Inode};
-use crate::path::check_name;
-use crate::{Error, Kind, New, NodeRef, Result};
+use super::directory::Directory;
+use super::inode::{Body, Born, Home, Inode, Meta, State};
+use super::space::Lane;
+use crate::{Caller, Error, Kind, Name, NodeRef, Owner, Result, Want};
 use std::sync::Arc;
+use std::sync::Weak;
+
+/// What is to be made.
+pub(super) enum New<'a> {
+    File,
+    Directory,
+    Symlink(&'a [u8]),
+    Special(crate::Special),
+}
+
+impl New<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            New::File => Kind::File,
+            New::Directory => Kind::Directory,
+            New::Symlink(_) => Kind::Symlink,
+            New::Special(special) => special.kind(),
+        }
+    }
+
+    /// Bytes that it takes from the beginning.
+    fn bytes(&self) -> u64 {
+        if let New::Symlink(target) = self { target.len() as u64 } else { 0 }
+    }
+
+    fn body(&self, lane: &Arc<Lane>) -> Body {
+        match self {
+            New::File => Body::File(Default::default()),
+            New::Directory => Body::Directory(Box::new(Directory::new(Lane::new(&lane.space)))),
+            New::Symlink(target) => Body::Symlink((*target).into()),
+            New::Special(special) => Body::Special(*special),
+        }
+    }
+}
 
 impl Inode {
-    pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Inode>> {
-        check_name(name)?;
-        self.state.read().directory()?.get(name).cloned().ok_or(Error::NotFound)
+    #[inline]
+    pub(super) fn find(&self, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+        self.filled();
+        let state = self.state.read();
+        let directory = state.directory()?;
+        by.check(self.owner(&state.meta), Want::SEARCH)?;
+        directory.get(name.as_bytes()).cloned().ok_or(Error::NotFound)
     }
 
     /// Makes a node under a free name.
-    pub(super) fn make(&self, name: &[u8], kind: Kind, new: &New, body: Body) -> Result<NodeRef> {
-        check_name(name)?;
+    pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<NodeRef> {
+        self.filled();
+        let now = self.now();
         let mut state = self.state.write();
-        let directory = state.directory_mut()?;
-        if directory.dead {
-            return Err(Error::NotFound);
+        let owner = self.check_free(&state, by, name)?;
+        let is_dir = matches!(new, New::Directory);
+        if is_dir && state.meta.nlink >= self.lane.space.link_max {
+            return Err(Error::LinkLimit);
         }
-        if directory.contains(name) {
-            return Err(Error::Exists);
-        }
-        let bytes = if let Body::Symlink(target) = &body { target.len() as u64 } else { 0 };
-        self.space.nodes.take(1)?;
-        if let Err(error) = self.space.bytes.take(bytes) {
-            self.space.nodes.give_back(1);
+        let lane = &state.directory()?.lane;
+        lane.take_node()?;
+        if let Err(error) = lane.take_bytes(new.bytes()) {
+            lane.give_nodes_back(1);
             return Err(error);
         }
-        let node = Inode::new(&self.space, kind, new, body);
-        if let Body::Directory(made) = &mut node.state.write().body {
-            made.parent = self.me.clone();
-        }
-        directory.insert(name, node.clone());
-        state.nlink += u64::from(kind == Kind::Directory);
-        state.touch(self.now());
+        let epoch = self.epoch();
+        let born = Born { at: now, epoch };
+        let owner = by.owner_of_new(owner, new.kind(), mode);
+        let home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
+        let node = Inode::new(lane, owner, new.body(lane), home, born);
+        let state = self.edit(&mut state, epoch);
+        state.directory_mut()?.insert(name.as_bytes(), Arc::clone(&node), epoch);
+        state.meta.nlink += u32::from(is_dir);
+        state.meta.touch(now);
         Ok(node)
     }
 
-    pub(super) fn make_link(&self, name: &[u8], node: &NodeRef) -> Result<()> {
-        check_name(name)?;
+    pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
+        self.filled();
+        let now = self.now();
         let mut state = self.state.write();
-        let directory = state.directory_mut()?;
+        self.check_free(&state, by, name)?;
+        if node.kind() == Kind::Directory {
+            return Err(Error::NotPermitted);
+        }
+        let mut linked = node.state.write();
+        if linked.meta.nlink == 0 {
+            return Err(Error::NotFound);
+        }
+        if linked.meta.nlink >= self.lane.space.link_max {
+            return Err(Error::LinkLimit);
+        }
+        node.lane.take_node()?;
+        let epoch = self.epoch();
+        let linked_state = node.edit(&mut linked, epoch);
+        linked_state.meta.nlink += 1;
+        linked_state.meta.touch_attributes(now);
+        linked_state.home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
+        drop(linked);
+        let state = self.edit(&mut state, epoch);
+        state.directory_mut()?.insert(name.as_bytes(), node, epoch);
+        state.meta.touch(now);
+        Ok(())
+    }
+
+    pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.filled();
+        let now = self.now();
+        let mut state = self.state.write();
+        let node = self.find_to_remove(&state, by, name)?;
+        let mut removed = node.state.write();
+        by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
+        if node.kind() == Kind::Directory {
+            return Err(Error::IsADirectory);
+        }
+        let epoch = self.epoch();
+        let freed = lose_name(&node.edit(&mut removed, epoch).meta);
+        removed.meta.nlink -= 1;
+        removed.meta.touch_attributes(now);
+        removed.leave(self, state.directory()?.cookie_of(name.as_bytes()));
+        drop(removed);
+        node.lane.give_nodes_back(freed);
+        let state = self.edit(&mut state, epoch);
+        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        state.meta.touch(now);
+        // Declared before the locks, `node` is freed after them, which may take a while.
+        Ok(())
+    }
+
+    pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
+        self.filled();
+        let now = self.now();
+        let mut state = self.state.write();
+        let node = self.find_to_remove(&state, by, name)?;
+        let mut removed = node.state.write();
+        by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
+        if removed.directory()?.len() > 0 {
+            return Err(Error::NotEmpty);
+        }
+        let epoch = self.epoch();
+        node.edit(&mut removed, epoch).die(now);
+        drop(removed);
+        let state = self.edit(&mut state, epoch);
+        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        state.meta.nlink -= 1;
+        state.meta.touch(now);
+        Ok(())
+    }
+
+    /// Whether a caller may make an entry of a name that must be free.
+    fn check_free(&self, state: &State, by: &Caller, name: Name<'_>) -> Result<Owner> {
+        let directory = state.directory()?;
+        let owner = self.owner(&state.meta);
+        by.check(owner, Want::SEARCH)?;
         if directory.dead {
             return Err(Error::NotFound);
         }
-        if directory.contains(name) {
+        if directory.get(name.as_bytes()).is_some() {
             return Err(Error::Exists);
         }
-        if node.kind == Kind::Directory {
-            return Err(Error::NotPermitted);
-        }
-        let now = self.now();
-        let mut linked = node.state.write();
-        if linked.nlink == 0 {
-            return Err(Error::NotFound);
-        }
-        self.space.nodes.take(1)?;
-        linked.nlink += 1;
-        linked.changed = now;
-        drop(linked);
-        directory.insert(name, node);
-        state.touch(now);
-        Ok(())
+        by.check(owner, Want::WRITE)?;
+        directory.check_room()?;
+        Ok(owner)
     }
 
-    pub(super) fn remove_file(&self, name: &[u8]) -> Result<()> {
-        check_name(name)?;
-        // Declared before the lock, so that what was removed is freed after it.
-        let removed;
-        let mut state = self.state.write();
-        let directory = state.directory_mut()?;
-        if directory.get(name).ok_or(Error::NotFound)?.kind == Kind::Directory {
-            return Err(Error::IsADirectory);
-        }
-        removed = directory.remove(name).ok_or(Error::NotFound)?;
-        removed.node.lose_name();
-        state.touch(self.now());
-        Ok(())
-    }
-
-    pub(super) fn remove_directory(&self, name: &[u8]) -> Result<()> {
-        check_name(name)?;
-        let removed;
-        let mut state = self.state.write();
-        let directory = state.directory_mut()?;
-        directory.get(name).ok_or(Error::NotFound)?.die()?;
-        removed = directory.remove(name);
-        debug_assert!(removed.is_some());
-        state.nlink -= 1;
-        state.touch(self.now());
-        Ok(())
-    }
-
-    /// A file or link has lost one of its names; the directory of it is locked.
-    pub(super) fn lose_name(&self) {
-        let mut state = self.state.write();
-        state.nlink -= 1;
-        state.changed = self.now();
-        // The last name is counted with the node, until that goes.
-        if state.nlink > 0 {
-            self.space.nodes.give_back(1);
-        }
-    }
-
-    /// An empty directory loses its name for good; the one it is in is locked.
-    pub(super) fn die(&self) -> Result<()> {
-        let mut state = self.state.write();
-        let directory = state.directory_mut()?;
-        if !directory.is_empty() {
-            return Err(Error::NotEmpty);
-        }
-        directory.dead = true;
-        state.nlink = 0;
-        state.changed = self.now();
-        Ok(())
+    /// What a caller wants to remove, if it may write here.
+    pub(super) fn find_to_remove(&self, state: &State, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+        let directory = state.directory()?;
+        let owner = self.owner(&state.meta);
+        by.check(owner, Want::SEARCH)?;
+        let node = directory.get(name.as_bytes()).ok_or(Error::NotFound)?;
+        by.check(owner, Want::WRITE)?;
+        Ok(Arc::clone(node))
     }
 
     /// The node as one of this filesystem.
     pub(super) fn recognise(&self, node: &NodeRef) -> Result<Arc<Inode>> {
-        let inode = node.as_any().downcast_ref::<Inode>();
-        inode
-            .filter(|inode| Arc::ptr_eq(&inode.space, &self.space))
-            .and_then(|inode| inode.me.upgrade())
-            .ok_or(Error::CrossDevice)
+        let inode = NodeRef::clone(node).into_any().downcast::<Inode>().ok();
+        inode.filter(|inode| Arc::ptr_eq(&inode.lane.space, &self.lane.space)).ok_or(Error::CrossDevice)
+    }
+}
+
+/// How many nodes are given back by taking a name away: the last one is counted with the node, until
+/// that goes.
+pub(super) fn lose_name(meta: &Meta) -> u64 {
+    u64::from(meta.nlink > 1)
+}
+
+impl State {
+    /// An empty directory loses its name for good.
+    pub(super) fn die(&mut self, now: crate::Timestamp) {
+        if let Body::Directory(directory) = &mut self.body {
+            directory.dead = true;
+        }
+        self.meta.nlink = 0;
+        self.meta.touch_attributes(now);
     }
 }

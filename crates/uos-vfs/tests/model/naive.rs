@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// `MemFs` stores every chunk of this size from its start up to the last byte written there; the rest
 /// of it, and chunks nothing was written to, are free.
-pub(crate) const CHUNK: usize = 64 * 1024;
+pub(crate) const CHUNK: usize = 16 * 1024;
 
 pub(crate) const ENOENT: i32 = 2;
 pub(crate) const EEXIST: i32 = 17;

@@ -17,10 +17,10 @@ struct Target {
     at: usize,
 }
 
-/// A name as a range of the text it came from; [`Text::name`] gives the bytes. This way the text can
+/// A name as a piece of the text it came from; [`Text::name`] gives the bytes. This way the text can
 /// go on being read while the name is in use.
 #[derive(Clone, Copy)]
-pub(crate) enum Name<'a> {
+pub(crate) enum Piece<'a> {
     Given(&'a [u8]),
     /// Start and end within the innermost target.
     Target(usize, usize),
@@ -33,10 +33,10 @@ impl<'a> Text<'a> {
 
     /// Takes the next name. The targets that are used up are dropped only here, so a name stays valid
     /// until the next one is taken.
-    pub(crate) fn take(&mut self) -> Option<Name<'a>> {
+    pub(crate) fn take(&mut self) -> Option<Piece<'a>> {
         while let Some(target) = self.targets.last_mut() {
             if let Some((start, end)) = next_name(&target.bytes[target.at..]) {
-                let name = Name::Target(target.at + start, target.at + end);
+                let name = Piece::Target(target.at + start, target.at + end);
                 target.at += end;
                 return Some(name);
             }
@@ -46,17 +46,17 @@ impl<'a> Text<'a> {
             if let Some((start, end)) = next_name(text) {
                 let (name, rest) = (&text[start..end], &text[end..]);
                 *text = rest;
-                return Some(Name::Given(name));
+                return Some(Piece::Given(name));
             }
         }
         None
     }
 
     /// The bytes of a name taken last.
-    pub(crate) fn name<'b>(&'b self, name: Name<'b>) -> &'b [u8] {
+    pub(crate) fn name<'b>(&'b self, name: Piece<'b>) -> &'b [u8] {
         match name {
-            Name::Given(bytes) => bytes,
-            Name::Target(start, end) => self.targets.last().map_or(b"", |target| &target.bytes[start..end]),
+            Piece::Given(bytes) => bytes,
+            Piece::Target(start, end) => self.targets.last().map_or(b"", |target| &target.bytes[start..end]),
         }
     }
 

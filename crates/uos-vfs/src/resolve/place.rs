@@ -1,18 +1,35 @@
 //! What resolving takes and what it gives.
 
-use crate::{Error, NodeRef, VPath};
+use crate::{Caller, Error, Name, NodeRef, VPath};
 use std::fmt;
 
 /// How to resolve.
 #[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
+    /// Who asks: each directory on the way must let it search.
+    pub by: &'a Caller,
     /// Where relative paths start.
     pub base: &'a VPath,
     /// Whether a symbolic link as the last name is followed. A trailing slash follows it anyway.
     pub follow_last: bool,
+    /// If the last name is missing it is to become a file: with a slash behind it, there or in a link
+    /// that leads there, it is refused as [`Error::IsADirectory`], whether missing or not.
+    pub makes_file: bool,
     /// Answer [`Error::WouldBlock`] instead of asking a node that may wait for a disk or network, or
     /// giving one out.
     pub memory_only: bool,
+}
+
+impl<'a> How<'a> {
+    /// From the root, following links, waiting if need be.
+    pub fn new(by: &'a Caller) -> Self {
+        How { by, base: VPath::root_ref(), follow_last: true, makes_file: false, memory_only: false }
+    }
+
+    /// The same for a caller whom no mode bits hold back.
+    pub fn privileged() -> How<'static> {
+        How::new(&Caller::ROOT)
+    }
 }
 
 /// Where a path leads.
@@ -35,8 +52,8 @@ pub struct Place {
 
 impl Place {
     /// The last name; none for the root.
-    pub fn name(&self) -> Option<&[u8]> {
-        self.path.file_name()
+    pub fn name(&self) -> Option<Name<'_>> {
+        self.path.file_name().and_then(|name| Name::new(name).ok())
     }
 }
 

@@ -1,16 +1,21 @@
 //! The walk along a path, one name at a time.
 
-use super::Table;
+use super::Crossings;
 use super::place::{How, Place, Unresolved};
 use super::steps::{Step, Steps};
-use super::text::{Name, Text};
-use crate::path::{NAME_MAX, check_path, check_target, split};
-use crate::{Error, Kind, NodeRef, VPath};
+use super::text::{Piece, Text};
+use crate::path::{check_path, check_target, split};
+use crate::{Caller, Error, Kind, Name, NodeRef, VPath, Want};
 
 /// As many links are followed in one walk as Linux does.
 const LINKS_MAX: usize = 40;
 
-pub(super) fn resolve(table: &Table, path: &[u8], how: &How<'_>) -> Result<Place, Unresolved> {
+pub(super) fn resolve(
+    root: &NodeRef,
+    crossings: &(impl Crossings + ?Sized),
+    path: &[u8],
+    how: &How<'_>,
+) -> Result<Place, Unresolved> {
     let absolute = path.first() == Some(&b'/');
     if let Err(error) = check_path(path) {
         let path = if absolute { VPath::root() } else { how.base.clone() };
@@ -18,22 +23,24 @@ pub(super) fn resolve(table: &Table, path: &[u8], how: &How<'_>) -> Result<Place
     }
     let base = if absolute { b"/" } else { how.base.as_bytes() };
     let mut walk = Walk {
-        table,
+        crossings,
+        by: how.by,
         memory_only: how.memory_only,
-        steps: Steps::new(&table.root),
+        steps: Steps::new(root),
         path: VPath::with_room(base.len() + 1 + path.len()),
         text: Text::new(base, path),
         followed: 0,
         links: Vec::new(),
     };
-    match walk.run(how.follow_last) {
+    match walk.run(how) {
         Ok(end) => Ok(walk.arrive(end)),
         Err(stop) => Err(walk.give_up(stop)),
     }
 }
 
-struct Walk<'a> {
-    table: &'a Table,
+struct Walk<'a, C: ?Sized> {
+    crossings: &'a C,
+    by: &'a Caller,
     memory_only: bool,
     steps: Steps<'a>,
     /// The canonical path of the directory on top of `steps`.
@@ -48,30 +55,35 @@ enum End<'a> {
     /// In the directory on top of the steps.
     Here,
     /// At something else in that directory, or at a name that is free.
-    Name(Name<'a>, Option<NodeRef>),
+    Name(Piece<'a>, Option<NodeRef>),
 }
 
 /// How it ends otherwise: at this name, or where it stands.
 struct Stop<'a> {
     error: Error,
-    name: Option<Name<'a>>,
+    name: Option<Piece<'a>>,
 }
 
-impl<'a> Walk<'a> {
-    fn run(&mut self, follow_last: bool) -> Result<End<'a>, Stop<'a>> {
+impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
+    fn run(&mut self, how: &How<'_>) -> Result<End<'a>, Stop<'a>> {
         while let Some(name) = self.text.take() {
             match self.text.name(name) {
-                b"." => {}
+                b"." => self.check_search().map_err(|error| Stop { error, name: None })?,
                 b".." => {
+                    self.check_search().map_err(|error| Stop { error, name: None })?;
                     self.steps.pop();
                     self.path.pop();
                 }
                 bytes => {
                     let stop = |error| Stop { error, name: Some(name) };
+                    if how.makes_file && self.text.is_empty() && self.text.ends_in_slash() {
+                        self.check_search().map_err(stop)?;
+                        return Err(stop(Error::IsADirectory));
+                    }
                     match self.look_up(bytes).map_err(stop)? {
                         Some(node) if node.kind() == Kind::Directory => self.enter(name, node),
                         Some(node) if node.kind() == Kind::Symlink => {
-                            if self.text.is_empty() && !follow_last && !self.text.ends_in_slash() {
+                            if self.text.is_empty() && !how.follow_last && !self.text.ends_in_slash() {
                                 self.check_memory(&node).map_err(stop)?;
                                 return Ok(End::Name(name, Some(node)));
                             }
@@ -96,28 +108,35 @@ impl<'a> Walk<'a> {
 
     /// Asks the current directory for a name; `None` if it has none such.
     fn look_up(&self, name: &[u8]) -> Result<Option<NodeRef>, Error> {
-        if name.len() > NAME_MAX {
-            return Err(Error::NameTooLong);
-        }
         let dir = self.steps.top();
         self.check_memory(dir)?;
-        match dir.lookup(name) {
+        match Name::component(name).and_then(|name| dir.lookup(self.by, name)) {
             Ok(node) => Ok(Some(node)),
             Err(Error::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn enter(&mut self, name: Name<'_>, node: NodeRef) {
+    /// Looking up a name asks this by itself; the dots are answered without looking up.
+    fn check_search(&self) -> Result<(), Error> {
+        if self.by.is_privileged() {
+            return Ok(());
+        }
+        let dir = self.steps.top();
+        self.check_memory(dir)?;
+        dir.access(self.by, Want::SEARCH)
+    }
+
+    fn enter(&mut self, name: Piece<'_>, node: NodeRef) {
         self.path.push(self.text.name(name));
-        let step = match self.table.covering(node.id()) {
-            Some(root) => Step { node: root.clone(), mounted: true },
+        let step = match self.crossings.covering(&node) {
+            Some(root) => Step { node: root, mounted: true },
             None => Step { node, mounted: false },
         };
         self.steps.push(step);
     }
 
-    fn follow(&mut self, name: Name<'_>, link: &NodeRef) -> Result<(), Error> {
+    fn follow(&mut self, name: Piece<'_>, link: &NodeRef) -> Result<(), Error> {
         self.check_memory(link)?;
         if self.followed == LINKS_MAX {
             return Err(Error::TooManyLinks);

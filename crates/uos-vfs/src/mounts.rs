@@ -1,13 +1,7 @@
-//! What is mounted where. The resolver in [`walk`] reads the table; only this file changes it.
+//! What is mounted where. The resolver reads the table; only this file changes it.
 
-mod place;
-mod steps;
-mod text;
-mod walk;
-
-pub use place::{How, Place, Unresolved};
-
-use crate::{Error, FsId, Kind, NodeId, NodeRef, Result, VPath};
+use crate::resolve::{self, Crossings};
+use crate::{Caller, Error, FsId, How, Kind, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -32,8 +26,8 @@ pub struct MountInfo {
 
 /// An immutable state of the mounts.
 #[derive(Clone)]
-pub(crate) struct Table {
-    pub(crate) root: NodeRef,
+struct Table {
+    root: NodeRef,
     /// Ordered by the covered node, for lookups in large tables.
     mounts: Vec<Mount>,
 }
@@ -50,13 +44,36 @@ struct Mount {
 impl Table {
     /// The root that covers this directory, if it is a mount point.
     #[inline]
-    pub(crate) fn covering(&self, id: NodeId) -> Option<&NodeRef> {
+    fn root_on(&self, id: NodeId) -> Option<&NodeRef> {
         let index = if self.mounts.len() <= FEW {
             self.mounts.iter().position(|mount| mount.covered == id)
         } else {
             self.mounts.binary_search_by_key(&id, |mount| mount.covered).ok()
         };
         index.map(|index| &self.mounts[index].root)
+    }
+}
+
+impl Crossings for Table {
+    #[inline]
+    fn covering(&self, dir: &NodeRef) -> Option<NodeRef> {
+        if self.mounts.is_empty() { None } else { self.root_on(dir.id()).cloned() }
+    }
+}
+
+impl Crossings for Mounts {
+    fn covering(&self, dir: &NodeRef) -> Option<NodeRef> {
+        self.snapshot().covering(dir)
+    }
+}
+
+impl Tree for Mounts {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
+        self.resolve(path, how)
+    }
+
+    fn is_mount_point(&self, dir: NodeId) -> bool {
+        self.is_mount_point(dir)
     }
 }
 
@@ -108,7 +125,7 @@ impl Mounts {
             return Err(Error::InvalidArgument("not a mount point"));
         }
         // Found by the directory it covers: its path may have been renamed since.
-        let covered = place.parent.lookup(name)?.id();
+        let covered = place.parent.lookup(&Caller::ROOT, name)?.id();
         let mut table = self.table.write();
         let Some(index) = table.mounts.iter().position(|mount| mount.covered == covered) else {
             return Err(Error::InvalidArgument("not a mount point"));
@@ -134,7 +151,7 @@ impl Mounts {
 
     /// True if something is mounted on this very directory, whatever path leads to it now.
     pub fn is_mount_point(&self, id: NodeId) -> bool {
-        self.snapshot().covering(id).is_some()
+        self.snapshot().root_on(id).is_some()
     }
 
     /// Resolves `path`, absolute or from `how.base`.
@@ -142,13 +159,12 @@ impl Mounts {
     /// # Errors
     /// [`Unresolved`] says why, and what the path would have been. A missing last name is no error.
     pub fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
-        walk::resolve(&self.snapshot(), path, how)
+        let table = self.snapshot();
+        resolve::resolve(&table.root, &*table, path, how)
     }
 
     fn resolve_absolute(&self, at: &[u8]) -> Result<Place> {
-        let root = VPath::root();
-        let how = How { base: &root, follow_last: true, memory_only: false };
-        self.resolve(at, &how).map_err(|unresolved| unresolved.error)
+        self.resolve(at, &How::privileged()).map_err(|unresolved| unresolved.error)
     }
 
     fn snapshot(&self) -> Arc<Table> {

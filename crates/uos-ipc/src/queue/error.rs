@@ -1,0 +1,43 @@
+//! Why a message was not sent or not received. In every case nothing was taken and nothing was put in.
+
+/// What a queue answers instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// Not now: there is nothing to receive.
+    #[error("would block: the queue is empty")]
+    Empty,
+    /// Not now: there is no room for this one.
+    #[error(
+        "would block: {asked} bytes asked; {messages} of {max_messages} messages and {bytes} of {max_bytes} bytes are in it"
+    )]
+    Full {
+        /// How long the message is.
+        asked: usize,
+        /// How many messages there are.
+        messages: usize,
+        /// How many there may be.
+        max_messages: usize,
+        /// How many bytes are in them.
+        bytes: usize,
+        /// How many there may be.
+        max_bytes: usize,
+    },
+    /// Never: it is longer than all there is room for.
+    #[error("a message of {asked} bytes, where {max} are the most")]
+    TooLarge {
+        /// How long the message is.
+        asked: usize,
+        /// How long one may be.
+        max: usize,
+    },
+    /// All has been received and nobody can send any more. Not a fault: the end.
+    #[error("the end: nothing more will come")]
+    Ended,
+    /// Nobody is left who could receive; what is sent now would be lost.
+    #[error("no receiver is left")]
+    Abandoned,
+    /// This handle was closed, sending was ended, or the whole queue was destroyed.
+    #[error("closed")]
+    Closed,
+}

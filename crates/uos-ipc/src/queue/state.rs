@@ -1,0 +1,183 @@
+//! The rules of a queue: what sending and receiving do, when it ends, who is woken.
+
+use super::{Limits, Message, Order, QueueError, QueueStats, store::Store};
+use crate::quota::Permit;
+use crate::waiting::{End, Object, Side};
+
+pub(crate) struct State {
+    limits: Limits,
+    store: Store,
+    bytes: usize,
+    receivers: Side,
+    senders: Side,
+    totals: Totals,
+    /// Pays for the limits; gone as soon as nothing can be received any more.
+    charge: Option<Permit>,
+    /// Nobody may send any more, whoever is still there.
+    finished: bool,
+    destroyed: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    sent: u64,
+    received: u64,
+    discarded: u64,
+    missed: u64,
+}
+
+impl State {
+    pub(crate) fn new(order: Order, limits: Limits, charge: Permit) -> State {
+        State {
+            limits,
+            store: Store::new(order),
+            bytes: 0,
+            receivers: Side::default(),
+            senders: Side::default(),
+            totals: Totals::default(),
+            charge: Some(charge),
+            finished: false,
+            destroyed: false,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn receive(&mut self) -> Result<Message, QueueError> {
+        if self.destroyed {
+            return Err(QueueError::Closed);
+        }
+        let over = self.finished || self.senders.is_closed();
+        let empty = if over { QueueError::Ended } else { QueueError::Empty };
+        let message = self.store.pop().ok_or(empty)?;
+        self.bytes -= message.len();
+        self.totals.received += 1;
+        Ok(message)
+    }
+
+    /// Takes the message out of its place, unless it is refused.
+    #[inline(always)]
+    pub(crate) fn send(&mut self, message: &mut Option<Message>) -> Result<(), QueueError> {
+        let len = message.as_ref().map_or(0, |message| message.len());
+        self.check(len)?;
+        if let Some(message) = message.take() {
+            self.store.push(message);
+            self.bytes += len;
+            self.totals.sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a message of this length could be sent now.
+    #[inline(always)]
+    pub(crate) fn check(&self, len: usize) -> Result<(), QueueError> {
+        if self.destroyed || self.finished {
+            return Err(QueueError::Closed);
+        }
+        if self.receivers.is_closed() {
+            return Err(QueueError::Abandoned);
+        }
+        let max = self.limits.bytes();
+        if len > max {
+            return Err(QueueError::TooLarge { asked: len, max });
+        }
+        let full = self.store.len() == self.limits.messages() || len > max - self.bytes;
+        if full { Err(self.refusal(len)) } else { Ok(()) }
+    }
+
+    /// What somebody who has waited too long is told.
+    #[cold]
+    pub(crate) fn refusal(&self, asked: usize) -> QueueError {
+        QueueError::Full {
+            asked,
+            messages: self.store.len(),
+            max_messages: self.limits.messages(),
+            bytes: self.bytes,
+            max_bytes: self.limits.bytes(),
+        }
+    }
+
+    /// One more was not delivered because there was no room.
+    pub(crate) fn miss(&mut self) {
+        self.totals.missed += 1;
+    }
+
+    /// How much must be available before it pays to wake somebody who sends that much: a place, and the bytes. What
+    /// will never fit does not wait.
+    pub(crate) fn send_need(&self, len: usize) -> usize {
+        if len > self.limits.bytes() { 0 } else { len + 1 }
+    }
+
+    /// Sending is over: what is there can still be received, and then comes the end.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(crate) fn destroy(&mut self) {
+        self.destroyed = true;
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        QueueStats {
+            limits: self.limits,
+            messages: self.store.len(),
+            bytes: self.bytes,
+            sent: self.totals.sent,
+            received: self.totals.received,
+            discarded: self.totals.discarded,
+            missed: self.totals.missed,
+            receivers: self.receivers.handles(),
+            senders: self.senders.handles(),
+            waiting_receivers: self.receivers.waiting(),
+            waiting_senders: self.senders.waiting(),
+            closed: self.finished || self.destroyed,
+        }
+    }
+}
+
+impl Object for State {
+    type Error = QueueError;
+    type Left = Option<Store>;
+    const CLOSED: QueueError = QueueError::Closed;
+
+    #[inline]
+    fn side(&mut self, end: End) -> &mut Side {
+        match end {
+            End::Read => &mut self.receivers,
+            End::Write => &mut self.senders,
+        }
+    }
+
+    /// Messages to receive; or a place together with the bytes there is room for, if there is a place.
+    #[inline]
+    fn available(&self, end: End) -> usize {
+        match end {
+            End::Read => self.store.len(),
+            End::Write if self.store.len() == self.limits.messages() => 0,
+            End::Write => self.limits.bytes() - self.bytes + 1,
+        }
+    }
+
+    #[inline]
+    fn is_over(&self, end: End) -> bool {
+        self.destroyed
+            || self.finished
+            || match end {
+                End::Read => self.senders.is_closed(),
+                End::Write => self.receivers.is_closed(),
+            }
+    }
+
+    /// Afterwards there are messages only while somebody can receive them.
+    #[inline]
+    fn settle(&mut self) -> Option<Store> {
+        let nobody = self.destroyed || self.receivers.is_closed();
+        let drained = self.store.len() == 0 && (self.finished || self.senders.is_closed());
+        if !nobody && !drained {
+            return None;
+        }
+        self.charge = None;
+        self.totals.discarded += self.store.len() as u64;
+        self.bytes = 0;
+        Some(self.store.take())
+    }
+}

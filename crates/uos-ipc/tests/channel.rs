@@ -1,0 +1,139 @@
+//! What every [`Channel`] promises, as one suite. A new carrier of messages adds one `check_all` line.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use uos_ipc::{Channel, Limits, Message, Order, Queue, QueueError, Quota};
+
+#[test]
+fn queues_in_this_process() {
+    let quota = Quota::root("queues", 8 << 20);
+    for order in [Order::Fifo, Order::Priority] {
+        check_all(|messages, bytes| {
+            Queue::new(order, Limits::new(messages, bytes).unwrap(), &quota).unwrap()
+        });
+    }
+    assert_eq!(quota.used(), 0);
+}
+
+/// Runs the suite on channels of the limits it asks for.
+fn check_all<C: Channel>(make: impl Fn(u64, u64) -> C) {
+    messages_come_out_whole_and_in_order(&make(100, 64 << 10));
+    both_limits_hold(&make(3, 100));
+    what_never_fits_says_so(&make(3, 100));
+    nothing_is_a_message_too(&make(2, 1));
+    a_closed_sender_leaves_what_it_sent(&make(4, 100));
+    a_closed_receiver_is_told(&make(4, 100));
+    readiness_wakes_once_it_is_true(&make(1, 100));
+    closing_wakes_who_waits(&make);
+}
+
+fn message(text: &str) -> Message {
+    Message::from(text.as_bytes())
+}
+
+fn messages_come_out_whole_and_in_order(channel: &impl Channel) {
+    for round in 0..3 {
+        for len in [0, 1, 64, 65, 4_000, 30_000] {
+            channel.try_send(vec![round; len].into()).unwrap();
+        }
+        for len in [0, 1, 64, 65, 4_000, 30_000] {
+            assert_eq!(&*channel.try_recv().unwrap(), &vec![round; len][..]);
+        }
+    }
+    assert_eq!(channel.try_recv(), Err(QueueError::Empty));
+    let stats = channel.stats();
+    assert_eq!((stats.sent, stats.received, stats.messages, stats.bytes), (18, 18, 0, 0));
+}
+
+fn both_limits_hold(channel: &impl Channel) {
+    for _ in 0..3 {
+        channel.try_send(message("x")).unwrap();
+    }
+    let full = QueueError::Full { asked: 1, messages: 3, max_messages: 3, bytes: 3, max_bytes: 100 };
+    assert_eq!(channel.try_send(message("x")), Err(full));
+    channel.try_recv().unwrap();
+    let full = QueueError::Full { asked: 99, messages: 2, max_messages: 3, bytes: 2, max_bytes: 100 };
+    assert_eq!(channel.try_send(vec![0; 99].into()), Err(full));
+    channel.try_send(vec![0; 98].into()).unwrap();
+    assert_eq!(channel.stats().bytes, 100);
+}
+
+fn what_never_fits_says_so(channel: &impl Channel) {
+    assert_eq!(channel.try_send(vec![0; 101].into()), Err(QueueError::TooLarge { asked: 101, max: 100 }));
+    assert!(is_ready(&mut pin!(channel.sendable(101)).as_mut()), "waiting would not help");
+}
+
+fn nothing_is_a_message_too(channel: &impl Channel) {
+    channel.try_send(message("")).unwrap();
+    channel.try_send(message("")).unwrap();
+    assert!(matches!(channel.try_send(message("")), Err(QueueError::Full { .. })));
+    assert_eq!(channel.try_recv().unwrap().len(), 0);
+}
+
+fn a_closed_sender_leaves_what_it_sent(channel: &impl Channel) {
+    channel.try_send(message("last words")).unwrap();
+    channel.close_send();
+    channel.close_send();
+    assert_eq!(channel.try_send(message("x")), Err(QueueError::Closed));
+    assert_eq!(&*channel.try_recv().unwrap(), b"last words");
+    for _ in 0..2 {
+        assert_eq!(channel.try_recv(), Err(QueueError::Ended), "the end stays the end");
+    }
+}
+
+fn a_closed_receiver_is_told(channel: &impl Channel) {
+    channel.try_send(message("unread")).unwrap();
+    channel.close_recv();
+    channel.close_recv();
+    assert_eq!(channel.try_recv(), Err(QueueError::Closed));
+    assert_eq!(channel.try_send(message("x")), Err(QueueError::Abandoned));
+    let stats = channel.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.discarded), (0, 0, 1));
+}
+
+fn readiness_wakes_once_it_is_true(channel: &impl Channel) {
+    let woken = Arc::new(Count::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut receivable = pin!(channel.receivable());
+    assert!(receivable.as_mut().poll(&mut cx).is_pending());
+    channel.try_send(message("x")).unwrap();
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert!(receivable.as_mut().poll(&mut cx).is_ready());
+    let mut sendable = pin!(channel.sendable(1));
+    assert!(sendable.as_mut().poll(&mut cx).is_pending());
+    channel.try_recv().unwrap();
+    assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+    assert!(sendable.as_mut().poll(&mut cx).is_ready());
+}
+
+fn closing_wakes_who_waits<C: Channel>(make: &impl Fn(u64, u64) -> C) {
+    let channel = make(1, 1);
+    let mut receivable = pin!(channel.receivable());
+    assert!(!is_ready(&mut receivable.as_mut()));
+    channel.close_send();
+    assert!(is_ready(&mut receivable.as_mut()));
+    let channel = make(1, 1);
+    channel.try_send(message("x")).unwrap();
+    let mut sendable = pin!(channel.sendable(1));
+    assert!(!is_ready(&mut sendable.as_mut()));
+    channel.close_recv();
+    assert!(is_ready(&mut sendable.as_mut()));
+}
+
+fn is_ready<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,235 @@
+//! Real processes at a gate: one at a time, in strict order, and free again whatever becomes of the gate.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use uos_sched::{
+    ControlError, Controller, Cpu, CpuSet, Gate, Nanos, Policy, Priority, Quantum, Quota, Wanted, Weight,
+};
+
+mod conformance;
+
+const CPU: Cpu = Cpu(0);
+
+/// A real process that uses up all it gets; with a lock, only once it has been told to.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Busy {
+        Busy::run("while :; do :; done")
+    }
+
+    fn when_told() -> Busy {
+        Busy::run("read -r go; while :; do :; done")
+    }
+
+    fn run(script: &str) -> Busy {
+        let shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn();
+        Busy(shell.unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn tell(&mut self) {
+        self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
+    }
+
+    /// What it has used by the kernel's account.
+    fn used(&self) -> Nanos {
+        let stat = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap();
+        Nanos(stat.split(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn runs(process: &Busy, more: Nanos) {
+    let from = process.used();
+    eventually("it should run", || process.used().since(from) >= more);
+}
+
+#[test]
+fn a_gate_conforms() {
+    let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let (mut first, second) = (Busy::start(), Busy::start());
+    let wait = |_: &mut Gate| std::thread::sleep(Duration::from_millis(5));
+    conformance::conforms(&mut gate, [first.pid(), second.pid()], wait, |_| first.end());
+}
+
+#[test]
+fn the_lower_priority_gets_nothing_while_the_higher_wants_to_run() {
+    let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
+    let (mut high, low) = (Busy::start(), Busy::start());
+    gate.hold(high.pid(), Priority(200)).unwrap();
+    gate.hold(low.pid(), Priority(100)).unwrap();
+    eventually("the lower should be stopped", || low.state() == 'T');
+    let before = low.used();
+    runs(&high, Nanos::from_millis(300));
+    assert_eq!(low.state(), 'T');
+    assert_eq!(low.used(), before, "not a nanosecond");
+    high.end();
+    runs(&low, Nanos::from_millis(50));
+    let left: Vec<u32> = gate.held().unwrap().into_iter().map(|(pid, _)| pid).collect();
+    assert_eq!(left, [low.pid()], "who has ended is forgotten");
+}
+
+#[test]
+fn whoever_sleeps_lets_others_run_and_has_its_turn_when_it_wakes() {
+    let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
+    let (mut high, low) = (Busy::when_told(), Busy::start());
+    eventually("it should come to sleep", || high.state() == 'S');
+    gate.hold(high.pid(), Priority(200)).unwrap();
+    gate.hold(low.pid(), Priority(100)).unwrap();
+    runs(&low, Nanos::from_millis(50));
+    high.tell();
+    runs(&high, Nanos::from_millis(50));
+    eventually("the lower should be stopped", || low.state() == 'T');
+    let before = low.used();
+    runs(&high, Nanos::from_millis(100));
+    assert_eq!(low.used(), before);
+}
+
+#[test]
+fn who_is_stopped_by_others_does_not_keep_the_turn() {
+    let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
+    let (high, low) = (Busy::start(), Busy::start());
+    gate.hold(high.pid(), Priority(200)).unwrap();
+    gate.hold(low.pid(), Priority(100)).unwrap();
+    runs(&high, Nanos::from_millis(20));
+    let pid = rustix::process::Pid::from_child(&high.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    runs(&low, Nanos::from_millis(50));
+    assert_eq!(high.state(), 'T', "it is not for the gate to let it go on");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    runs(&high, Nanos::from_millis(50));
+}
+
+#[test]
+fn turns_are_alike_whatever_the_weights() {
+    let quantum = Quantum::new(Nanos::from_millis(10)).unwrap();
+    let gate = Gate::start(Policy::RoundRobin { quantum }, CPU).unwrap();
+    let processes = [Busy::start(), Busy::start(), Busy::start()];
+    for (process, weight) in processes.iter().zip([1024, 2048, 8192]) {
+        gate.hold(process.pid(), Weight::new(weight).unwrap()).unwrap();
+    }
+    let ran = |gate: &Gate| -> Vec<u64> {
+        gate.held().unwrap().into_iter().map(|(_, stats)| stats.runtime.0).collect()
+    };
+    eventually("they should run", || ran(&gate).iter().sum::<u64>() >= 1_000_000_000);
+    let ran = ran(&gate);
+    let apart = ran.iter().max().unwrap() - ran.iter().min().unwrap();
+    // One may be a turn ahead; turns end late by what the machine makes of a timer.
+    assert!(apart <= 4 * quantum.length().0, "{ran:?}");
+}
+
+#[test]
+fn nobody_is_lost_when_the_policy_changes() {
+    let gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let processes: Vec<Busy> = (0..4).map(|_| Busy::start()).collect();
+    for process in &processes {
+        gate.hold(process.pid(), Weight::DEFAULT).unwrap();
+    }
+    for policy in [Policy::ROUND_ROBIN, Policy::EEVDF, Policy::PRIORITY, Policy::FAIR] {
+        assert_eq!(gate.set_policy(policy).unwrap(), 4);
+        for process in &processes {
+            runs(process, Nanos::from_millis(5));
+        }
+        assert_eq!(gate.held().unwrap().len(), 4);
+    }
+}
+
+fn affinity(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap().to_owned()
+}
+
+#[test]
+fn what_was_changed_is_put_back_on_release_and_on_drop() {
+    let (first, second) = (Busy::start(), Busy::start());
+    let before = (affinity(first.pid()), affinity(second.pid()));
+    let mut gate = Gate::start(Policy::ROUND_ROBIN, CPU).unwrap();
+    gate.hold(first.pid(), Weight::DEFAULT).unwrap();
+    gate.hold(second.pid(), Weight::DEFAULT).unwrap();
+    assert!(affinity(first.pid()).ends_with('1'), "it is bound to CPU 0");
+    gate.release(first.pid()).unwrap();
+    drop(gate);
+    assert_eq!((affinity(first.pid()), affinity(second.pid())), before);
+    for process in [&first, &second] {
+        eventually("it should not be stopped", || process.state() == 'R');
+    }
+}
+
+#[test]
+fn what_a_gate_cannot_do_is_refused() {
+    let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let busy = Busy::start();
+    let quota = Quota::new(Nanos::from_millis(100), Nanos::from_millis(10)).unwrap();
+    let refused = gate.adopt(busy.pid(), &Wanted { quota: Some(quota), ..Wanted::default() });
+    assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })));
+    let elsewhere = Wanted { affinity: CpuSet::only(Cpu(1)), ..Wanted::default() };
+    assert!(matches!(gate.adopt(busy.pid(), &elsewhere), Err(ControlError::NoSuchCpu)));
+    let oneself = gate.hold(std::process::id(), Weight::DEFAULT);
+    assert!(matches!(oneself, Err(ControlError::NotEnforceable { .. })));
+    assert!(matches!(Gate::start(Policy::FAIR, Cpu(8_000)), Err(ControlError::NoSuchCpu)));
+    for nobody in [0, i32::MAX as u32, u32::MAX] {
+        assert!(matches!(gate.hold(nobody, Weight::DEFAULT), Err(ControlError::Gone { .. })), "{nobody}");
+    }
+    assert_eq!(busy.state(), 'R');
+}
+
+#[test]
+#[ignore = "a role that the next test has another process play"]
+fn role_of_one_who_holds_others() {
+    let gate = Gate::start(Policy::ROUND_ROBIN, CPU).unwrap();
+    for pid in std::env::var("UOS_TEST_HELD").unwrap().split(' ') {
+        gate.hold(pid.parse().unwrap(), Weight::DEFAULT).unwrap();
+    }
+    println!("\nholding");
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn everybody_runs_again_when_the_holder_is_killed() {
+    let processes = [Busy::start(), Busy::start(), Busy::start()];
+    let pids = processes.iter().map(|process| process.pid().to_string()).collect::<Vec<_>>().join(" ");
+    let mut holder = Command::new(std::env::current_exe().unwrap());
+    holder.args(["--ignored", "--exact", "--nocapture", "role_of_one_who_holds_others"]);
+    let mut holder = Busy(holder.env("UOS_TEST_HELD", pids).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(holder.0.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
+    eventually("all but one should be stopped", || {
+        processes.iter().filter(|process| process.state() == 'T').count() == 2
+    });
+    holder.end();
+    for process in &processes {
+        eventually("it should not be stopped", || process.state() == 'R');
+        runs(process, Nanos::from_millis(10));
+    }
+}

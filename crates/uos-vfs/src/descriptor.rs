@@ -1,0 +1,191 @@
+//! An open file as processes have it: with a position that duplicates share.
+
+use crate::{Access, Attr, Error, File, NodeRef, OpenFile, Result, Seek};
+use parking_lot::Mutex;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// A file descriptor. [`Descriptor::dup`] gives another one of the same open file: both move one position,
+/// and the file closes when the last of them is dropped. What is opened anew has a position of its own.
+///
+/// It may be used by several threads at once. Reading and writing at the position are then one after the
+/// other, so no two get the same part of a file; at an offset of their own, with [`Descriptor::pread`] and
+/// [`Descriptor::pwrite`], they don't wait for each other.
+pub struct Descriptor(Arc<Description>);
+
+/// What duplicates share.
+struct Description {
+    node: NodeRef,
+    file: Arc<dyn OpenFile>,
+    access: Access,
+    appends: bool,
+    position: Mutex<u64>,
+}
+
+impl Descriptor {
+    /// Another descriptor of the same open file.
+    #[must_use]
+    pub fn dup(&self) -> Self {
+        Descriptor(Arc::clone(&self.0))
+    }
+
+    /// True if both are of one open file.
+    pub fn is_dup_of(&self, other: &Descriptor) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The node that is open.
+    pub fn node(&self) -> &NodeRef {
+        &self.0.node
+    }
+
+    /// What it was opened for.
+    pub fn access(&self) -> Access {
+        self.0.access
+    }
+
+    /// Its attributes now.
+    pub fn attr(&self) -> Result<Attr> {
+        self.0.file.attr()
+    }
+
+    /// Fills `buf` from the position as far as the file goes, and moves it there; 0 at the end.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] unless opened for reading.
+    pub fn read(&self, buf: &mut [u8]) -> Result<usize> {
+        self.check(self.0.access.reads())?;
+        let mut position = self.0.position.lock();
+        let read = self.0.file.read_at(*position, buf)?;
+        *position += read as u64;
+        Ok(read)
+    }
+
+    /// Writes at the position, or at the end if it appends, and moves it behind what was written.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] unless opened for writing.
+    pub fn write(&self, data: &[u8]) -> Result<usize> {
+        self.check(self.0.access.writes())?;
+        let mut position = self.0.position.lock();
+        let (from, written) = self.put(*position, data)?;
+        *position = from + written as u64;
+        Ok(written)
+    }
+
+    /// Fills `buf` from an offset. The position stays.
+    ///
+    /// # Errors
+    /// As of [`Descriptor::read`].
+    pub fn pread(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        self.check(self.0.access.reads())?;
+        self.0.file.read_at(offset, buf)
+    }
+
+    /// Writes at an offset; but at the end if it appends, as on Linux. The position stays.
+    ///
+    /// # Errors
+    /// As of [`Descriptor::write`].
+    pub fn pwrite(&self, offset: u64, data: &[u8]) -> Result<usize> {
+        self.check(self.0.access.writes())?;
+        Ok(self.put(offset, data)?.1)
+    }
+
+    /// Where the next one reads or writes.
+    pub fn position(&self) -> u64 {
+        *self.0.position.lock()
+    }
+
+    /// Moves the position, also beyond the end, and says where it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a position before the start or that no file has.
+    pub fn seek(&self, to: io::SeekFrom) -> Result<u64> {
+        let mut position = self.0.position.lock();
+        let (from, by) = match to {
+            io::SeekFrom::Start(offset) => (offset, 0),
+            io::SeekFrom::Current(by) => (*position, by),
+            io::SeekFrom::End(by) => (self.0.file.attr()?.size, by),
+        };
+        let there = from.checked_add_signed(by).filter(|&there| i64::try_from(there).is_ok());
+        *position = there.ok_or(Error::InvalidArgument("a position no file has"))?;
+        Ok(*position)
+    }
+
+    /// Moves the position to the next data or the next hole from an offset on, and says where it is.
+    ///
+    /// # Errors
+    /// Those of [`OpenFile::seek`].
+    pub fn seek_to(&self, offset: u64, to: Seek) -> Result<u64> {
+        let mut position = self.0.position.lock();
+        *position = self.0.file.seek(offset, to)?;
+        Ok(*position)
+    }
+
+    /// Cuts the file to `len` or extends it with zeros. The position stays, be it beyond the end.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] unless opened for writing.
+    pub fn truncate(&self, len: u64) -> Result<()> {
+        self.check(self.0.access.writes())?;
+        self.0.file.set_len(len)
+    }
+
+    /// Returns when everything written is as durable as the filesystem makes it.
+    pub fn sync(&self) -> Result<()> {
+        self.0.file.sync()
+    }
+
+    fn put(&self, offset: u64, data: &[u8]) -> Result<(u64, usize)> {
+        if self.0.appends {
+            return Ok((self.0.file.append(data)?, data.len()));
+        }
+        Ok((offset, self.0.file.write_at(offset, data)?))
+    }
+
+    fn check(&self, allowed: bool) -> Result<()> {
+        if allowed { Ok(()) } else { Err(Error::BadDescriptor) }
+    }
+}
+
+impl From<File> for Descriptor {
+    /// With the position the file has.
+    fn from(file: File) -> Self {
+        let (node, file, access, appends, position) = file.into_parts();
+        Descriptor(Arc::new(Description { node, file, access, appends, position: Mutex::new(position) }))
+    }
+}
+
+impl io::Read for Descriptor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(Descriptor::read(self, buf)?)
+    }
+}
+
+impl io::Write for Descriptor {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(Descriptor::write(self, data)?)
+    }
+
+    /// Nothing is held back; [`Descriptor::sync`] makes durable.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl io::Seek for Descriptor {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        Ok(Descriptor::seek(self, to)?)
+    }
+}
+
+impl fmt::Debug for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Descriptor");
+        out.field("node", &self.0.node.id())
+            .field("access", &self.0.access)
+            .field("appends", &self.0.appends);
+        out.field("position", &*self.0.position.lock()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! Filesystems at real mount points, by FUSE. Feature `fuse`; Linux.
+//!
+//! ```no_run
+//! use uos_vfs::MemFs;
+//! use uos_vfs::fuse::{Mount, View};
+//!
+//! let fs = MemFs::builder().build();
+//! let mount = Mount::options().whole(View::of(fs.root())).start("/mnt/uos".as_ref())?;
+//! // Until it is dropped, everybody on the host sees the same files as we do.
+//! mount.unmount()?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Who asks is judged by the host's kernel, by the attributes that we tell (`default_permissions`): it knows
+//! all groups of a process, a request names one. Writes are not held back by the host, so whoever reads by
+//! another way sees them at once. The other way round the host may show what was for as long as
+//! [`Options::ttl`]; [`Mount::changed`] ends that. Locks are kept by the host, and so are each view's own.
+
+mod attr;
+mod export;
+mod handles;
+mod table;
+mod view;
+
+pub use view::View;
+
+use crate::{Name, NodeRef};
+use export::{Export, Shared};
+use fuser::{BackgroundSession, Config, MountOption, SessionACL};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How to mount.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    whole: Option<View>,
+    ttl: Duration,
+    tells_opens: Option<bool>,
+    threads: usize,
+    read_only: bool,
+    lends_rights: bool,
+    name: String,
+}
+
+impl Options {
+    /// Shows this at the mount point itself. Without it the mount point is a directory of views, empty at
+    /// first; see [`Mount::add_view`].
+    pub fn whole(self, view: View) -> Self {
+        Options { whole: Some(view), ..self }
+    }
+
+    /// How long the host may show what it knows without asking. One second unless told otherwise.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        Options { ttl, ..self }
+    }
+
+    /// The host does not tell when something is opened or closed: what it has read lately is then read again
+    /// without asking, at the price of a file that stays open for us as long as the host knows it. So it is
+    /// anyway for a whole view of files in memory, where that costs nothing.
+    ///
+    /// With this a directory must be listed by cursors that fit into 62 bits, as those of memory do.
+    pub fn without_opens(self) -> Self {
+        Options { tells_opens: Some(false), ..self }
+    }
+
+    /// How many threads serve it, four unless told otherwise. With one alone a slow file holds up all.
+    pub fn threads(self, threads: usize) -> Self {
+        Options { threads: threads.max(1), ..self }
+    }
+
+    /// The host takes no changes at all.
+    pub fn read_only(self) -> Self {
+        Options { read_only: true, ..self }
+    }
+
+    /// Set-user-id programs and devices on it work for those who use it. Without this they do not.
+    pub fn lends_rights(self) -> Self {
+        Options { lends_rights: true, ..self }
+    }
+
+    /// What the host calls it in its table of mounts: `uos` unless told otherwise.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Options { name: name.into(), ..self }
+    }
+
+    /// Mounts it on a directory. What a process that died has left mounted there is detached first.
+    ///
+    /// Only root can let others use it; for whoever may not, it is mounted for its own user alone, which
+    /// [`Mount::is_for_others`] tells.
+    ///
+    /// # Errors
+    /// What the host says, with `EACCES` or `ENOENT` also for a machine without FUSE.
+    pub fn start(self, at: &Path) -> io::Result<Mount> {
+        detach_if_dead(at)?;
+        let at = at.canonicalize()?;
+        let in_memory = self.whole.as_ref().is_some_and(|view| !view.root.blocks() && view.is_alone());
+        let tells_opens = self.tells_opens.unwrap_or(!in_memory);
+        let shared = Arc::new(Shared::new(self.whole.clone(), tells_opens, self.ttl));
+        let mut config = Config::default();
+        config.n_threads = Some(self.threads);
+        config.clone_fd = self.threads > 1;
+        config.mount_options = vec![
+            MountOption::FSName(self.name.clone()),
+            MountOption::Subtype("uos".to_owned()),
+            MountOption::DefaultPermissions,
+            if self.read_only { MountOption::RO } else { MountOption::RW },
+        ];
+        if self.lends_rights {
+            config.mount_options.extend([MountOption::Suid, MountOption::Dev]);
+        }
+        config.acl = SessionACL::All;
+        let session = match fuser::spawn_mount(Export::new(&shared), &at, &config) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                config.acl = SessionACL::Owner;
+                fuser::spawn_mount(Export::new(&shared), &at, &config)?
+            }
+            mounted => mounted?,
+        };
+        Ok(Mount { at, shared, is_for_others: config.acl == SessionACL::All, session: Some(session) })
+    }
+}
+
+/// A mounted filesystem. Dropping it unmounts it; whoever has something open there meanwhile keeps that until
+/// the process ends.
+#[derive(Debug)]
+pub struct Mount {
+    at: PathBuf,
+    shared: Arc<Shared>,
+    is_for_others: bool,
+    session: Option<BackgroundSession>,
+}
+
+impl Mount {
+    /// Nothing mounted yet.
+    pub fn options() -> Options {
+        Options {
+            whole: None,
+            ttl: Duration::from_secs(1),
+            tells_opens: None,
+            threads: 4,
+            read_only: false,
+            lends_rights: false,
+            name: "uos".to_owned(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.at
+    }
+
+    /// Whether other users than the one of this process may use it.
+    pub fn is_for_others(&self) -> bool {
+        self.is_for_others
+    }
+
+    /// Shows a view as a directory of the mount point. Nothing leads from it to another: whoever has only
+    /// that directory, bound somewhere else, sees only that view, and its files have numbers of their own.
+    ///
+    /// # Errors
+    /// [`Error::Exists`](crate::Error::Exists) for a name that is taken,
+    /// [`Error::NotSupported`](crate::Error::NotSupported) if the mount point itself shows a view.
+    pub fn add_view(&self, name: Name<'_>, view: View) -> crate::Result<()> {
+        self.shared.add_view(name, view)
+    }
+
+    /// Takes a view away. What is open in it answers `ESTALE` from then on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound).
+    pub fn remove_view(&self, name: Name<'_>) -> crate::Result<()> {
+        self.shared.remove_view(name)?;
+        if let Some(session) = &self.session {
+            // What the host doesn't know of it need not forget.
+            let name = OsStr::from_bytes(name.as_bytes());
+            let _ = session.notifier().inval_entry(fuser::INodeNo::ROOT, name);
+        }
+        Ok(())
+    }
+
+    /// Lets the host forget what it knows of a node that has been changed otherwise than through it.
+    pub fn changed(&self, node: &NodeRef) {
+        let Some(session) = &self.session else { return };
+        for number in self.shared.numbers_of(node.id()) {
+            let _ = session.notifier().inval_inode(fuser::INodeNo(number), 0, 0);
+        }
+    }
+
+    /// The same of an entry of a directory, which leads to something else or nothing since.
+    pub fn entry_changed(&self, dir: &NodeRef, name: Name<'_>) {
+        let Some(session) = &self.session else { return };
+        for number in self.shared.numbers_of(dir.id()) {
+            let name = OsStr::from_bytes(name.as_bytes());
+            let _ = session.notifier().inval_entry(fuser::INodeNo(number), name);
+        }
+    }
+
+    /// Waits until somebody else has unmounted it.
+    pub fn wait(mut self) -> io::Result<()> {
+        self.session.take().map_or(Ok(()), BackgroundSession::join)
+    }
+
+    /// Unmounts it. It is gone from the tree of the host when this returns, and nobody uses it any more if
+    /// the answer is true; else whoever still does keeps it until they let go or this process ends.
+    pub fn unmount(mut self) -> io::Result<bool> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<bool> {
+        let Some(session) = self.session.take() else { return Ok(true) };
+        match unmount(&self.at, UnmountFlags::empty()) {
+            // Gone already, by somebody else's hand.
+            Ok(()) | Err(Errno::INVAL) => session.join().map(|()| true),
+            Err(Errno::PERM) => session.umount_and_join().map(|()| true),
+            Err(Errno::BUSY) => {
+                unmount(&self.at, UnmountFlags::DETACH)?;
+                // Serves on until the last one lets go.
+                std::thread::Builder::new().name("fuse-detached".to_owned()).spawn(|| session.join())?;
+                Ok(false)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // There is nobody left to tell; `unmount` tells.
+        let _ = self.end();
+    }
+}
+
+/// A filesystem whose process is gone answers so to everything, also to being mounted over.
+fn detach_if_dead(at: &Path) -> io::Result<()> {
+    // Its attributes the host may still know; this it has to ask for.
+    match rustix::fs::statfs(at) {
+        Err(Errno::NOTCONN) => Ok(unmount(at, UnmountFlags::DETACH)?),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,201 @@
+//! The chunks of a file by their index: a tree of branches that is shared until changed, and then copied
+//! along one path.
+
+use super::Chunk;
+use std::sync::Arc;
+
+/// Children of a branch.
+const WIDTH: u64 = 32;
+
+#[derive(Clone, Default)]
+pub(super) struct Tree {
+    root: Slot,
+    /// Levels of branches above the chunks.
+    height: u8,
+}
+
+#[derive(Clone, Default)]
+enum Slot {
+    #[default]
+    Hole,
+    Chunk(Chunk),
+    Branch(Arc<Branch>),
+}
+
+#[derive(Clone, Default)]
+struct Branch {
+    slots: [Slot; WIDTH as usize],
+}
+
+impl Tree {
+    #[inline]
+    pub(super) fn get(&self, index: u64) -> Option<&Chunk> {
+        self.find(index).map(|(chunk, _)| chunk)
+    }
+
+    /// A chunk, and whether another tree has it too, directly or by a branch above it. Only whoever may
+    /// change this tree can let another have a part of it, so `false` stays true meanwhile.
+    #[inline]
+    pub(super) fn find(&self, index: u64) -> Option<(&Chunk, bool)> {
+        let mut slot = &self.root;
+        let mut height = self.height;
+        let mut shared = false;
+        if index >= reach(height) {
+            return None;
+        }
+        loop {
+            match slot {
+                Slot::Hole => return None,
+                Slot::Chunk(chunk) => return Some((chunk, shared || Arc::strong_count(chunk) > 1)),
+                Slot::Branch(branch) => {
+                    shared |= Arc::strong_count(branch) > 1;
+                    height -= 1;
+                    slot = &branch.slots[child(index, height)];
+                }
+            }
+        }
+    }
+
+    /// The chunk there, made empty if there is none.
+    pub(super) fn slot(&mut self, index: u64) -> &mut Chunk {
+        while index >= reach(self.height) {
+            if !matches!(self.root, Slot::Hole) {
+                let mut branch = Branch::default();
+                branch.slots[0] = std::mem::take(&mut self.root);
+                self.root = Slot::Branch(Arc::new(branch));
+            }
+            self.height += 1;
+        }
+        descend(&mut self.root, self.height, index)
+    }
+
+    pub(super) fn take(&mut self, index: u64) -> Option<Chunk> {
+        self.get(index)?;
+        let mut slot = &mut self.root;
+        let mut height = self.height;
+        while let Slot::Branch(branch) = slot {
+            height -= 1;
+            slot = &mut Arc::make_mut(branch).slots[child(index, height)];
+        }
+        match std::mem::take(slot) {
+            Slot::Chunk(chunk) => Some(chunk),
+            _ => None,
+        }
+    }
+
+    /// The first chunk from `index` on, and where it is.
+    pub(super) fn next(&self, index: u64) -> Option<(u64, &Chunk)> {
+        if index >= reach(self.height) { None } else { next(&self.root, self.height, 0, index) }
+    }
+
+    /// Takes away all chunks from `index` on.
+    pub(super) fn split_off(&mut self, index: u64) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        if index == 0 {
+            collect(std::mem::take(self).root, &mut chunks);
+        } else if index < reach(self.height) {
+            split(&mut self.root, self.height, index, &mut chunks);
+        }
+        chunks
+    }
+
+    /// What the chunks hold that no other tree has.
+    pub(super) fn own_bytes(&self) -> u64 {
+        fn own(slot: &Slot) -> u64 {
+            match slot {
+                Slot::Chunk(chunk) if Arc::strong_count(chunk) == 1 => chunk.len() as u64,
+                Slot::Branch(branch) if Arc::strong_count(branch) == 1 => branch.slots.iter().map(own).sum(),
+                _ => 0,
+            }
+        }
+        own(&self.root)
+    }
+
+    /// The chunks that only this tree has, and others that it shares directly; what it shares by the
+    /// branch goes to the other one. Of two that let go of a branch at the same time exactly one is last.
+    pub(super) fn into_own_chunks(self) -> Vec<Chunk> {
+        fn own(slot: Slot, chunks: &mut Vec<Chunk>) {
+            match slot {
+                Slot::Hole => {}
+                Slot::Chunk(chunk) => chunks.push(chunk),
+                Slot::Branch(branch) => {
+                    if let Some(branch) = Arc::into_inner(branch) {
+                        branch.slots.into_iter().for_each(|slot| own(slot, chunks));
+                    }
+                }
+            }
+        }
+        let mut chunks = Vec::new();
+        own(self.root, &mut chunks);
+        chunks
+    }
+}
+
+/// So many chunks fit under so many levels. A file has at most 2^30.
+fn reach(height: u8) -> u64 {
+    1 << (WIDTH.trailing_zeros() * u32::from(height))
+}
+
+/// Which child of a branch whose children have this height.
+fn child(index: u64, height: u8) -> usize {
+    (index / reach(height) % WIDTH) as usize
+}
+
+fn descend(slot: &mut Slot, height: u8, index: u64) -> &mut Chunk {
+    if height > 0 {
+        if matches!(slot, Slot::Hole) {
+            *slot = Slot::Branch(Arc::default());
+        }
+        let Slot::Branch(branch) = slot else { unreachable!("above the chunks there are branches") };
+        return descend(&mut Arc::make_mut(branch).slots[child(index, height - 1)], height - 1, index);
+    }
+    if matches!(slot, Slot::Hole) {
+        *slot = Slot::Chunk(Arc::default());
+    }
+    let Slot::Chunk(chunk) = slot else { unreachable!("below the branches there are chunks") };
+    chunk
+}
+
+fn next(slot: &Slot, height: u8, base: u64, from: u64) -> Option<(u64, &Chunk)> {
+    match slot {
+        Slot::Hole => None,
+        Slot::Chunk(chunk) => Some((base, chunk)),
+        Slot::Branch(branch) => {
+            let size = reach(height - 1);
+            let first = (from.saturating_sub(base) / size) as usize;
+            branch
+                .slots
+                .iter()
+                .enumerate()
+                .skip(first)
+                .find_map(|(nth, slot)| next(slot, height - 1, base + nth as u64 * size, from))
+        }
+    }
+}
+
+/// Takes the chunks from `index`, relative to this slot, which is not 0.
+fn split(slot: &mut Slot, height: u8, index: u64, chunks: &mut Vec<Chunk>) {
+    let Slot::Branch(branch) = slot else { return };
+    let size = reach(height - 1);
+    let (first, rest) = ((index / size) as usize, index % size);
+    let slots = &mut Arc::make_mut(branch).slots;
+    if rest > 0 {
+        split(&mut slots[first], height - 1, rest, chunks);
+    }
+    for slot in &mut slots[first + usize::from(rest > 0)..] {
+        collect(std::mem::take(slot), chunks);
+    }
+}
+
+/// All chunks below. Those below a shared branch are there as further references; the branch itself is
+/// let go before they are, so that the last of them is seen to be the last.
+fn collect(slot: Slot, chunks: &mut Vec<Chunk>) {
+    match slot {
+        Slot::Hole => {}
+        Slot::Chunk(chunk) => chunks.push(chunk),
+        Slot::Branch(branch) => {
+            let branch = Arc::unwrap_or_clone(branch);
+            branch.slots.into_iter().for_each(|slot| collect(slot, chunks));
+        }
+    }
+}

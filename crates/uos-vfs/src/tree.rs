@@ -1,0 +1,102 @@
+//! A tree of files as seen from its root, by somebody.
+
+use crate::{Attr, Caller, Error, How, NodeId, NodeRef, Place, Result, Unresolved, VPath};
+use std::ops::Deref;
+
+/// Whatever paths can be resolved in: one filesystem, several mounted into each other, or either as
+/// somebody sees it. Every tree is a [`FileSystem`](crate::FileSystem).
+pub trait Tree: Send + Sync {
+    /// Resolves `path`, absolute or from `how.base`.
+    ///
+    /// # Errors
+    /// [`Unresolved`] says why, and what the path would have been. A missing last name is no error.
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved>;
+
+    /// What `path` leads to, where nobody needs to know how: a tree that knows a shorter way than resolving
+    /// takes it. The answer is the same.
+    ///
+    /// # Errors
+    /// As of [`Tree::resolve`], and [`Error::NotFound`] for a missing last name.
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
+    }
+
+    /// The attributes of what `path` leads to, in the same way.
+    ///
+    /// # Errors
+    /// As of [`Tree::find`].
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        self.find(path, how)?.attr()
+    }
+
+    /// True if something is mounted on this very directory, whatever path leads to it now.
+    fn is_mount_point(&self, dir: NodeId) -> bool {
+        let _ = dir;
+        false
+    }
+
+    /// Who asks, when nobody else is named: user 0, unless this is a tree [`As`] somebody else sees it.
+    fn caller(&self) -> &Caller {
+        &Caller::ROOT
+    }
+
+    /// Where relative paths start.
+    fn working_dir(&self) -> &VPath {
+        VPath::root_ref()
+    }
+
+    /// The same tree, as `caller` sees it from the root.
+    fn seen_by(&self, caller: Caller) -> As<&Self>
+    where
+        Self: Sized,
+    {
+        As::new(self, caller)
+    }
+}
+
+/// A tree as somebody sees it, from where they are.
+#[derive(Clone, Debug)]
+pub struct As<T> {
+    tree: T,
+    caller: Caller,
+    working_dir: VPath,
+}
+
+impl<T> As<T> {
+    /// The tree behind `tree`, as `caller` sees it from the root.
+    pub fn new(tree: T, caller: Caller) -> Self {
+        As { tree, caller, working_dir: VPath::root() }
+    }
+
+    /// The same with relative paths starting elsewhere.
+    #[must_use]
+    pub fn from_dir(self, working_dir: VPath) -> Self {
+        As { working_dir, ..self }
+    }
+}
+
+impl<T: Deref<Target: Tree> + Send + Sync> Tree for As<T> {
+    fn resolve(&self, path: &[u8], how: &How<'_>) -> std::result::Result<Place, Unresolved> {
+        self.tree.resolve(path, how)
+    }
+
+    fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
+        self.tree.find(path, how)
+    }
+
+    fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
+        self.tree.look(path, how)
+    }
+
+    fn is_mount_point(&self, dir: NodeId) -> bool {
+        self.tree.is_mount_point(dir)
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn working_dir(&self) -> &VPath {
+        &self.working_dir
+    }
+}
