@@ -1,7 +1,7 @@
 //! Decisions of the scheduler beside the plain data structure each policy would otherwise be written with.
 //!
-//! Ours is the whole call pair, `pick` and `put_back`, with its checks, books and statistics; a peer is only the
-//! structure: taken out, charged, put in again. Counted is the CPU time of the calling thread.
+//! Ours is the whole call, `switch`, with its checks, books and statistics; a peer is only the structure: taken out,
+//! charged, put in again. Counted is the CPU time of the calling thread.
 
 mod treap;
 
@@ -17,8 +17,8 @@ use rustix::{
 };
 use treap::Treap;
 use uos_sched::{
-    Controller, Cpu, Nanos, OsControl, Policy, Priority, SchedError, Scheduler, Spec, TaskId, Wanted, Weight,
-    Why,
+    Controller, Cpu, Nanos, OsControl, Policy, Priority, SchedError, Scheduler, Spec, Switch, TaskId, Wanted,
+    Weight, Why,
 };
 
 use crate::{
@@ -161,10 +161,12 @@ fn part(random: &mut u64) -> u64 {
     (*random >> 33) % SLICE_US + 1
 }
 
+/// Somebody runs already.
 fn step(sched: &mut Scheduler, now: &mut Nanos, ran_us: u64) -> Result<()> {
-    black_box(sched.pick(Cpu(0), *now)?.ok_or("somebody always waits")?);
     *now = *now + Nanos::from_micros(ran_us);
-    black_box(sched.put_back(Cpu(0), *now, Why::Expired)?);
+    let Switch { from, to } = sched.switch(Cpu(0), *now, Why::Expired)?;
+    let next = to.ok_or("somebody always waits")?;
+    black_box((from, next.task, next.slice));
     Ok(())
 }
 
@@ -178,6 +180,7 @@ fn beside(
 ) -> Result<Measurement> {
     let (mut sched, _) = filled(policy, tasks)?;
     let (mut now, mut random, mut same) = (Nanos::ZERO, 7, 7);
+    sched.pick(Cpu(0), now)?;
     // Until everybody has run, all would be alike.
     for _ in 0..2 * tasks.max(1_000) {
         step(&mut sched, &mut now, part(&mut random))?;
@@ -228,9 +231,11 @@ fn changes() -> Result<Vec<Measurement>> {
     ] {
         let (mut sched, mut ids) = filled(policy, TASKS)?;
         let mut now = Nanos::ZERO;
+        sched.pick(Cpu(0), now)?;
         for _ in 0..2 * TASKS {
             step(&mut sched, &mut now, SLICE_US)?;
         }
+        sched.put_back(Cpu(0), now, Why::Expired)?;
         let (mut replace, mut reweigh) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS as u32 {
             let begun = cpu_ns();

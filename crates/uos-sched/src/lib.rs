@@ -54,7 +54,7 @@ pub use error::SchedError;
 pub use group::{GroupSpec, GroupStats, Quota};
 pub use policy::Policy;
 pub use scheduler::{Ahead, Scheduler, Standing, Why};
-pub use stats::{Histogram, Observed, Pick, Stats, TaskState, TaskStats};
+pub use stats::{Histogram, Observed, Pick, Stats, Switch, TaskState, TaskStats};
 pub use task::{Cpu, GroupId, TaskId};
 pub use time::{Nanos, Quantum};
 pub use weight::{Priority, Weight};

@@ -132,6 +132,29 @@ impl Queue {
         self.requeue(table, slot, how);
     }
 
+    /// The same, and then the first is chosen: maybe the one that came back.
+    #[inline(always)]
+    pub(crate) fn put_back_and_pop(
+        &mut self,
+        table: &mut Table,
+        slot: Slot,
+        ran: u64,
+        how: Return,
+        now: u64,
+    ) -> Slot {
+        match self {
+            Queue::Turns(ring) if how != Return::Preempted => ring.rotate(table, slot),
+            Queue::Levels(levels, None) => levels.rotate(table, slot, how == Return::Preempted),
+            queue => queue.put_back_then_pop(table, slot, ran, how, now),
+        }
+    }
+
+    #[inline(never)]
+    fn put_back_then_pop(&mut self, table: &mut Table, slot: Slot, ran: u64, how: Return, now: u64) -> Slot {
+        self.put_back(table, slot, ran, how);
+        self.pop(table, now).expect("one has just come")
+    }
+
     /// It was waiting or running and is neither from now on.
     pub(crate) fn leave(&mut self, table: &mut Table, slot: Slot) {
         match (self, table.at(slot).state) {

@@ -16,7 +16,8 @@ use crate::group::Group;
 use crate::stats::Histogram;
 use crate::table::{Kind, NONE, Slot, State, Table};
 use crate::{
-    Cpu, GroupId, GroupSpec, Nanos, Observed, Pick, Policy, SchedError, Spec, TaskId, TaskState, TaskStats,
+    Cpu, GroupId, GroupSpec, Nanos, Observed, Pick, Policy, SchedError, Spec, Switch, TaskId, TaskState,
+    TaskStats,
 };
 use books::Totals;
 use moves::{Core, Timer};
@@ -215,6 +216,31 @@ impl Scheduler {
         }
         self.charge_running(cpu.index(), slot);
         Ok(self.stop(cpu.index(), slot, why))
+    }
+
+    /// Charges the CPU's task, takes it off and gives the CPU to the next: what [`put_back`](Scheduler::put_back) and
+    /// then [`pick`](Scheduler::pick) do at the same moment, in half the time where the decision is a simple one.
+    ///
+    /// The end of a slice is this call. The same task goes on if it is the first again.
+    #[inline]
+    pub fn switch(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
+        let slot = match self.cores.get(cpu.index()) {
+            Some(core) if core.running != NONE && self.now <= now.0 => core.running,
+            _ => return Err(self.why_no_put_back(cpu, now)),
+        };
+        self.advance(now);
+        if self.nodes.len() == 1
+            && let Some(switch) = self.switch_simply(slot, why)
+        {
+            return Ok(switch);
+        }
+        self.switch_by_steps(cpu, now, why)
+    }
+
+    #[inline(never)]
+    fn switch_by_steps(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
+        let from = self.put_back(cpu, now, why)?;
+        Ok(Switch { from, to: self.pick(cpu, now)? })
     }
 
     /// Takes over what a kernel did with a task that this scheduler does not run itself.

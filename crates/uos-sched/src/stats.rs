@@ -113,6 +113,15 @@ impl fmt::Debug for Histogram {
     }
 }
 
+/// Who had a CPU, and who has it now; nobody if nobody waits that may run there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Switch {
+    /// Who was taken off.
+    pub from: TaskId,
+    /// Who runs; the same one if it is the first again.
+    pub to: Option<Pick>,
+}
+
 /// A decision: this task, for at most this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pick {

@@ -222,7 +222,7 @@ impl Table {
     }
 
     /// A slice of its own, or this one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slice(&self, slot: Slot, default: Nanos) -> u64 {
         match self.at(slot).has_own_slice() {
             true => u64::from(self.rest(slot).slice),

@@ -144,9 +144,9 @@ fn turns_are_alike_whatever_the_weights() {
     };
     eventually("they should run", || ran(&gate).iter().sum::<u64>() >= 1_000_000_000);
     let ran = ran(&gate);
-    let apart = ran.iter().max().unwrap() - ran.iter().min().unwrap();
-    // One may be a turn ahead; turns end late by what the machine makes of a timer.
-    assert!(apart <= 4 * quantum.length().0, "{ran:?}");
+    // By weight, one would have eight times what another has. How near to alike it is depends on when a busy machine
+    // lets a timer end a turn: the example `control` measures that.
+    assert!(*ran.iter().max().unwrap() <= 2 * ran.iter().min().unwrap(), "{ran:?}");
 }
 
 #[test]

@@ -54,6 +54,22 @@ impl Levels {
         slot
     }
 
+    /// One comes in at its own level and the first of the highest goes out: itself if nobody else is as high.
+    #[inline]
+    pub(crate) fn rotate(&mut self, table: &mut Table, slot: Slot, front: bool) -> Slot {
+        let level = table.at(slot).priority();
+        match (self.top(), &mut self.lists) {
+            (Some(top), Some(lists)) if top == level && !front => {
+                lists[usize::from(level)].rotate(table, slot)
+            }
+            (Some(top), _) if top > level || (top == level && !front) => {
+                self.push(table, slot, level, front);
+                self.pop(table).expect("one has just come")
+            }
+            _ => slot,
+        }
+    }
+
     #[inline(never)]
     pub(crate) fn pop_aged(&mut self, table: &mut Table, now: u64, step: u64) -> Option<Slot> {
         let (slot, level) = self.first_aged(table, now, step)?;

@@ -57,6 +57,17 @@ impl Ring {
         Some(slot)
     }
 
+    /// One comes in behind all, and the first goes out: itself if nobody else waits.
+    #[inline(always)]
+    pub(crate) fn rotate(&mut self, table: &mut Table, slot: Slot) -> Slot {
+        let Some(first) = self.first() else { return slot };
+        table.at_mut(slot).link = [NONE, self.tail];
+        table.at_mut(self.tail).link[0] = slot;
+        self.tail = slot;
+        self.head = table.at(first).link[0];
+        first
+    }
+
     /// Closes the gap it leaves. It must be in this list.
     pub(crate) fn remove(&mut self, table: &mut Table, slot: Slot) {
         let [next, previous] = table.at(slot).link;

@@ -4,7 +4,7 @@
 use super::{Scheduler, Why};
 use crate::queue::{Arrival, Heap, Levels, Return, Ring};
 use crate::table::{Kind, NONE, Slot, State};
-use crate::{Cpu, Nanos, Pick, SchedError, TaskId, TaskStats};
+use crate::{Cpu, Nanos, Pick, SchedError, Switch, TaskId, TaskStats};
 use std::cmp::Reverse;
 
 /// One CPU.
@@ -296,6 +296,50 @@ impl Scheduler {
         node.queue.put_back(&mut self.table, slot, ran, how);
         self.table.at_mut(slot).state = State::Waiting;
         Some(task)
+    }
+
+    /// Both of the above for the only CPU: nobody leaves and nobody comes, so what is counted of those who wait and
+    /// run stays as it is. Nothing is done where it is not as simple.
+    #[inline(always)]
+    pub(super) fn switch_simply(&mut self, slot: Slot, why: Why) -> Option<Switch> {
+        let how = match why {
+            Why::Expired => Return::Expired,
+            Why::Preempted => Return::Preempted,
+            Why::Yield => Return::Yielded,
+            Why::Blocked | Why::Exited => return None,
+        };
+        let (now, core, node) = (self.now, self.cores.first_mut()?, self.nodes.first_mut()?);
+        let hot = self.table.hot.get_mut(slot as usize)?;
+        if hot.kind != Kind::Normal || core.evict || core.strict > 0 {
+            return None;
+        }
+        let (ran, from) = (now - hot.since, TaskId { slot, generation: hot.generation });
+        hot.since = now;
+        hot.runtime = hot.runtime.saturating_add(ran);
+        self.totals.runtime = self.totals.runtime.saturating_add(ran);
+        let next = node.queue.put_back_and_pop(&mut self.table, slot, ran, how, now);
+        if next != slot {
+            self.table.at_mut(slot).state = State::Waiting;
+            self.totals.context_switches += 1;
+            if how != Return::Yielded {
+                self.totals.preemptions += 1;
+                self.table.count_preemptions(slot, 1);
+            }
+        }
+        node.running = next;
+        core.running = next;
+        let limit = node.queue.request_left(&self.table, next);
+        let slice = self.table.slice(next, self.policy.slice().length()).min(limit);
+        core.until = now.saturating_add(slice);
+        let hot = self.table.at_mut(next);
+        let waited = now - hot.since;
+        hot.waits += 1;
+        hot.waited += waited;
+        hot.since = now;
+        hot.state = State::Running;
+        self.waits.count(waited);
+        let task = TaskId { slot: next, generation: hot.generation };
+        Some(Switch { from, to: Some(Pick { task, slice: Nanos(slice) }) })
     }
 
     /// The running task has been charged and is taken off its CPU. Answers which it was.
