@@ -254,3 +254,26 @@ describe('the desktop', () => {
     expect(windows.getState().order).toEqual(['w-a', 'w-b']);
   });
 });
+
+it('believes what it hears while an older list of the apps is on its way', async () => {
+  await boot();
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => {
+    const answer = await server.fetch(url, init);
+    if (url === '/apps') await held;
+    return answer;
+  });
+  server.say({ type: 'resync' });
+  await vi.advanceTimersByTimeAsync(1);
+  server.say({ type: 'app', change: 'opened', id: 'c', app: server.add('c') });
+  server.apps.delete('a');
+  server.say({ type: 'app', change: 'closed', id: 'a' });
+  expect(Object.keys(windows.getState().windows).sort()).toEqual(['w-b', 'w-c']);
+  letGo();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(server.log.filter((line) => line === 'GET /apps').length).toBeGreaterThan(1);
+  expect(Object.keys(windows.getState().windows).sort()).toEqual(['w-b', 'w-c']);
+});

@@ -146,10 +146,15 @@ function stash(): void {
   stashed = Object.keys(kept).length > 0;
 }
 
+/** The apps that were heard of while a list of all of them was on its way: of these, the list may be the older. */
+let heard = new Set<string>();
+
 /** Changes what is known of an app, if it is there. */
 function note(appId: string, change: Partial<RunningApp>): void {
   const app = get().apps[appId];
-  if (app !== undefined) set((state) => ({ apps: { ...state.apps, [appId]: { ...app, ...change } } }));
+  if (app === undefined) return;
+  heard.add(appId);
+  set((state) => ({ apps: { ...state.apps, [appId]: { ...app, ...change } } }));
 }
 
 /** Takes what the server says of an app, except what this person has changed since. */
@@ -164,6 +169,7 @@ function takeApp(next: RunningApp): void {
     : next;
   const keepWindow = mine !== undefined && (windows.busy(next.id) || next.version < mine.version);
   const shown = useWindows.getState().windows[next.window_id];
+  heard.add(next.id);
   set((state) => ({ apps: { ...state.apps, [next.id]: app } }));
   if (keepWindow && shown !== undefined) {
     const { title, icon, pid } = next;
@@ -175,6 +181,7 @@ function takeApp(next: RunningApp): void {
 
 function removeApps(ids: readonly string[]): void {
   const { apps } = get();
+  for (const id of ids) heard.add(id);
   const gone = ids.filter((id) => apps[id] !== undefined);
   if (gone.length === 0) return;
   for (const id of gone) {
@@ -190,11 +197,18 @@ function removeApps(ids: readonly string[]): void {
   }
 }
 
+/** A list that was asked for before what was heard since. */
+function amended(list: readonly RunningApp[]): readonly RunningApp[] {
+  const known = Object.values(get().apps).filter((app) => heard.has(app.id));
+  return [...list.filter((app) => !heard.has(app.id)), ...known];
+}
+
 /** Shows exactly these apps, all in one paint. What this person has changed and not yet sent stays. */
 export function showApps(list: readonly RunningApp[]): void {
   const mine = get().apps;
   const shown = useWindows.getState().windows;
   for (const id of Object.keys(mine)) {
+    heard.add(id);
     if (!list.some((app) => app.id === id)) {
       windows.gone(id);
       states.gone(id);
@@ -202,12 +216,15 @@ export function showApps(list: readonly RunningApp[]): void {
   }
   const apps: Record<string, RunningApp> = {};
   const models = list.map((app) => {
+    heard.add(app.id);
     windows.observed(app.id, app.version);
     states.observed(app.id, app.state_version);
     const old = mine[app.id];
     apps[app.id] = old !== undefined && states.busy(app.id) ? { ...app, state: old.state } : app;
     const model = toWindow(app);
     const current = shown[app.window_id];
+    // The very same app: what is shown of it may be newer, since one's own changes are not noted in the app.
+    if (current !== undefined && app === old) return current;
     const keep = current !== undefined && (windows.busy(app.id) || useDrag.getState().id === app.window_id);
     return keep ? { ...current, title: app.title, pid: app.pid, version: app.version } : model;
   });
@@ -237,12 +254,13 @@ function load(): Promise<void> {
   again = null;
   const afterHello = helloSeen;
   const first = get().status !== 'ready';
+  heard = new Set();
   fetching = Promise.all([routes.listApps(), first ? routes.listManifests() : get().manifests])
     .then(([apps, manifests]) => {
       failures = 0;
       loadedAfterHello = afterHello;
       set({ manifests, status: events.status === 'offline' ? 'offline' : 'ready', error: null });
-      showApps(apps);
+      showApps(amended(apps));
       for (const [id, kept] of Object.entries(takeStash())) {
         if (get().apps[id]?.state_version === kept.version) setAppState(id, kept.state);
       }
