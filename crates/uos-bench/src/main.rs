@@ -7,6 +7,7 @@
 mod echo;
 mod invoke;
 mod ipc;
+mod proc;
 mod report;
 mod sched;
 mod vfs;
@@ -38,8 +39,9 @@ struct Arguments {
 type Measure = fn() -> Result<Vec<Measurement>>;
 
 /// What is measured together, by what it is about.
-const GROUPS: [(&str, Measure); 5] = [
+const GROUPS: [(&str, Measure); 6] = [
     ("ipc", ipc::measure),
+    ("proc", proc::measure),
     ("sched", sched::measure),
     ("syscall", syscall),
     ("server", windows::measure),

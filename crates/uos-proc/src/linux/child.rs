@@ -7,9 +7,11 @@
 #![expect(unsafe_code, reason = "raw system calls on memory prepared by the parent; each block says why")]
 
 use std::ffi::{c_int, c_long, c_void};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
-use super::life::{Arg, Op, Then};
+use super::life::{Arg, Life, Op, Then};
+use crate::SpawnError;
 
 /// What the child is to do; pointers and numbers only.
 pub(super) struct Orders {
@@ -54,6 +56,39 @@ pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     loop {
         // SAFETY: exit_group takes an integer, and ends this process and no thread of the parent.
         unsafe { libc::syscall(libc::SYS_exit_group, 127) };
+    }
+}
+
+/// Makes the calls of a life in the calling thread, which goes on living. Every answer that was kept is taken for a
+/// descriptor that this made; all are closed but `wanted`.
+pub(super) fn perform(life: &Life, wanted: Option<Arg>) -> Result<Option<OwnedFd>, SpawnError> {
+    let answers = life.answers();
+    let orders = Orders {
+        ops: life.ops.as_ptr(),
+        count: life.ops.len(),
+        answers: answers.as_ptr(),
+        report: Report::default(),
+        #[cfg(test)]
+        fault: None,
+    };
+    make(&orders);
+    let closed =
+        |slot| life.ops.iter().any(|op| op.number == libc::SYS_close && op.args[0] == Arg::Answer(slot));
+    let mut found = None;
+    for (slot, answer) in answers.iter().enumerate() {
+        let Ok(number @ 0..) = i32::try_from(answer.load(Ordering::Relaxed)) else { continue };
+        if closed(slot) {
+            continue;
+        }
+        // SAFETY: a call of this life has made this descriptor, none has closed it, and nobody else knows of it.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        if wanted == Some(Arg::Answer(slot)) {
+            found = Some(fd);
+        }
+    }
+    match orders.report.read() {
+        Some((place, errno)) => Err(SpawnError::Stage { stage: life.stage_of(place), errno }),
+        None => Ok(found),
     }
 }
 

@@ -49,6 +49,8 @@ use thread::Queue;
 pub struct LinuxSpawner {
     queue: Arc<Queue>,
     wanted: Option<Isolation>,
+    /// Whether roots of sandboxes are copied where the machine can do that, as is faster.
+    copies_roots: bool,
     sandboxes: OnceLock<Result<Sandboxes, String>>,
     support: OnceLock<Support>,
 }
@@ -73,6 +75,7 @@ impl LinuxSpawner {
         Ok(LinuxSpawner {
             queue: thread::start()?,
             wanted,
+            copies_roots: true,
             sandboxes: OnceLock::new(),
             support: OnceLock::new(),
         })
@@ -92,7 +95,7 @@ impl LinuxSpawner {
                 if self.wanted.is_some_and(|wanted| wanted != isolation) {
                     continue;
                 }
-                let tried = Sandboxes::new(isolation)
+                let tried = Sandboxes::new(isolation, self.copies_roots)
                     .and_then(|sandboxes| self.try_out(&sandboxes).map(|()| sandboxes));
                 match tried {
                     Ok(sandboxes) => return Ok(sandboxes),
@@ -108,7 +111,8 @@ impl LinuxSpawner {
     fn try_out(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
         let prepared = prepare(spec, Ok(sandboxes), &self.queue);
-        match prepared.and_then(|(launch, _)| self.queue.launch(launch)) {
+        let queue = sandboxes.queue().unwrap_or(&self.queue);
+        match prepared.and_then(|(launch, _)| queue.launch(launch)) {
             Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
             Ok(_) => Err("a directory was executed".to_owned()),
@@ -125,15 +129,23 @@ impl LinuxSpawner {
     }
 
     /// Starts what was prepared, and waits until the program itself has begun.
-    fn launch(&self, launch: prepare::Launch) -> Result<Leader, SpawnError> {
-        let leader = self.queue.launch(launch)?;
+    fn launch(&self, launch: prepare::Launch) -> Result<(Leader, Arc<Queue>), SpawnError> {
+        let queue = self.queue_of(&launch);
+        let leader = queue.launch(launch)?;
         let reports = leader.sandbox.as_ref().and_then(sandbox::Held::reports);
         if let Err(error) = reports.map_or(Ok(()), sandbox::Reports::begun) {
             let _ = leader.kill_group();
-            self.queue.adopt(Arc::new(leader));
+            queue.adopt(Arc::new(leader));
             return Err(error);
         }
-        Ok(leader)
+        Ok((leader, queue))
+    }
+
+    /// The thread that starts it.
+    fn queue_of(&self, launch: &prepare::Launch) -> Arc<Queue> {
+        let of_sandboxes = || self.sandboxes().as_ref().ok()?.queue();
+        let queue = launch.sandbox.is_some().then(of_sandboxes).flatten();
+        Arc::clone(queue.unwrap_or(&self.queue))
     }
 }
 
@@ -151,8 +163,8 @@ impl Spawner for LinuxSpawner {
     fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
         let enforcement = self.plan(&spec)?;
         let (launch, streams) = self.prepare(spec)?;
-        let leader = self.launch(launch)?;
-        let process = LinuxProcess::new(leader, Arc::clone(&self.queue));
+        let (leader, queue) = self.launch(launch)?;
+        let process = LinuxProcess::new(leader, queue);
         Ok(Child::new(process, streams, enforcement))
     }
 }
@@ -160,6 +172,9 @@ impl Spawner for LinuxSpawner {
 impl Drop for LinuxSpawner {
     fn drop(&mut self) {
         self.queue.close();
+        if let Some(queue) = self.sandboxes.get().and_then(|sandboxes| sandboxes.as_ref().ok()?.queue()) {
+            queue.close();
+        }
     }
 }
 
@@ -206,28 +221,21 @@ mod tests {
             .fd(9, OwnedFd::from(std::fs::File::open("/dev/null").unwrap()))
     }
 
-    /// As above, in a sandbox: nothing of it is left, and nothing of it ever shows outside.
+    /// As above, in a sandbox of each kind: nothing of it is left, and nothing of it ever shows outside.
     #[test]
     fn every_call_of_a_sandbox_fails_once() {
-        let spawner = LinuxSpawner::new().unwrap();
-        let granted = tempfile::tempdir().unwrap();
-        std::fs::create_dir(granted.path().join("deep")).unwrap();
-        let calls = prepared(&spawner, sandboxed(granted.path())).0.life.ops.len();
-        let mut seen = BTreeSet::new();
-        for place in 0..calls {
-            let (mut launch, streams) = prepared(&spawner, sandboxed(granted.path()));
-            let stage = launch.life.stage_of(place);
-            launch.fault = Some((place, libc::EXDEV));
-            let error = spawner.launch(launch).expect_err("a call that fails ends the child");
-            assert_eq!(error, SpawnError::Stage { stage: stage.clone(), errno: libc::EXDEV });
-            seen.insert(stage.to_string());
-            drop(streams);
-        }
-        for stage in [
+        let copied = LinuxSpawner::new().unwrap();
+        let mut stages = fail_each_call(&copied);
+        let mut put_together = LinuxSpawner::new().unwrap();
+        put_together.copies_roots = false;
+        stages.extend(fail_each_call(&put_together));
+        let expected = [
             "namespace cgroup",
             "namespace loopback",
             "namespace hostname",
             "root propagation",
+            "root filesystem",
+            "root attach",
             "mount #1 /granted source",
             "mount #1 /granted owner",
             "mount #1 /granted read-only",
@@ -242,13 +250,32 @@ mod tests {
             "landlock",
             "seccomp",
             "init",
-        ] {
-            assert!(seen.contains(stage), "no call belongs to {stage}: {seen:?}");
+        ];
+        for stage in expected {
+            assert!(stages.contains(stage), "no call belongs to {stage}: {stages:?}");
+        }
+    }
+
+    /// The stages that were seen to fail.
+    fn fail_each_call(spawner: &LinuxSpawner) -> BTreeSet<String> {
+        let granted = tempfile::tempdir().unwrap();
+        std::fs::create_dir(granted.path().join("deep")).unwrap();
+        let calls = prepared(spawner, sandboxed(granted.path())).0.life.ops.len();
+        let mut seen = BTreeSet::new();
+        for place in 0..calls {
+            let (mut launch, streams) = prepared(spawner, sandboxed(granted.path()));
+            let stage = launch.life.stage_of(place);
+            launch.fault = Some((place, libc::EXDEV));
+            let error = spawner.launch(launch).map(drop).expect_err("a call that fails ends the child");
+            assert_eq!(error, SpawnError::Stage { stage: stage.clone(), errno: libc::EXDEV });
+            seen.insert(stage.to_string());
+            drop(streams);
         }
         // Others of this machine mount and unmount as they like; of the sandboxes nothing may show.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let granted = granted.path().to_str().unwrap();
         assert!(!mounts.contains(granted) && !mounts.contains("nr_inodes=1024"), "{mounts}");
+        seen
     }
 
     fn prepared(spawner: &LinuxSpawner, spec: Spec) -> (prepare::Launch, crate::Streams) {

@@ -14,7 +14,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use super::clone::{Stack, clone_and_exec};
 use super::prepare::Launch;
 use super::reap::Leader;
-use crate::SpawnError;
+use crate::{SpawnError, Stage};
 
 /// What is asked of the spawner thread.
 #[derive(Debug)]
@@ -45,12 +45,44 @@ impl std::fmt::Debug for Request {
 
 /// Starts the thread. It ends when the queue is closed.
 pub(super) fn start() -> io::Result<Arc<Queue>> {
+    start_after(|| Ok(())).map_err(|error| match error {
+        SpawnError::Stage { errno, .. } => io::Error::from_raw_os_error(errno),
+        error => io::Error::other(error),
+    })
+}
+
+/// The same, with something done by the thread before all else: whatever the kernel keeps by thread and children
+/// inherit.
+pub(super) fn start_after(
+    first: impl FnOnce() -> Result<(), SpawnError> + Send + 'static,
+) -> Result<Arc<Queue>, SpawnError> {
+    let (done, begun) = sync_channel(1);
+    let queue = make(move || {
+        let first = first();
+        let is_done = first.is_ok();
+        let _ = done.send(first);
+        is_done
+    });
+    #[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+    fn failed(error: io::Error) -> SpawnError {
+        SpawnError::Stage { stage: Stage::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    }
+    let queue = queue.map_err(failed)?;
+    begun.recv().unwrap_or(Err(SpawnError::Gone))?;
+    Ok(queue)
+}
+
+fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let inbox = Inbox { requests: VecDeque::new(), orphans: Vec::new(), open: true };
     let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell });
     let stack = Stack::map()?;
     let heard = Arc::clone(&queue);
-    std::thread::Builder::new().name("uos-spawn".into()).spawn(move || run(&heard, &stack))?;
+    std::thread::Builder::new().name("uos-spawn".into()).spawn(move || {
+        if first() {
+            run(&heard, &stack);
+        }
+    })?;
     Ok(queue)
 }
 

@@ -14,6 +14,7 @@ mod raw;
 mod root;
 mod seccomp;
 mod uids;
+mod workshop;
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int, c_long};
@@ -79,6 +80,8 @@ pub(super) struct Sandboxes {
     /// This program itself, for children to see whether it is still there.
     own: OwnedFd,
     network: Option<OwnedFd>,
+    /// Where roots are made once, if this machine can do that.
+    workshop: Option<workshop::Workshop>,
     /// Filters compiled so far. Held only to look one up or put one in.
     filters: Mutex<HashMap<Freedom, Arc<Filter>>>,
 }
@@ -87,6 +90,8 @@ pub(super) struct Sandboxes {
 pub(super) struct Sandbox<'a> {
     shared: &'a Sandboxes,
     view: plan::View,
+    /// A root in which half of the view is there already.
+    root: Option<OwnedFd>,
     lease: Option<Lease>,
     rules: Vec<Rule>,
     filter: Arc<Filter>,
@@ -106,8 +111,9 @@ impl Sandboxes {
     pub(super) const WAYS: [Isolation; 3] =
         [Isolation::Root, Isolation::UserNamespace, Isolation::NoNamespaces];
 
-    /// What sandboxes made in this way share, or what the machine or the spawner lacks for it.
-    pub(super) fn new(isolation: Isolation) -> Result<Self, String> {
+    /// What sandboxes made in this way share, or what the machine or the spawner lacks for it. `copies_roots` is whether
+    /// roots are copied where the machine can do that.
+    pub(super) fn new(isolation: Isolation, copies_roots: bool) -> Result<Self, String> {
         let lacking = |what: &str| what.to_owned();
         let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let capabilities =
@@ -140,13 +146,20 @@ impl Sandboxes {
             if becomes_another { Some(Uids::claim().ok_or_else(|| lacking("free user ids"))?) } else { None };
         let own = Pid::from_raw(std::process::id().cast_signed()).ok_or_else(|| lacking("a process id"))?;
         let network = is_root.then(raw::empty_network).transpose();
+        let staging = plan::staging().ok_or_else(|| lacking("a directory to put a root together on"))?;
+        // A machine that can't do this does it all in the child.
+        let workshop = last_capability
+            .filter(|_| is_root && copies_roots)
+            .and_then(|last| workshop::Workshop::open(staging.clone(), last).ok())
+            .filter(workshop::Workshop::copies_roots);
         Ok(Sandboxes {
             isolation,
             version,
             uids,
             system: System::find(),
-            staging: plan::staging().ok_or_else(|| lacking("a directory to put a root together on"))?,
-            last_capability: last_capability.filter(|_| drops),
+            staging,
+            last_capability: last_capability.filter(|_| drops && workshop.is_none()),
+            workshop,
             init: init::binary().ok(),
             owners: owner::Owners::default(),
             own: pidfd_open(own, PidfdFlags::empty()).map_err(|errno| failed("pidfd_open")(errno.into()))?,
@@ -170,8 +183,9 @@ impl Sandboxes {
         let mut rules = if has_root { rules_of_a_root(spec.level) } else { rules_of_the_host(system) };
         rules_of_mounts(&mut rules, &mounts);
 
-        let view =
+        let mut view =
             if has_root { self.view(queue, spec.level, mounts, system, ids)? } else { plan::View::default() };
+        let root = self.workshop.as_ref().map(|workshop| workshop.root(ids.uid, &mut view)).transpose()?;
         let (init, reports) = match (spec.first_process(), &self.init) {
             _ if !has_root => (None, None),
             (Init::Program, _) => (None, None),
@@ -195,7 +209,7 @@ impl Sandboxes {
             flags |= libc::CLONE_NEWUSER;
         }
         let filter = self.filter(freedom(spec, has_root));
-        Ok(Sandbox { shared: self, view, lease, rules, filter, loopback, flags, init, reports })
+        Ok(Sandbox { shared: self, view, root, lease, rules, filter, loopback, flags, init, reports })
     }
 
     fn view(
@@ -209,7 +223,8 @@ impl Sandboxes {
         let is_root = self.isolation == Isolation::Root;
         let devices = if is_root { Devices::Made } else { Devices::Mounted };
         let mut translations = Vec::new();
-        let mut view = plan::plan(Wishes { level, mounts, system, devices, ids }, |owner| {
+        let take_here = self.workshop.is_some();
+        let mut view = plan::plan(Wishes { level, mounts, system, devices, ids, take_here }, |owner| {
             let wanted = is_root && owner.uid != ids.uid;
             let Some(init) = self.init.as_ref().filter(|_| wanted) else { return Ok(None) };
             let translation = self.owners.translation(queue, init, owner, ids.uid)?;
@@ -219,6 +234,11 @@ impl Sandboxes {
         })?;
         view.translations = translations;
         Ok(view)
+    }
+
+    /// The thread that its first processes come from, if it is not the spawner's own.
+    pub(super) fn queue(&self) -> Option<&Arc<Queue>> {
+        self.workshop.as_ref().map(|workshop| &workshop.queue)
     }
 
     fn filter(&self, freedom: Freedom) -> Arc<Filter> {
@@ -249,20 +269,47 @@ impl Sandbox<'_> {
             life.raise_loopback();
         }
         life.name_machine();
-        life.separate_mounts();
-        let trees: Vec<Arg> = self.view.mounts.iter().map(|mount| life.take(mount)).collect();
-        life.begin_root(shared.staging.clone(), root::NO_SET_ID);
-        life.furnish(std::mem::take(&mut self.view.entries));
-        for (mount, tree) in self.view.mounts.iter().zip(trees) {
-            life.attach(mount, tree);
+        match self.root.take() {
+            Some(root) => self.enter_copy(life, root),
+            None => self.put_together(life),
         }
-        life.enter_root();
         for fd in self.view.taken.drain(..) {
             life.fd(fd);
         }
         for translation in self.view.translations.drain(..) {
             life.keep_alive(translation);
         }
+    }
+
+    /// The root is a copy that was made outside; where the child is there is nothing else.
+    fn enter_copy(&self, life: &mut Life, root: OwnedFd) {
+        life.stage(Stage::Root("modes"));
+        life.call(libc::SYS_umask, [0.into()]);
+        let root = life.fd(root);
+        life.show_root(root, c"/");
+        for mount in &self.view.mounts {
+            let tree = life.take(mount);
+            if !mount.in_root {
+                life.make_place(mount);
+            }
+            life.attach(mount, tree);
+        }
+        life.be_root();
+    }
+
+    /// All of it is done by the child, among the mounts of the host, which it then leaves behind.
+    fn put_together(&mut self, life: &mut Life) {
+        life.separate_mounts();
+        let trees: Vec<Arg> = self.view.mounts.iter().map(|mount| life.take(mount)).collect();
+        let root = life.new_root(root::NO_SET_ID);
+        life.show_root(root, self.shared.staging.clone());
+        life.furnish(std::mem::take(&mut self.view.entries));
+        for (mount, tree) in self.view.mounts.iter().zip(trees) {
+            life.make_place(mount);
+            life.attach(mount, tree);
+        }
+        life.pivot();
+        life.freeze_root(root);
     }
 
     /// What the rules say of files. It opens them, so it comes before the limit of open files.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, open, readlink, statx};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, open, openat2, readlink, statx};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::super::life::Arg;
@@ -92,6 +92,8 @@ pub(super) struct Wishes<'a> {
     pub(super) devices: Devices,
     /// As whom the program will run, by the numbers that hold in its own user namespace.
     pub(super) ids: Ids,
+    /// Whether sources are taken here, because the child is where none of them can be seen.
+    pub(super) take_here: bool,
 }
 
 /// `translation` gives the user namespace in which somebody on the host is the program, if there are such.
@@ -107,6 +109,7 @@ pub(super) fn plan(
         for (number, (place, kind)) in (1..).zip(&system.mounts).filter(|(_, (place, _))| free(place)) {
             let tree = Tree::Path(text(OsStr::new(place))?);
             view.add(number, Path::new(place), *kind, tree, READ_ONLY | NO_SET_ID | NO_DEVICES, None)?;
+            view.mounts.last_mut().expect("just added").fixed = true;
         }
         for (place, to) in system.links.iter().filter(|(place, _)| free(place)) {
             view.entries.push(Entry::Link { at: relative(Path::new(place))?, to: to.clone() });
@@ -122,7 +125,7 @@ pub(super) fn plan(
         view.add_memory(0, Path::new("/dev/shm"), shared << 20, 1_000, NO_EXECUTION, wishes.ids)?;
     }
     for (number, mount) in (1..).zip(wishes.mounts) {
-        view.add_asked(number, mount, wishes.ids, &mut translation)?;
+        view.add_asked(number, mount, wishes.ids, wishes.take_here, &mut translation)?;
     }
     view.order()?;
     Ok(view)
@@ -148,6 +151,8 @@ impl View {
             way: Vec::new(),
             kind,
             source,
+            in_root: true,
+            fixed: false,
             flags,
             owner,
         });
@@ -179,6 +184,7 @@ impl View {
         number: usize,
         mount: Mount,
         ids: Ids,
+        take_here: bool,
         translation: &mut impl FnMut(Owner) -> Result<Option<c_long>, SpawnError>,
     ) -> Result<(), SpawnError> {
         let flags = NO_SET_ID
@@ -193,6 +199,12 @@ impl View {
             Source::Scratch { size_bytes, files } => {
                 self.add_memory(number, &mount.at, size_bytes, files, flags & NO_EXECUTION, ids)
             }
+            Source::Path(path) if take_here => {
+                let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+                let source = openat2(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+                let source = source.map_err(|errno| failed("source", errno))?;
+                self.add_taken(number, &mount.at, &source, flags, translation, failed)
+            }
             Source::Path(path) => {
                 let flags_of_look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let look =
@@ -201,20 +213,27 @@ impl View {
                 let owner = translation(owner)?;
                 self.add(number, &mount.at, kind, Tree::Path(text(path.as_os_str())?), flags, owner)
             }
-            Source::Fd(fd) => {
-                let (kind, owner) = kind_and_owner(&fd).map_err(|errno| failed("source", errno))?;
-                let owner = translation(owner)?;
-                let how = OpenTreeFlags::OPEN_TREE_CLONE
-                    | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                    | OpenTreeFlags::AT_EMPTY_PATH
-                    | OpenTreeFlags::AT_RECURSIVE;
-                // Here and not in the child: the descriptor belongs to the mounts that this program sees.
-                let tree = open_tree(&fd, "", how).map_err(|errno| failed("tree", errno))?;
-                let number_of_tree = Arg::from(tree.as_raw_fd());
-                self.taken.push(tree);
-                self.add(number, &mount.at, kind, Tree::Taken(number_of_tree), flags, owner)
-            }
+            // Here and not in the child: the descriptor belongs to the mounts that this program sees.
+            Source::Fd(fd) => self.add_taken(number, &mount.at, &fd, flags, translation, failed),
         }
+    }
+
+    /// What `source` is open on, as a tree that is mounted nowhere yet.
+    fn add_taken(
+        &mut self,
+        number: usize,
+        at: &Path,
+        source: &OwnedFd,
+        flags: u64,
+        translation: &mut impl FnMut(Owner) -> Result<Option<c_long>, SpawnError>,
+        failed: impl Fn(&'static str, rustix::io::Errno) -> SpawnError,
+    ) -> Result<(), SpawnError> {
+        let (kind, owner) = kind_and_owner(source).map_err(|errno| failed("source", errno))?;
+        let owner = translation(owner)?;
+        let tree = tree_of(source).map_err(|errno| failed("tree", errno))?;
+        let number_of_tree = Arg::from(tree.as_raw_fd());
+        self.taken.push(tree);
+        self.add(number, at, kind, Tree::Taken(number_of_tree), flags, owner)
     }
 
     /// Sorts the mounts so that each finds its place, and works out which directories are missing on the way.
@@ -224,9 +243,11 @@ impl View {
             let at = self.mounts[place].shown_at.clone();
             // The nearest mount that it lies in; of the host's nothing is changed, also where it could be.
             let below = self.mounts[..place].iter().rev().find(|other| at.starts_with(&other.shown_at));
+            let is_in_root = below.is_none();
             let in_memory = below.is_none_or(|below| matches!(below.source, Tree::Memory(_)));
             let mount = &mut self.mounts[place];
             mount.made = in_memory;
+            mount.in_root = is_in_root;
             if in_memory {
                 let ways: Vec<&Path> = at.ancestors().skip(1).collect();
                 let ways = ways.iter().rev().filter(|way| way.as_os_str().len() > 1);
@@ -274,11 +295,22 @@ fn furnish(view: &mut View, wishes: &Wishes<'_>) {
                 way: Vec::new(),
                 kind: Kind::File,
                 source: Tree::Path(c(&format!("/{at}"))),
+                in_root: true,
+                fixed: false,
                 flags: NO_SET_ID | NO_EXECUTION,
                 owner: None,
             }),
         }
     }
+}
+
+/// A copy of the tree of mounts at a descriptor, mounted nowhere yet.
+pub(super) fn tree_of(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let how = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(fd, "", how)
 }
 
 fn kind_and_owner(fd: &OwnedFd) -> rustix::io::Result<(Kind, Owner)> {

@@ -14,20 +14,12 @@ const SECURE_BITS: c_int = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80;
 
 impl Life {
     /// Capabilities go from every set: from the bounding set, so that no program executed later can have them, then
-    /// from those in force. `last_capability` is none where there is no right to do the first; `ids` is whom the process
+    /// from those in force. `last_capability` is none where that is done already or can't be; `ids` is whom the process
     /// becomes, where it can.
     pub(super) fn lay_down_rights(&mut self, last_capability: Option<u32>, ids: Option<Ids>) {
         if let Some(last) = last_capability {
-            self.stage(Stage::Privileges("bounding set"));
-            for capability in 0..=last {
-                self.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), Arg::Is(capability.into())]);
-            }
-            self.stage(Stage::Privileges("secure bits"));
-            self.call(libc::SYS_prctl, [libc::PR_SET_SECUREBITS.into(), SECURE_BITS.into()]);
+            self.drop_bounding_set(last);
         }
-        self.stage(Stage::Privileges("ambient set"));
-        let clear = [libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0];
-        self.call(libc::SYS_prctl, clear.map(Arg::from));
         if let Some(Ids { uid, gid }) = ids {
             let (uid, gid) = (Arg::Is(uid.into()), Arg::Is(gid.into()));
             self.stage(Stage::Privileges("groups"));
@@ -37,6 +29,19 @@ impl Life {
             self.call(libc::SYS_setresuid, [uid, uid, uid]);
         }
         self.no_capabilities();
+    }
+
+    /// No program executed from here on can have a capability, whatever its file says and whoever runs it.
+    pub(super) fn drop_bounding_set(&mut self, last: u32) {
+        self.stage(Stage::Privileges("bounding set"));
+        for capability in 0..=last {
+            self.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), Arg::Is(capability.into())]);
+        }
+        self.stage(Stage::Privileges("secure bits"));
+        self.call(libc::SYS_prctl, [libc::PR_SET_SECUREBITS.into(), SECURE_BITS.into()]);
+        self.stage(Stage::Privileges("ambient set"));
+        let clear = [libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0];
+        self.call(libc::SYS_prctl, clear.map(Arg::from));
     }
 
     /// In a fresh user namespace, the user outside is `ids` inside, and nobody else is anybody.

@@ -52,6 +52,10 @@ pub(super) struct Planned {
     pub(super) way: Vec<CString>,
     pub(super) kind: Kind,
     pub(super) source: Tree,
+    /// Whether it lies in the new root itself, and not in what is mounted there.
+    pub(super) in_root: bool,
+    /// Whether it is the same for every sandbox, so that it can be mounted once.
+    pub(super) fixed: bool,
     /// Flags of the mount, recursively.
     pub(super) flags: u64,
     /// The user namespace that says who the owner on the host is inside.
@@ -120,6 +124,7 @@ impl Life {
                 self.set_flags(&[libc::EINVAL], tree, TRANSLATE_IDS, owner.cast_unsigned());
             }
             self.mount_stage(mount, "read-only");
+            self.set_private(tree);
             self.set_flags(&[], tree, mount.flags, 0);
         }
         tree
@@ -138,6 +143,13 @@ impl Life {
         self.keep(libc::SYS_fsmount, [fs, FSMOUNT_CLOEXEC.into(), Arg::Is(flags.cast_signed())])
     }
 
+    /// What is mounted on the host later shows nowhere in `tree`.
+    fn set_private(&mut self, tree: Arg) {
+        let attributes = self.words([0, 0, libc::MS_PRIVATE, 0]);
+        let flags = EMPTY_PATH | libc::AT_RECURSIVE;
+        self.call(libc::SYS_mount_setattr, [tree, Life::fixed(c""), flags.into(), attributes, 32.into()]);
+    }
+
     fn set_flags(&mut self, tolerated: &'static [c_int], tree: Arg, set: u64, user_namespace: u64) {
         let attributes = self.words([set, 0, 0, user_namespace]);
         let flags = EMPTY_PATH | libc::AT_RECURSIVE;
@@ -145,17 +157,25 @@ impl Life {
         self.try_call(tolerated, libc::SYS_mount_setattr, args);
     }
 
-    /// Puts an empty root over `staging` and enters it. What is relative from here on is relative to it.
-    pub(super) fn begin_root(&mut self, staging: CString, flags: u64) {
+    /// An empty root that is mounted nowhere yet.
+    pub(super) fn new_root(&mut self, flags: u64) -> Arg {
         self.stage(Stage::Root("filesystem"));
         let options = [("size", "1m"), ("nr_inodes", "1024"), ("mode", "0755")];
         let options = options.map(|(key, value)| (key, value.to_owned()));
-        let root = self.filesystem("tmpfs", &options, flags);
-        let staging = self.text(staging);
-        let cwd = Arg::from(AT_FDCWD);
+        self.filesystem("tmpfs", &options, flags)
+    }
+
+    /// Puts a root over a directory, and enters it. What is relative from here on is relative to it.
+    pub(super) fn show_root(&mut self, root: Arg, over: impl Into<CString>) {
+        self.stage(Stage::Root("attach"));
+        let over = self.text(over);
         let flags = MOVE_MOUNT_F_EMPTY_PATH.into();
-        self.call(libc::SYS_move_mount, [root, Life::fixed(c""), cwd, staging, flags]);
-        self.call(libc::SYS_fchdir, [root]);
+        self.call(libc::SYS_move_mount, [root, Life::fixed(c""), AT_FDCWD.into(), over, flags]);
+        self.enter_directory(root);
+    }
+
+    pub(super) fn enter_directory(&mut self, directory: Arg) {
+        self.call(libc::SYS_fchdir, [directory]);
     }
 
     pub(super) fn furnish(&mut self, entries: Vec<Entry>) {
@@ -190,14 +210,13 @@ impl Life {
         self.try_call(&[libc::EEXIST], libc::SYS_mkdirat, [AT_FDCWD.into(), at, 0o755.into()]);
     }
 
-    /// Has `tree` seen at its place.
-    pub(super) fn attach(&mut self, mount: &Planned, tree: Arg) {
+    /// Makes the place that a mount is to be seen at, where it can be made.
+    pub(super) fn make_place(&mut self, mount: &Planned) {
         self.mount_stage(mount, "target");
         for directory in &mount.way {
             self.directory(directory.clone());
         }
-        let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-        // In what is mounted of the host nothing is made: the place is there, or is missed below.
+        // In what is mounted of the host nothing is made: the place is there, or is missed later.
         match mount.kind {
             Kind::Directory if mount.made => self.directory(mount.at.clone()),
             Kind::File if mount.made => {
@@ -208,6 +227,12 @@ impl Life {
             }
             _ => {}
         }
+    }
+
+    /// Has `tree` seen at its place.
+    pub(super) fn attach(&mut self, mount: &Planned, tree: Arg) {
+        self.mount_stage(mount, "target");
+        let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
         let target = self.open_path(mount.at.clone(), resolve);
         self.mount_stage(mount, "attach");
         let flags = (MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH).into();
@@ -222,19 +247,29 @@ impl Life {
         self.keep(libc::SYS_openat2, [AT_FDCWD.into(), path, how, 24.into()])
     }
 
-    /// Makes what has been put together the root, and the old one unreachable. Then nothing in the root itself can
-    /// be changed any more.
-    pub(super) fn enter_root(&mut self) {
+    /// Makes what has been put together the root, and the old one unreachable.
+    pub(super) fn pivot(&mut self) {
         self.stage(Stage::Root("pivot"));
         let here = Life::fixed(c".");
         self.call(libc::SYS_pivot_root, [here, here]);
         // The old root is mounted over the new one, where "." now leads.
         self.call(libc::SYS_umount2, [here, libc::MNT_DETACH.into()]);
-        let root = Life::fixed(c"/");
-        self.call(libc::SYS_chdir, [root]);
+        self.call(libc::SYS_chdir, [Life::fixed(c"/")]);
+    }
+
+    /// Makes the current directory the root, where there is nothing else that could be reached.
+    pub(super) fn be_root(&mut self) {
+        self.stage(Stage::Root("chroot"));
+        self.call(libc::SYS_chroot, [Life::fixed(c".")]);
+    }
+
+    /// Nothing in the root itself can be changed any more.
+    pub(super) fn freeze_root(&mut self, root: Arg) {
         self.stage(Stage::Root("read-only"));
         let attributes = self.words([READ_ONLY, 0, 0, 0]);
-        let args = [AT_FDCWD.into(), root, 0.into(), attributes, 32.into()];
-        self.call(libc::SYS_mount_setattr, args);
+        self.call(
+            libc::SYS_mount_setattr,
+            [root, Life::fixed(c""), EMPTY_PATH.into(), attributes, 32.into()],
+        );
     }
 }

@@ -42,15 +42,15 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 /// this architecture's calls and of future ones among them. Calls in the language of another architecture end
 /// the whole process.
 pub(super) fn compile(table: &BTreeMap<c_long, Answer>) -> Vec<sock_filter> {
-    let ranges = ranges(table);
-    let mut code = vec![
-        step(LOAD, ARCHITECTURE),
-        jump(IF_EQUAL, OWN_ARCHITECTURE, 1, 0),
-        step(RETURN, libc::SECCOMP_RET_KILL_PROCESS),
-        step(LOAD, NUMBER),
-    ];
-    find(&ranges, &mut code);
-    code
+    let mut code = Backwards::default();
+    let found = code.find(&ranges(table));
+    code.jump_if_far(found);
+    code.push(step(LOAD, NUMBER));
+    code.push(step(RETURN, libc::SECCOMP_RET_KILL_PROCESS));
+    code.push(jump(IF_EQUAL, OWN_ARCHITECTURE, 1, 0));
+    code.push(step(LOAD, ARCHITECTURE));
+    code.0.reverse();
+    code.0
 }
 
 /// The numbers at which the answer changes, with the answer from there on; the first is zero.
@@ -75,31 +75,79 @@ fn ranges(table: &BTreeMap<c_long, Answer>) -> Vec<(u32, Answer)> {
     ranges
 }
 
-/// Finds the accumulator among `ranges` by halving. A far jump takes an instruction of its own, because
-/// conditional ones reach 255 instructions.
-fn find(ranges: &[(u32, Answer)], code: &mut Vec<sock_filter>) {
-    if let [(_, answer)] = ranges {
-        return give(answer, code);
-    }
-    let (lower, upper) = ranges.split_at(ranges.len() / 2);
-    code.push(jump(IF_AT_LEAST, upper[0].0, 0, 1));
-    let far = code.len();
-    code.push(step(GO, 0));
-    find(lower, code);
-    code[far].k = u32::try_from(code.len() - far - 1).expect("a filter is short");
-    find(upper, code);
-}
+/// Code that grows from its end to its beginning: what is jumped to is there before the jump, so that its distance is
+/// known and one answer serves all who are near enough. The shorter the program, the sooner it is loaded.
+#[derive(Default)]
+struct Backwards(Vec<sock_filter>);
 
-fn give(answer: &Answer, code: &mut Vec<sock_filter>) {
-    match answer {
-        Answer::Allow => code.push(step(RETURN, libc::SECCOMP_RET_ALLOW)),
-        Answer::Errno(errno) => code.push(refuse(*errno)),
-        Answer::If(rules) => {
-            for rule in rules {
-                check(rule, code);
-            }
-            code.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
+/// Where an instruction is, counted from the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(usize);
+
+impl Backwards {
+    fn push(&mut self, instruction: sock_filter) -> Place {
+        self.0.push(instruction);
+        Place(self.0.len() - 1)
+    }
+
+    /// How far the next instruction would have to jump.
+    fn distance(&self, to: Place) -> usize {
+        self.0.len() - to.0 - 1
+    }
+
+    /// The place, or one from where it is jumped to: a conditional jump reaches 255 instructions, and the next one may
+    /// come after another jump like this.
+    fn near(&mut self, to: Place) -> Place {
+        let distance = self.distance(to);
+        if distance < 254 {
+            to
+        } else {
+            self.push(step(GO, u32::try_from(distance).expect("a filter is short")))
         }
+    }
+
+    /// Has whatever comes before go on at `to`.
+    fn jump_if_far(&mut self, to: Place) {
+        let distance = self.distance(to);
+        if distance > 0 {
+            self.push(step(GO, u32::try_from(distance).expect("a filter is short")));
+        }
+    }
+
+    /// Finds the accumulator among `ranges` by halving.
+    fn find(&mut self, ranges: &[(u32, Answer)]) -> Place {
+        if let [(_, answer)] = ranges {
+            return self.give(answer);
+        }
+        let (lower, upper) = ranges.split_at(ranges.len() / 2);
+        let least = upper[0].0;
+        let upper = self.find(upper);
+        let lower = self.find(lower);
+        let (upper, lower) = (self.near(upper), self.near(lower));
+        let reach = |code: &Self, to| u8::try_from(code.distance(to)).expect("made near");
+        let (then, otherwise) = (reach(self, upper), reach(self, lower));
+        self.push(jump(IF_AT_LEAST, least, then, otherwise))
+    }
+
+    fn give(&mut self, answer: &Answer) -> Place {
+        let value = match answer {
+            Answer::Allow => libc::SECCOMP_RET_ALLOW,
+            Answer::Errno(errno) => refused(*errno),
+            Answer::If(rules) => {
+                let mut code = Vec::new();
+                for rule in rules {
+                    check(rule, &mut code);
+                }
+                code.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
+                code.into_iter().rev().for_each(|instruction| {
+                    self.push(instruction);
+                });
+                return Place(self.0.len() - 1);
+            }
+        };
+        let is_it = |at: &sock_filter| at.code == RETURN && at.k == value;
+        let known = self.0.iter().rposition(is_it).map(Place).filter(|place| self.distance(*place) < 200);
+        known.unwrap_or_else(|| self.push(step(RETURN, value)))
     }
 }
 
@@ -139,7 +187,11 @@ fn load(arg: u8) -> sock_filter {
 }
 
 fn refuse(errno: u16) -> sock_filter {
-    step(RETURN, libc::SECCOMP_RET_ERRNO | u32::from(errno))
+    step(RETURN, refused(errno))
+}
+
+fn refused(errno: u16) -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::from(errno)
 }
 
 fn near(distance: usize) -> u8 {
