@@ -63,8 +63,10 @@ pub(super) fn prepare(
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);
     let (stdio, streams) = connect(spec.stdin, spec.stdout, spec.stderr).map_err(stdio_failed)?;
-    let [stdin, stdout, stderr] = stdio;
-    let stdio = [above(stdin)?, above(stdout)?, above(stderr)?];
+    let nothing = || above(null().map_err(stdio_failed)?);
+    let nothing = stdio.iter().any(Option::is_none).then(nothing).transpose()?;
+    let [stdin, stdout, stderr] = stdio.map(|fd| fd.map(above).transpose());
+    let stdio = [stdin?, stdout?, stderr?];
     let fds = spec.fds.into_iter().map(|(target, fd)| Ok((target, above(fd)?))).collect::<Result<_, _>>()?;
     let program = match spec.program {
         Program::Path(path) => Place::Path(text("program", path.as_os_str())?),
@@ -94,7 +96,7 @@ pub(super) fn prepare(
         life.tie_to_spawner();
         life.new_session();
     }
-    life.place_streams(stdio);
+    life.place_streams(stdio, nothing);
     life.hide_descriptors();
     // Before the limits, one of which may forbid opening the file this opens.
     if let Some((nice, as_text)) = nice {
@@ -174,24 +176,25 @@ fn reopen(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     open(link, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
-fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([OwnedFd; 3], Streams)> {
+/// The child's ends, none where it gets nothing, and ours.
+fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<OwnedFd>; 3], Streams)> {
     let mut streams = Streams::default();
     let stdin = match stdin {
-        Stdio::Null => null()?,
-        Stdio::Fd(fd) => fd,
+        Stdio::Null => None,
+        Stdio::Fd(fd) => Some(fd),
         Stdio::Pipe => {
             let (ours, theirs) = pipe::inward()?;
             streams.stdin = Some(Input::new(ours));
-            theirs
+            Some(theirs)
         }
     };
     let output = |stdio: Stdio, stream: &mut Option<Output>| match stdio {
-        Stdio::Null => null(),
-        Stdio::Fd(fd) => Ok(fd),
+        Stdio::Null => Ok::<_, io::Error>(None),
+        Stdio::Fd(fd) => Ok(Some(fd)),
         Stdio::Pipe => {
             let (ours, theirs) = pipe::outward()?;
             *stream = Some(Output::new(ours));
-            Ok(theirs)
+            Ok(Some(theirs))
         }
     };
     let stdout = output(stdout, &mut streams.stdout)?;

@@ -32,10 +32,12 @@ impl Life {
     }
 
     /// Sources are 3 or higher, so no target overwrites a source still needed, and each copy loses close-on-exec.
-    pub(super) fn place_streams(&mut self, stdio: [OwnedFd; 3]) {
+    /// `nothing` is for those that lead nowhere.
+    pub(super) fn place_streams(&mut self, stdio: [Option<OwnedFd>; 3], nothing: Option<OwnedFd>) {
         self.stage(Stage::Fds);
+        let nothing = nothing.map(|fd| self.fd(fd));
         for (target, fd) in (0..).zip(stdio) {
-            let fd = self.fd(fd);
+            let fd = fd.map(|fd| self.fd(fd)).or(nothing).expect("there is one if any stream lacks its own");
             self.call(libc::SYS_dup3, [fd, Arg::Is(target), 0.into()]);
         }
     }

@@ -28,7 +28,7 @@ use rustix::thread::CapabilitySet;
 
 use super::life::{Arg, Life};
 use super::steps::Place;
-use super::thread::Queue;
+use super::thread::{self, Queue};
 use crate::check::invalid;
 use crate::{Cwd, Init, Level, Mount, Network, OnLeaderExit, Source, SpawnError, Spec, Stage, Stdio};
 use landlock::{CHANGE, LOOK, RUN, Rule, RuleSet, Rules, Version, WRITE_DEVICE};
@@ -82,6 +82,8 @@ pub(super) struct Sandboxes {
     network: Option<OwnedFd>,
     /// Where roots are made once, if this machine can do that.
     workshop: Option<workshop::Workshop>,
+    /// The thread that their first processes come from, if it is not the spawner's own.
+    queue: Option<Arc<Queue>>,
     /// Filters compiled so far. Held only to look one up or put one in.
     filters: Mutex<HashMap<Freedom, Arc<Filter>>>,
 }
@@ -152,14 +154,19 @@ impl Sandboxes {
             .filter(|_| is_root && copies_roots)
             .and_then(|last| workshop::Workshop::open(staging.clone(), last).ok())
             .filter(workshop::Workshop::copies_roots);
+        let mut queue = workshop.as_ref().map(|workshop| Arc::clone(&workshop.queue));
+        if let (Isolation::NoNamespaces, Some(last), true) = (isolation, last_capability, drops) {
+            queue = thread::start_after(move || workshop::lay_down(last)).ok();
+        }
         Ok(Sandboxes {
             isolation,
             version,
             uids,
             system: System::find(),
             staging,
-            last_capability: last_capability.filter(|_| drops && workshop.is_none()),
+            last_capability: last_capability.filter(|_| drops && queue.is_none()),
             workshop,
+            queue,
             init: init::binary().ok(),
             owners: owner::Owners::default(),
             own: pidfd_open(own, PidfdFlags::empty()).map_err(|errno| failed("pidfd_open")(errno.into()))?,
@@ -236,9 +243,9 @@ impl Sandboxes {
         Ok(view)
     }
 
-    /// The thread that its first processes come from, if it is not the spawner's own.
+    /// See the field.
     pub(super) fn queue(&self) -> Option<&Arc<Queue>> {
-        self.workshop.as_ref().map(|workshop| &workshop.queue)
+        self.queue.as_ref()
     }
 
     fn filter(&self, freedom: Freedom) -> Arc<Filter> {

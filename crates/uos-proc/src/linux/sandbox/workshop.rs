@@ -44,8 +44,8 @@ const MOST: usize = 256;
 impl Workshop {
     pub(super) fn open(staging: CString, last_capability: u32) -> Result<Self, SpawnError> {
         let queue = thread::start_after(move || {
+            lay_down(last_capability)?;
             let mut life = Life::default();
-            life.drop_bounding_set(last_capability);
             life.stage(Stage::Namespace("mount"));
             life.call(libc::SYS_unshare, [libc::CLONE_NEWNS.into()]);
             life.separate_mounts();
@@ -105,6 +105,13 @@ impl Workshop {
         tree_of(&root)
             .map_err(|errno| SpawnError::Stage { stage: Stage::Root("copy"), errno: errno.raw_os_error() })
     }
+}
+
+/// What a thread lays down for good, and so for all its children.
+pub(super) fn lay_down(last_capability: u32) -> Result<(), SpawnError> {
+    let mut life = Life::default();
+    life.drop_bounding_set(last_capability);
+    perform(&life, None).map(drop)
 }
 
 /// By a thread of its own, which goes to a directory and back to nowhere.

@@ -312,8 +312,8 @@ pub(super) const SOCKETS: &[c_long] = &[
     c::SYS_socketpair,
 ];
 
-/// Refused with `EPERM`, so that a program that meets one hears "not permitted". Every other call that is not
-/// listed is refused with `ENOSYS`, which is what a C library takes as "an older kernel" and works around.
+/// Refused with `EPERM`, so that a program that meets one hears "not permitted", however young the call is. Old calls
+/// that are not listed at all get the same; young ones that are not listed get `ENOSYS`.
 pub(super) const FORBIDDEN: &[c_long] = &[
     c::SYS_acct,
     c::SYS_add_key,

@@ -38,9 +38,8 @@ const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
 const GO: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
-/// A program that gives the answers of `table`, and `ENOSYS` to every other number: those of the x32 spelling of
-/// this architecture's calls and of future ones among them. Calls in the language of another architecture end
-/// the whole process.
+/// A program that gives the answers of `table`, and [`unlisted`] to every other number. Calls in the language of another
+/// architecture end the whole process.
 pub(super) fn compile(table: &BTreeMap<c_long, Answer>) -> Vec<sock_filter> {
     let mut code = Backwards::default();
     let found = code.find(&ranges(table));
@@ -53,20 +52,26 @@ pub(super) fn compile(table: &BTreeMap<c_long, Answer>) -> Vec<sock_filter> {
     code.0
 }
 
+/// From here on numbers are the same on all architectures, and calls so young (Linux 5.1) that every library knows
+/// what to do without them.
+const YOUNG: u32 = 424;
+
+/// What is answered to a number that no list has: "not permitted" to old calls; to young and future ones, and to the
+/// x32 spelling of all, what says "an older kernel" and is worked around.
+pub(super) fn unlisted(number: u32) -> Answer {
+    Answer::Errno(if number < YOUNG { libc::EPERM } else { libc::ENOSYS } as u16)
+}
+
 /// The numbers at which the answer changes, with the answer from there on; the first is zero.
 fn ranges(table: &BTreeMap<c_long, Answer>) -> Vec<(u32, Answer)> {
-    let unknown = Answer::Errno(libc::ENOSYS as u16);
-    let mut ranges: Vec<(u32, Answer)> = vec![(0, unknown.clone())];
-    let mut next = 0;
+    let mut ranges: Vec<(u32, Answer)> = vec![(0, unlisted(0)), (YOUNG, unlisted(YOUNG))];
     for (number, answer) in table {
         let number = u32::try_from(*number).expect("system calls have small numbers");
-        if number > next {
-            ranges.push((next, unknown.clone()));
-        }
+        ranges.push((number + 1, unlisted(number + 1)));
         ranges.push((number, answer.clone()));
-        next = number + 1;
     }
-    ranges.push((next, unknown));
+    // What is said of a number itself comes after what is said of the ones that follow another.
+    ranges.sort_by_key(|(number, answer)| (*number, table.get(&c_long::from(*number)) == Some(answer)));
     // Of several that begin at one number the last counts; of neighbours with one answer the first.
     ranges.reverse();
     ranges.dedup_by_key(|range| range.0);
@@ -78,7 +83,7 @@ fn ranges(table: &BTreeMap<c_long, Answer>) -> Vec<(u32, Answer)> {
 /// Code that grows from its end to its beginning: what is jumped to is there before the jump, so that its distance is
 /// known and one answer serves all who are near enough. The shorter the program, the sooner it is loaded.
 #[derive(Default)]
-struct Backwards(Vec<sock_filter>);
+struct Backwards(Vec<sock_filter>, Vec<(Answer, Place)>);
 
 /// Where an instruction is, counted from the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,24 +135,23 @@ impl Backwards {
     }
 
     fn give(&mut self, answer: &Answer) -> Place {
-        let value = match answer {
-            Answer::Allow => libc::SECCOMP_RET_ALLOW,
-            Answer::Errno(errno) => refused(*errno),
-            Answer::If(rules) => {
-                let mut code = Vec::new();
-                for rule in rules {
-                    check(rule, &mut code);
-                }
-                code.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
-                code.into_iter().rev().for_each(|instruction| {
-                    self.push(instruction);
-                });
-                return Place(self.0.len() - 1);
-            }
-        };
-        let is_it = |at: &sock_filter| at.code == RETURN && at.k == value;
-        let known = self.0.iter().rposition(is_it).map(Place).filter(|place| self.distance(*place) < 200);
-        known.unwrap_or_else(|| self.push(step(RETURN, value)))
+        let known = self.1.iter().rev().find(|(known, _)| known == answer).map(|(_, place)| *place);
+        if let Some(place) = known.filter(|place| self.distance(*place) < 200) {
+            return place;
+        }
+        let mut code = Vec::new();
+        match answer {
+            Answer::Allow => {}
+            Answer::Errno(errno) => code.push(refuse(*errno)),
+            Answer::If(rules) => rules.iter().for_each(|rule| check(rule, &mut code)),
+        }
+        if !matches!(answer, Answer::Errno(_)) {
+            code.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
+        }
+        self.0.extend(code.into_iter().rev());
+        let place = Place(self.0.len() - 1);
+        self.1.push((answer.clone(), place));
+        place
     }
 }
 
@@ -187,11 +191,7 @@ fn load(arg: u8) -> sock_filter {
 }
 
 fn refuse(errno: u16) -> sock_filter {
-    step(RETURN, refused(errno))
-}
-
-fn refused(errno: u16) -> u32 {
-    libc::SECCOMP_RET_ERRNO | u32::from(errno)
+    step(RETURN, libc::SECCOMP_RET_ERRNO | u32::from(errno))
 }
 
 fn near(distance: usize) -> u8 {
