@@ -12,7 +12,7 @@ use uos_proto::{Right, v1};
 use uos_sched::Priority;
 use uos_vfs::{Access, Kind, NodeRef};
 
-use super::LONGEST;
+use super::{LONGEST, view};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
@@ -206,8 +206,9 @@ impl Wish<'_> {
                 if name.is_empty() {
                     name = String::from_utf8_lossy(found.path().file_name().unwrap_or_default()).into_owned();
                 }
+                let cwd = cx.target.cwd.as_ref();
                 let (program, started) =
-                    wished.start(kernel, caller, found, cx.target.cwd.as_ref(), level, priority, deadline)?;
+                    wished.start(kernel, caller, found, cwd, level, &grants, priority, deadline)?;
                 (Some(program), Some(started))
             }
             _ => (None, None),
@@ -251,10 +252,16 @@ impl WishedProgram<'_> {
         found: &PathTarget,
         cwd: Option<&PathTarget>,
         level: Level,
+        grants: &Grants,
         priority: Priority,
         deadline: Option<Duration>,
     ) -> Result<(Program, Started), Error> {
-        let mut spec = Spec::new(executable(found)?).argv(self.argv).level(level).nice(priority.nice());
+        let is_sandboxed = level < Level::Privileged;
+        let program = executable(found, is_sandboxed)?;
+        let mut spec = Spec::new(program).argv(self.argv).level(level).nice(priority.nice());
+        if is_sandboxed {
+            spec.mounts = view::of(kernel, grants)?;
+        }
         for variable in self.env {
             let (name, value) =
                 variable.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
@@ -266,7 +273,10 @@ impl WishedProgram<'_> {
             spec = spec.env(name, value);
         }
         if let Some(cwd) = cwd {
-            spec = spec.cwd(Cwd::Fd(host_directory(cwd)?));
+            spec = spec.cwd(match is_sandboxed {
+                true => Cwd::Path(view::host_path(cwd.path())),
+                false => Cwd::Fd(host_directory(cwd)?),
+            });
         }
         let wanted = self.limits;
         spec = spec.limits(uos_proc::Limits {
@@ -314,8 +324,8 @@ impl WishedProgram<'_> {
     }
 }
 
-/// The program as something the host can execute.
-fn executable(found: &PathTarget) -> Result<uos_proc::Program, Error> {
+/// The program as something the host can execute; a sandbox has the namespace's own names for it.
+fn executable(found: &PathTarget, is_sandboxed: bool) -> Result<uos_proc::Program, Error> {
     let node = found.node()?;
     match node.kind() {
         Kind::File => {}
@@ -341,6 +351,9 @@ fn executable(found: &PathTarget) -> Result<uos_proc::Program, Error> {
         .open(KERNEL, Access::Read)
         .and_then(|file| file.read_bytes(0, 2))
         .unwrap_or_default();
+    if &start[..] == b"#!" && is_sandboxed {
+        return Ok(uos_proc::Program::Path(view::host_path(found.path())));
+    }
     if &start[..] == b"#!" {
         let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()));
         let path = std::fs::read_link(name).map_err(|error| Error::new(Errno::EIO, error.to_string()))?;

@@ -8,6 +8,7 @@ mod pipes;
 mod processes;
 mod removal;
 mod system;
+mod view;
 
 pub(crate) use files::name_of;
 

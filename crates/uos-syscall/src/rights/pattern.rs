@@ -68,6 +68,19 @@ impl PathPattern {
         Ok(pattern)
     }
 
+    /// The one path that is meant, and whether everything below it is, too; none if a `*` leaves open which.
+    pub(crate) fn literal(&self) -> Option<(Vec<u8>, bool)> {
+        if self.components.iter().any(|component| component.contains(&b'*')) {
+            return None;
+        }
+        let path = self.components.iter().fold(Vec::new(), |mut path, component| {
+            path.push(b'/');
+            path.extend_from_slice(component);
+            path
+        });
+        Some((if path.is_empty() { b"/".to_vec() } else { path }, self.below))
+    }
+
     /// Whether a canonical path is meant.
     pub fn matches(&self, path: &[u8]) -> bool {
         let mut names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());

@@ -197,7 +197,8 @@ impl View {
         };
         match mount.source {
             Source::Scratch { size_bytes, files } => {
-                self.add_memory(number, &mount.at, size_bytes, files, flags & NO_EXECUTION, ids)
+                let flags = flags & (NO_EXECUTION | READ_ONLY);
+                self.add_memory(number, &mount.at, size_bytes, files, flags, ids)
             }
             Source::Path(path) if take_here => {
                 let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
