@@ -24,9 +24,14 @@
 //! assert_eq!(global.used(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod channel;
+#[cfg(any(target_os = "linux", loom, shuttle))]
+#[expect(unsafe_code, reason = "mapped memory has no safe form; this module is all there is of it")]
+mod memory;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+mod os;
 mod pipe;
 mod queue;
 mod quota;
@@ -36,6 +41,8 @@ mod topic;
 mod waiting;
 
 pub use channel::Channel;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Segments, Sharing, ShmError};
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
     Write, Writer,

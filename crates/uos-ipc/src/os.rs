@@ -1,0 +1,3 @@
+//! What takes a kernel: memory, descriptors and sockets that other processes have a part in. Linux only.
+
+pub(crate) mod shm;
