@@ -35,6 +35,8 @@ mod os;
 mod pipe;
 mod queue;
 mod quota;
+#[cfg(any(target_os = "linux", loom, shuttle))]
+mod ring;
 mod stream;
 mod sync;
 mod topic;
@@ -43,6 +45,14 @@ mod waiting;
 pub use channel::Channel;
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
 pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Segments, Sharing, ShmError};
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub use os::{
+    handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
+    kernel_pipe::KernelPipe,
+    link::{Carries, Input, LinkEnd, Output, Role, link},
+    pump::Pump,
+    shared::{SharedPipe, SharedQueue},
+};
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
     Write, Writer,
@@ -52,5 +62,10 @@ pub use queue::{
     RecvFuture, SendFuture, Sender,
 };
 pub use quota::{Permit, Quota, QuotaError};
+#[cfg(any(target_os = "linux", loom, shuttle))]
+pub use ring::{
+    FrameReceiver, FrameSender, MAX_SLOTS, RingReader, RingWriter, SLOT_BYTES, SlotReceiver, SlotSender,
+    frames, ring, slots,
+};
 pub use stream::ByteStream;
 pub use topic::{Slow, Subscription, Topic};

@@ -5,9 +5,13 @@
 pub(crate) mod blocking;
 mod place;
 mod side;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+mod watch;
 
 pub(crate) use place::Place;
 pub(crate) use side::{Id, Side};
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub(crate) use watch::Watch;
 
 use crate::sync::Mutex;
 use std::task::Waker;
@@ -80,7 +84,7 @@ impl<T: Object> Shared<T> {
         _left = object.settle();
         // Whoever is in front of a queue and could go on is woken. No wake-up is lost because this is
         // looked at after every change, whatever the change was.
-        let nobody = object.side(End::Read).waiting() == 0 && object.side(End::Write).waiting() == 0;
+        let nobody = object.side(End::Read).is_idle() && object.side(End::Write).is_idle();
         let wakes = if nobody { None } else { Some(Wakes::choose(&mut *object)) };
         (answer, wakes)
     }
@@ -106,7 +110,7 @@ impl Wakes {
     fn choose(object: &mut impl Object) -> Wakes {
         let mut wakes = Wakes::default();
         for (end, one) in [(End::Read, &mut wakes.reader), (End::Write, &mut wakes.writer)] {
-            if object.side(end).waiting() == 0 {
+            if object.side(end).is_idle() {
                 continue;
             }
             if object.is_over(end) {

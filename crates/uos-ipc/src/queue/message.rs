@@ -4,8 +4,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
 
-/// Up to this many bytes a message is kept where it is queued, and costs no allocation.
-const INLINE_BYTES: usize = 64;
+const INLINE_BYTES: usize = Message::INLINE_BYTES;
 
 /// Some bytes, never changed on the way, and how urgent they are.
 ///
@@ -23,6 +22,16 @@ enum Payload {
 }
 
 impl Message {
+    /// Up to this many bytes a message is kept where it is queued, and costs no allocation.
+    pub(crate) const INLINE_BYTES: usize = 64;
+
+    /// The first `len` of these bytes.
+    #[cfg(any(target_os = "linux", loom, shuttle))]
+    pub(crate) fn inline(bytes: [u8; INLINE_BYTES], len: usize) -> Message {
+        debug_assert!(len <= INLINE_BYTES);
+        Message { priority: 0, payload: Payload::Inline(len as u8, bytes) }
+    }
+
     /// The same with this priority; higher goes first in a queue by priority, and no queue else looks at it.
     #[must_use]
     pub fn with_priority(self, priority: u8) -> Message {

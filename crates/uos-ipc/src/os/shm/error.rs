@@ -34,6 +34,9 @@ pub enum ShmError {
     /// A foreign segment that could be pulled away from under who maps it.
     #[error("a foreign segment without the seals against shrinking and growing")]
     Unsealed,
+    /// This is the other kind of end, or carries something else.
+    #[error("not that end of such a ring")]
+    Role,
     /// The kernel refused.
     #[error("{call}: {}", std::io::Error::from_raw_os_error(*errno))]
     Os {

@@ -133,6 +133,19 @@ impl Segment {
         Ok(Segment::of(foreign.len, sharing, foreign.uid, fd, maps, charge, Weak::new(), access))
     }
 
+    /// The same of a segment that was just adopted, of which its maker uses less than whole pages.
+    pub(crate) fn shortened(self, len: u64) -> Result<Segment, ShmError> {
+        let size = ShmError::Size { asked_bytes: len, max_bytes: self.inner.len };
+        let access = self.access;
+        match Arc::try_unwrap(self.inner) {
+            Ok(mut inner) if (1..=inner.len).contains(&len) => {
+                inner.len = len;
+                Ok(Segment { inner: Arc::new(inner), access })
+            }
+            _ => Err(size),
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the fields of the one struct, filled in two places")]
     fn of(
         len: u64,
@@ -218,6 +231,11 @@ impl Segment {
         let weak = self.inner.sharing == Sharing::Writers && (to_uid == 0 || to_uid == self.inner.uid);
         let enforcement = if weak { Enforcement::Weakened } else { Enforcement::Kernel };
         Ok((fd, enforcement, Lease { _segment: self.clone() }))
+    }
+
+    /// Keeps it charged for somebody who has its descriptor.
+    pub(crate) fn lease(&self) -> Lease {
+        Lease { _segment: self.clone() }
     }
 
     /// The numbers at this moment.
