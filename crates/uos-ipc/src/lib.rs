@@ -50,6 +50,7 @@ pub use os::{
     handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
     kernel_pipe::KernelPipe,
     link::{Carries, Input, LinkEnd, Output, Role, link},
+    loan::{Borrowed, Borrower, BorrowerEnd, Lender, Loan, LoanError, loans},
     pump::Pump,
     shared::{SharedPipe, SharedQueue},
 };

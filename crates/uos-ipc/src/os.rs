@@ -4,6 +4,7 @@ pub(crate) mod handoff;
 pub(crate) mod kernel_pipe;
 pub(crate) mod line;
 pub(crate) mod link;
+pub(crate) mod loan;
 pub(crate) mod pump;
 pub(crate) mod reactor;
 pub(crate) mod shared;

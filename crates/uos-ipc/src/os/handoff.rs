@@ -2,10 +2,12 @@
 //!
 //! A packet is its bytes and up to 16 descriptors, whole or not at all. What is passed by `send_segment` and `send_end` has
 //! 32 bytes that say what the descriptors are, little-endian: `uOS1`, then the kind and the role as four bytes each (kind 1 a
-//! segment, 2 bytes, 3 messages, 4 slots; role 0 for none or to read, 1 producer or to write, 2 consumer), four bytes of
-//! nothing, and two numbers of eight bytes: a segment's length; a pipe's capacity; a queue's most messages and bytes; a count.
+//! segment, 2 bytes, 3 messages, 4 slots, 5 blocks to borrow; role 0 for none or to read, 1 producer or to write, 2
+//! consumer), four bytes that number the segment of the blocks, and two numbers of eight bytes: a segment's length; a pipe's capacity; a queue's most
+//! messages and bytes; a count of slots; a block's length and the count of blocks.
 
 use super::link::{Carries, LinkEnd, Role};
+use super::loan::BorrowerEnd;
 use super::shm::{Access, Enforcement, Lease, Segment, ShmError};
 use crate::pipe::Capacity;
 use crate::queue::Limits;
@@ -50,6 +52,8 @@ pub enum Passed {
     Segment(Segment),
     /// An end of a ring.
     End(LinkEnd),
+    /// Blocks to borrow.
+    Loans(BorrowerEnd),
     /// Anything else.
     Packet(Packet),
 }
@@ -164,7 +168,7 @@ impl Handoff {
     ) -> Result<(Enforcement, Lease), HandoffError> {
         let (fd, enforcement, lease) = segment.share(access, self.peer()?.uid)?;
         let role = if access == Access::ReadWrite { 1 } else { 0 };
-        self.send(&terms(1, role, segment.len_bytes(), 0), &[fd.as_fd()])?;
+        self.send(&terms(1, role, 0, segment.len_bytes(), 0), &[fd.as_fd()])?;
         Ok((enforcement, lease))
     }
 
@@ -172,19 +176,28 @@ impl Handoff {
     pub fn send_end(&self, end: LinkEnd) -> Result<Lease, HandoffError> {
         let role = if end.role() == Role::Producer { 1 } else { 2 };
         let terms = match end.carries() {
-            Carries::Bytes(capacity) => terms(2, role, capacity.bytes() as u64, 0),
-            Carries::Messages(limits) => terms(3, role, limits.messages() as u64, limits.bytes() as u64),
-            Carries::Slots(count) => terms(4, role, count as u64, 0),
+            Carries::Bytes(capacity) => terms(2, role, 0, capacity.bytes() as u64, 0),
+            Carries::Messages(limits) => terms(3, role, 0, limits.messages() as u64, limits.bytes() as u64),
+            Carries::Slots(count) => terms(4, role, 0, count as u64, 0),
         };
         let lease = end.segment().lease();
         self.send(&terms, &end.descriptors())?;
         Ok(lease)
     }
 
+    /// Passes the receiving end of a lender's blocks. Keep the lease until the other process has ended.
+    pub fn send_loans(&self, end: BorrowerEnd) -> Result<(Enforcement, Lease), HandoffError> {
+        let (fd, enforcement, lease) = end.segment.share(Access::ReadOnly, self.peer()?.uid)?;
+        let (from, back) = (end.from.descriptors(), end.back.descriptors());
+        let fds: Vec<BorrowedFd<'_>> = [fd.as_fd()].into_iter().chain(from).chain(back).collect();
+        self.send(&terms(5, 2, end.number, end.block_bytes, end.count), &fds)?;
+        Ok((enforcement, lease))
+    }
+
     /// Waits for the next packet and makes of it what it says it is, charged to `quota`.
     pub fn recv_passed(&self, max_segment_bytes: u64, quota: &Quota) -> Result<Option<Passed>, HandoffError> {
         let Some(packet) = self.recv()? else { return Ok(None) };
-        let Some(Terms { kind, role, a, b }) = Terms::of(&packet.bytes) else {
+        let Some(Terms { kind, role, number, a, b }) = Terms::of(&packet.bytes) else {
             return Ok(Some(Passed::Packet(packet)));
         };
         if kind == 1 {
@@ -192,6 +205,20 @@ impl Handoff {
                 .map_err(|_| malformed("a segment without its descriptor"))?;
             let segment = Segment::adopt(fd, max_segment_bytes, quota)?.shortened(a)?;
             return Ok(Some(Passed::Segment(if role == 1 { segment } else { segment.read_only() })));
+        }
+        if kind == 5 {
+            let fds = <[OwnedFd; 9]>::try_from(packet.fds)
+                .map_err(|_| malformed("loans without their descriptors"))?;
+            let [memory, f0, f1, f2, f3, b0, b1, b2, b3] = fds;
+            let carries = Carries::Slots(usize::try_from(b).map_err(|_| malformed("a count of blocks"))?);
+            return Ok(Some(Passed::Loans(BorrowerEnd {
+                segment: Segment::adopt(memory, max_segment_bytes, quota)?.read_only(),
+                from: LinkEnd::adopt(Role::Consumer, carries, [f0, f1, f2, f3], quota)?,
+                back: LinkEnd::adopt(Role::Producer, carries, [b0, b1, b2, b3], quota)?,
+                block_bytes: a,
+                count: b,
+                number,
+            })));
         }
         let carries = match kind {
             2 => Carries::Bytes(Capacity::new(a).map_err(|_| malformed("a capacity no pipe has"))?),
@@ -246,6 +273,7 @@ impl AsFd for Handoff {
 struct Terms {
     kind: u32,
     role: u32,
+    number: u32,
     a: u64,
     b: u64,
 }
@@ -256,15 +284,22 @@ impl Terms {
         let bytes: &[u8; TERMS_BYTES] = bytes.try_into().ok()?;
         let short = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let long = |at: usize| u64::from(short(at)) | u64::from(short(at + 4)) << 32;
-        (bytes[..4] == MAGIC).then(|| Terms { kind: short(4), role: short(8), a: long(16), b: long(24) })
+        (bytes[..4] == MAGIC).then(|| Terms {
+            kind: short(4),
+            role: short(8),
+            number: short(12),
+            a: long(16),
+            b: long(24),
+        })
     }
 }
 
-fn terms(kind: u32, role: u32, a: u64, b: u64) -> [u8; TERMS_BYTES] {
+fn terms(kind: u32, role: u32, number: u32, a: u64, b: u64) -> [u8; TERMS_BYTES] {
     let mut bytes = [0; TERMS_BYTES];
     bytes[..4].copy_from_slice(&MAGIC);
     bytes[4..8].copy_from_slice(&kind.to_le_bytes());
     bytes[8..12].copy_from_slice(&role.to_le_bytes());
+    bytes[12..16].copy_from_slice(&number.to_le_bytes());
     bytes[16..24].copy_from_slice(&a.to_le_bytes());
     bytes[24..].copy_from_slice(&b.to_le_bytes());
     bytes
