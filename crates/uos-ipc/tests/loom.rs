@@ -256,13 +256,20 @@ mod rings {
     use loom::thread;
     use uos_ipc::{Capacity, Limits, Message, PipeError, QueueError, frames, ring, slots};
 
+    /// Up to three preemptions; a sleeper's steps are too many for all of them.
+    fn model(run: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(run);
+    }
+
     fn quota() -> Quota {
         Quota::root("rings", 1 << 20)
     }
 
     #[test]
     fn a_sleeping_receiver_sees_the_slot_and_then_the_end() {
-        loom::model(|| {
+        model(|| {
             let quota = quota();
             let (mut sender, mut receiver) = slots(1, &quota).unwrap();
             let sending = thread::spawn(move || sender.try_send(&[7; 64]).unwrap());
@@ -276,7 +283,7 @@ mod rings {
 
     #[test]
     fn a_sleeping_sender_sees_the_room() {
-        loom::model(|| {
+        model(|| {
             let (mut sender, mut receiver) = slots(1, &quota()).unwrap();
             sender.try_send(&[1; 64]).unwrap();
             let receiving = thread::spawn(move || {
@@ -290,7 +297,7 @@ mod rings {
 
     #[test]
     fn pushes_are_seen_after_one_wake_for_all() {
-        loom::model(|| {
+        model(|| {
             let (mut sender, mut receiver) = slots(2, &quota()).unwrap();
             let sending = thread::spawn(move || {
                 sender.try_push(&[1; 64]).unwrap();
@@ -306,7 +313,7 @@ mod rings {
 
     #[test]
     fn bytes_pass_around_the_edge_in_order() {
-        loom::model(|| {
+        model(|| {
             let (mut writer, mut reader) = ring(Capacity::new(2).unwrap(), &quota()).unwrap();
             let writing = thread::spawn(move || writer.write_blocking(b"abc").unwrap());
             let (mut all, mut buffer) = (Vec::new(), [0; 2]);
@@ -323,7 +330,7 @@ mod rings {
 
     #[test]
     fn a_close_ends_a_sleeping_reader() {
-        loom::model(|| {
+        model(|| {
             let (mut writer, mut reader) = ring(Capacity::new(2).unwrap(), &quota()).unwrap();
             let closing = thread::spawn(move || {
                 writer.try_write(b"x").unwrap();
@@ -342,7 +349,7 @@ mod rings {
 
     #[test]
     fn a_close_breaks_a_sleeping_writer() {
-        loom::model(|| {
+        model(|| {
             let (mut writer, reader) = ring(Capacity::new(1).unwrap(), &quota()).unwrap();
             writer.try_write(b"x").unwrap();
             let closing = thread::spawn(move || drop(reader));
@@ -353,7 +360,7 @@ mod rings {
 
     #[test]
     fn messages_wait_for_room_and_for_each_other() {
-        loom::model(|| {
+        model(|| {
             let (mut sender, mut receiver) = frames(Limits::new(1, 4).unwrap(), &quota()).unwrap();
             let sending = thread::spawn(move || {
                 sender.send_blocking(&Message::from(b"ab")).unwrap();
