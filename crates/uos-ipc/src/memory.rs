@@ -6,10 +6,10 @@
 #[cfg(any(loom, shuttle))]
 mod model;
 #[cfg(any(loom, shuttle))]
-pub(crate) use model::Memory;
+pub(crate) use model::{Memory, RingMemory};
 
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use mapped::Memory;
+pub(crate) use mapped::{Memory, RingMemory};
 
 #[cfg(not(any(loom, shuttle)))]
 mod mapped {
@@ -18,6 +18,7 @@ mod mapped {
     use rustix::thread::futex;
     use std::os::fd::BorrowedFd;
     use std::ptr::{self, NonNull};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, AtomicU64};
     use std::time::Duration;
 
@@ -103,41 +104,91 @@ mod mapped {
             unsafe { ptr::write_bytes(self.base.as_ptr(), 0, self.len) }
         }
 
-        /// The 64 bits there, as a word that others may change at any time.
-        #[inline]
-        pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
-            self.check(at, 8, true);
-            assert!(at.is_multiple_of(8), "a word at {at}");
-            // SAFETY: within the mapping, aligned as mappings begin at a page, and only ever used atomically here; what a
-            // foreign process does to it is another value and nothing worse.
-            unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) }
-        }
-
-        /// The 32 bits there.
-        #[inline]
-        pub(crate) fn flag(&self, at: usize) -> &AtomicU32 {
-            self.check(at, 4, true);
-            assert!(at.is_multiple_of(4), "a flag at {at}");
-            // SAFETY: as in `word`.
-            unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(at).cast()) }
-        }
-
-        /// Sleeps while the flag has this value, until somebody wakes it or the time is over. It may also wake for nothing.
-        pub(crate) fn sleep(&self, at: usize, while_it_is: u32, at_most: Option<Duration>) {
-            let timeout = at_most.and_then(|time| time.try_into().ok());
-            // Woken, interrupted, timed out, or another value by now: the caller looks again in any case.
-            let _ = futex::wait(self.flag(at), futex::Flags::empty(), while_it_is, timeout.as_ref());
-        }
-
-        /// Wakes everybody who sleeps at that flag, in this process and in all others.
-        pub(crate) fn wake(&self, at: usize) {
-            let _ = futex::wake(self.flag(at), futex::Flags::empty(), i32::MAX as u32);
-        }
-
         #[inline(always)]
         fn check(&self, at: usize, len: usize, writes: bool) {
             assert!(at <= self.len && len <= self.len - at, "{len} bytes at {at} of {}", self.len);
             assert!(self.writable || !writes, "a write through a mapping that is only read");
+        }
+    }
+
+    /// Memory with a ring in it, looked at once: a writable page of words and flags, and a power of two of bytes behind it. What
+    /// is done for every message needs no check after that.
+    pub(crate) struct RingMemory {
+        memory: Arc<Memory>,
+        base: NonNull<u8>,
+        mask: u64,
+    }
+
+    // SAFETY: it is a `Memory` and a pointer into it.
+    unsafe impl Send for RingMemory {}
+    // SAFETY: as above.
+    unsafe impl Sync for RingMemory {}
+
+    impl RingMemory {
+        /// Where the bytes begin.
+        pub(crate) const BYTES: usize = 4096;
+
+        pub(crate) fn new(memory: Arc<Memory>, storage: u64) -> RingMemory {
+            let bytes = memory.len.checked_sub(RingMemory::BYTES).expect("a page of words and flags") as u64;
+            assert!(
+                storage.is_power_of_two() && storage <= bytes && memory.writable,
+                "{storage} of {bytes} bytes"
+            );
+            RingMemory { base: memory.base, mask: storage - 1, memory }
+        }
+
+        #[inline(always)]
+        pub(crate) fn word<const AT: usize>(&self) -> &AtomicU64 {
+            const { assert!(AT.is_multiple_of(8) && AT + 8 <= RingMemory::BYTES) };
+            // SAFETY: in the first page, which is there and writable, as was looked at; aligned, as mappings begin at a page;
+            // and only ever used atomically: what a foreign process does to it is another value and nothing worse.
+            unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(AT).cast()) }
+        }
+
+        #[inline(always)]
+        pub(crate) fn flag<const AT: usize>(&self) -> &AtomicU32 {
+            const { assert!(AT.is_multiple_of(4) && AT + 4 <= RingMemory::BYTES) };
+            // SAFETY: as in `word`.
+            unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(AT).cast()) }
+        }
+
+        /// Sleeps while the flag has this value, until somebody wakes it or the time is over. It may also wake for nothing.
+        pub(crate) fn sleep(&self, flag: &AtomicU32, while_it_is: u32, at_most: Option<Duration>) {
+            let timeout = at_most.and_then(|time| time.try_into().ok());
+            // Woken, interrupted, timed out, or another value by now: the caller looks again in any case.
+            let _ = futex::wait(flag, futex::Flags::empty(), while_it_is, timeout.as_ref());
+        }
+
+        /// Wakes everybody who sleeps at that flag, in this process and in all others.
+        pub(crate) fn wake(&self, flag: &AtomicU32) {
+            let _ = futex::wake(flag, futex::Flags::empty(), i32::MAX as u32);
+        }
+
+        /// Copies a slot to where that index is. Indices of slots are multiples of 64.
+        #[inline(always)]
+        pub(crate) fn slot_in(&self, index: u64, slot: &[u8; 64]) {
+            let at = RingMemory::BYTES + (index & self.mask & !63) as usize;
+            // SAFETY: with a storage of 64 or more, 64 bytes from a multiple of 64 below it are in it; with less, they begin at
+            // its begin, in a page that is mapped as a whole. The source is a Rust value, and no mapping is one.
+            unsafe { ptr::copy_nonoverlapping(slot.as_ptr(), self.base.as_ptr().add(at), 64) }
+        }
+
+        /// Copies the slot out that is at that index.
+        #[inline(always)]
+        pub(crate) fn slot_out(&self, index: u64) -> [u8; 64] {
+            let at = RingMemory::BYTES + (index & self.mask & !63) as usize;
+            let mut slot = [0; 64];
+            // SAFETY: as in `slot_in`.
+            unsafe { ptr::copy_nonoverlapping(self.base.as_ptr().add(at), slot.as_mut_ptr(), 64) }
+            slot
+        }
+    }
+
+    impl std::ops::Deref for RingMemory {
+        type Target = Memory;
+
+        fn deref(&self) -> &Memory {
+            &self.memory
         }
     }
 

@@ -7,7 +7,7 @@
 mod real {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 
 #[cfg(any(loom, shuttle))]
@@ -19,7 +19,7 @@ mod real {
 
     pub(crate) use model::Arc;
     use model::MutexGuard;
-    pub(crate) use model::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use model::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
     /// The model's mutex with parking_lot's signature: a panic in a model fails the model anyway.
     #[derive(Debug, Default)]
@@ -36,4 +36,6 @@ mod real {
     }
 }
 
-pub(crate) use real::{Arc, AtomicU64, Mutex, Ordering, fence};
+pub(crate) use real::{Arc, AtomicU64, Mutex, Ordering};
+#[cfg(any(target_os = "linux", loom, shuttle))]
+pub(crate) use real::{AtomicU32, fence};

@@ -1,5 +1,6 @@
 //! Memory as the model checkers see it: bytes that report a race, and a futex made of a lock and a condition.
 
+use crate::sync::Arc;
 #[cfg(loom)]
 use loom::{
     cell::UnsafeCell,
@@ -75,25 +76,57 @@ impl Memory {
         bytes.resize(end + len, 0);
         self.copy_out(at, &mut bytes[end..]);
     }
+}
 
-    pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
-        &self.words[at / LINE]
+/// As the real one, but that it holds nothing back: there is nothing to gain.
+pub(crate) struct RingMemory {
+    memory: Arc<Memory>,
+    mask: u64,
+}
+
+impl RingMemory {
+    pub(crate) const BYTES: usize = BYTES;
+
+    pub(crate) fn new(memory: Arc<Memory>, storage: u64) -> RingMemory {
+        RingMemory { memory, mask: storage - 1 }
     }
 
-    pub(crate) fn flag(&self, at: usize) -> &AtomicU32 {
-        &self.flags[at / LINE]
+    pub(crate) fn word<const AT: usize>(&self) -> &AtomicU64 {
+        &self.memory.words[AT / LINE]
+    }
+
+    pub(crate) fn flag<const AT: usize>(&self) -> &AtomicU32 {
+        &self.memory.flags[AT / LINE]
+    }
+
+    pub(crate) fn slot_in(&self, index: u64, slot: &[u8; 64]) {
+        self.memory.copy_in(BYTES + (index & self.mask) as usize, slot);
+    }
+
+    pub(crate) fn slot_out(&self, index: u64) -> [u8; 64] {
+        let mut slot = [0; 64];
+        self.memory.copy_out(BYTES + (index & self.mask) as usize, &mut slot);
+        slot
     }
 
     /// As the kernel's: looking at the value and going to sleep are one step for whoever wakes.
-    pub(crate) fn sleep(&self, at: usize, while_it_is: u32, _at_most: Option<Duration>) {
-        let asleep = self.sleepers.lock().expect("a model that panicked has already failed");
-        if self.flag(at).load(Ordering::SeqCst) == while_it_is {
-            drop(self.woken.wait(asleep).expect("a model that panicked has already failed"));
+    pub(crate) fn sleep(&self, flag: &AtomicU32, while_it_is: u32, _at_most: Option<Duration>) {
+        let asleep = self.memory.sleepers.lock().expect("a model that panicked has already failed");
+        if flag.load(Ordering::SeqCst) == while_it_is {
+            drop(self.memory.woken.wait(asleep).expect("a model that panicked has already failed"));
         }
     }
 
-    pub(crate) fn wake(&self, _at: usize) {
-        drop(self.sleepers.lock().expect("a model that panicked has already failed"));
-        self.woken.notify_all();
+    pub(crate) fn wake(&self, _flag: &AtomicU32) {
+        drop(self.memory.sleepers.lock().expect("a model that panicked has already failed"));
+        self.memory.woken.notify_all();
+    }
+}
+
+impl std::ops::Deref for RingMemory {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        &self.memory
     }
 }

@@ -1,13 +1,15 @@
 //! The side that takes out.
 
-use super::layout::{BYTES, CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
+use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
 use super::wait::Line;
 use super::{Corrupt, Size, Wait};
+use crate::memory::RingMemory;
 use crate::sync::Ordering;
 use std::time::Instant;
 
 pub(crate) struct Consumer {
-    held: Held,
+    memory: RingMemory,
+    _held: Held,
     size: Size,
     /// Ours: what has been taken out.
     head: u64,
@@ -20,8 +22,17 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     pub(super) fn new(held: Held, size: Size, line: Option<Line>) -> Consumer {
-        let wait = Wait::new(CONSUMER_WAITS, PRODUCER_WAITS, line);
-        Consumer { held, size, head: 0, tail: 0, corrupt: false, closed: false, wait }
+        let wait = Wait::new(line);
+        Consumer {
+            memory: RingMemory::new(held.memory.clone(), size.storage),
+            _held: held,
+            size,
+            head: 0,
+            tail: 0,
+            corrupt: false,
+            closed: false,
+            wait,
+        }
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -29,13 +40,13 @@ impl Consumer {
     }
 
     /// What is known to be there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn available(&self) -> u64 {
         self.tail - self.head
     }
 
     /// Whether there is anything, looking at the other side only if it is not known already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn has_some(&mut self) -> Result<bool, Corrupt> {
         if self.available() > 0 && !self.corrupt {
             return Ok(true);
@@ -45,9 +56,9 @@ impl Consumer {
     }
 
     /// Reads the other side's index, once, and holds it against what is known: it only ever grows, and never passes the size.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look(&mut self) -> Result<(), Corrupt> {
-        let tail = self.held.memory.word(TAIL).load(Ordering::Acquire);
+        let tail = self.memory.word::<TAIL>().load(Ordering::Acquire);
         let available = tail.wrapping_sub(self.head);
         if self.corrupt || available > self.size.limit || available < self.available() {
             self.corrupt = true;
@@ -58,12 +69,12 @@ impl Consumer {
     }
 
     /// Copies what lies `ahead` bytes behind the front. That it is there is known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn copy(&self, ahead: u64, bytes: &mut [u8]) {
         let (at, first) = self.place(ahead, bytes.len());
-        self.held.memory.copy_out(BYTES + at, &mut bytes[..first]);
+        self.memory.copy_out(RingMemory::BYTES + at, &mut bytes[..first]);
         if first < bytes.len() {
-            self.held.memory.copy_out(BYTES, &mut bytes[first..]);
+            self.memory.copy_out(RingMemory::BYTES, &mut bytes[first..]);
         }
     }
 
@@ -71,48 +82,54 @@ impl Consumer {
     pub(super) fn append(&self, ahead: u64, len: usize, bytes: &mut Vec<u8>) {
         let (at, first) = self.place(ahead, len);
         bytes.reserve(len);
-        self.held.memory.append_to(BYTES + at, first, bytes);
+        self.memory.append_to(RingMemory::BYTES + at, first, bytes);
         if first < len {
-            self.held.memory.append_to(BYTES, len - first, bytes);
+            self.memory.append_to(RingMemory::BYTES, len - first, bytes);
         }
     }
 
-    #[inline]
+    /// The slot in front, of a ring that holds nothing but slots.
+    #[inline(always)]
+    pub(super) fn slot(&self) -> [u8; 64] {
+        self.memory.slot_out(self.head)
+    }
+
+    #[inline(always)]
     fn place(&self, ahead: u64, len: usize) -> (usize, usize) {
         let at = ((self.head + ahead) & (self.size.storage - 1)) as usize;
         (at, len.min(self.size.storage as usize - at))
     }
 
     /// Gives the room back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&mut self, len: u64) {
         self.head += len;
-        self.held.memory.word(HEAD).store(self.head, Ordering::Release);
+        self.memory.word::<HEAD>().store(self.head, Ordering::Release);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake(&self) {
-        self.wait.wake(&self.held);
+        self.wait.wake(&self.memory, self.memory.flag::<PRODUCER_WAITS>());
     }
 
     /// Sleeps until there is something, or no sense in waiting for it. Answers whether it is one of them.
     pub(super) fn sleep(&mut self, deadline: Option<Instant>) -> bool {
-        let Consumer { held, head, wait, .. } = self;
+        let Consumer { memory, head, wait, .. } = self;
         let ready = || {
-            held.memory.word(TAIL).load(Ordering::Acquire) != *head
-                || held.memory.flag(PRODUCER_GONE).load(Ordering::Acquire) != 0
+            memory.word::<TAIL>().load(Ordering::Acquire) != *head
+                || memory.flag::<PRODUCER_GONE>().load(Ordering::Acquire) != 0
         };
-        wait.sleep(held, ready, deadline)
+        wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), ready, deadline)
     }
 
     #[cfg(not(any(loom, shuttle)))]
     pub(super) fn arm(&self) {
-        self.wait.arm(&self.held);
+        self.wait.arm(self.memory.flag::<CONSUMER_WAITS>());
     }
 
     /// Nothing is there and nothing will come. The producer may have put something in just before it went.
     pub(super) fn is_over(&mut self) -> Result<bool, Corrupt> {
-        let gone = self.held.memory.flag(PRODUCER_GONE).load(Ordering::Acquire) != 0 || self.wait.is_dead();
+        let gone = self.memory.flag::<PRODUCER_GONE>().load(Ordering::Acquire) != 0 || self.wait.is_dead();
         Ok(gone && !self.has_some()?)
     }
 
@@ -138,7 +155,7 @@ impl Consumer {
             return 0;
         }
         self.closed = true;
-        self.held.memory.flag(CONSUMER_GONE).store(1, Ordering::Release);
+        self.memory.flag::<CONSUMER_GONE>().store(1, Ordering::Release);
         self.wake();
         if self.look().is_ok() { self.available() } else { 0 }
     }

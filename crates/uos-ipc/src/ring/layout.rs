@@ -1,6 +1,6 @@
 //! What lies where in a ring's memory. A line of 64 bytes for each thing, so that the sides don't fight over one.
 
-use crate::memory::Memory;
+use crate::memory::{Memory, RingMemory};
 use crate::quota::{Permit, Quota, QuotaError};
 use crate::sync::Arc;
 
@@ -16,8 +16,6 @@ pub(super) const PRODUCER_WAITS: usize = 192;
 pub(super) const PRODUCER_GONE: usize = 256;
 /// 1 once the consumer has closed.
 pub(super) const CONSUMER_GONE: usize = 320;
-/// Where the bytes begin: on a page of their own.
-pub(super) const BYTES: usize = 4096;
 
 /// How many bytes a ring may hold, and the power of two they lie in.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +32,7 @@ impl Size {
 
 /// How much memory a ring of that size takes.
 pub(crate) fn memory_bytes(size: Size) -> usize {
-    BYTES + size.storage as usize
+    RingMemory::BYTES + size.storage as usize
 }
 
 /// What each side of a ring keeps alive: the memory, and what it costs.

@@ -51,7 +51,7 @@ impl SlotSender {
         if !self.producer.has_room(SLOT)? {
             return Err(self.full());
         }
-        self.producer.put(0, slot);
+        self.producer.put_slot(slot);
         self.producer.publish(SLOT);
         Ok(())
     }
@@ -121,11 +121,10 @@ impl SlotReceiver {
         if !self.consumer.has_some()? {
             return Err(self.nothing());
         }
-        let mut slot = [0; SLOT_BYTES];
         if self.consumer.available() < SLOT {
             return Err(self.consumer.poison().into());
         }
-        self.consumer.copy(0, &mut slot);
+        let slot = self.consumer.slot();
         self.consumer.release(SLOT);
         Ok(slot)
     }

@@ -4,8 +4,8 @@
 //! flag afterwards. Between the two steps of each stands a full fence, so one of the two sees the other: no wake-up is lost,
 //! and when nobody waits, nobody makes a call.
 
-use super::layout::Held;
-use crate::sync::{Ordering, fence};
+use crate::memory::RingMemory;
+use crate::sync::{AtomicU32, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// In the flag: a thread sleeps at it.
@@ -21,10 +21,6 @@ const SPINS: u32 = 128;
 
 /// One side's way to wait and to wake.
 pub(crate) struct Wait {
-    /// Where this side says that it waits.
-    own: usize,
-    /// Where the other side does.
-    other: usize,
     /// Whether the other side is in another process, and how to reach it.
     line: Option<Line>,
     /// How often to look before sleeping: as long as it helps.
@@ -53,24 +49,24 @@ impl Line {
 pub(crate) use crate::os::line::Line;
 
 impl Wait {
-    pub(super) fn new(own: usize, other: usize, line: Option<Line>) -> Wait {
-        Wait { own, other, line, spins: 0 }
+    pub(super) fn new(line: Option<Line>) -> Wait {
+        Wait { line, spins: 0 }
     }
 
-    /// Wakes the other side if it waits. To be called after every change of an index.
-    #[inline]
-    pub(super) fn wake(&self, held: &Held) {
+    /// Wakes the other side if it waits, by its flag. To be called after every change of an index.
+    #[inline(always)]
+    pub(super) fn wake(&self, memory: &RingMemory, theirs: &AtomicU32) {
         fence(Ordering::SeqCst);
-        if held.memory.flag(self.other).load(Ordering::Relaxed) != 0 {
-            self.wake_now(held);
+        if theirs.load(Ordering::Relaxed) != 0 {
+            self.wake_now(memory, theirs);
         }
     }
 
     #[cold]
-    fn wake_now(&self, held: &Held) {
-        let how = held.memory.flag(self.other).swap(0, Ordering::AcqRel);
+    fn wake_now(&self, memory: &RingMemory, theirs: &AtomicU32) {
+        let how = theirs.swap(0, Ordering::AcqRel);
         if how & SLEEPS != 0 {
-            held.memory.wake(self.other);
+            memory.wake(theirs);
         }
         if how & ARMED != 0
             && let Some(line) = &self.line
@@ -83,7 +79,8 @@ impl Wait {
     /// left to wait for.
     pub(super) fn sleep(
         &mut self,
-        held: &Held,
+        memory: &RingMemory,
+        own: &AtomicU32,
         mut ready: impl FnMut() -> bool,
         deadline: Option<Instant>,
     ) -> bool {
@@ -98,7 +95,7 @@ impl Wait {
         self.spins = (self.spins / 2).max(1);
         let mut slept = false;
         loop {
-            let flag = held.memory.flag(self.own).fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
+            let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
             fence(Ordering::SeqCst);
             // The kernel is asked about the other side only after a sleep: the call would delay every first one.
             if ready() || (slept && self.line.as_ref().is_some_and(Line::probe)) {
@@ -110,15 +107,15 @@ impl Wait {
                 None if self.line.is_some() => Some(HEARTBEAT),
                 None => None,
             };
-            held.memory.sleep(self.own, flag, left);
+            memory.sleep(own, flag, left);
             slept = true;
         }
     }
 
     /// Has the bell rung at the next change. The caller looks once more afterwards, and listens only then.
     #[cfg(not(any(loom, shuttle)))]
-    pub(super) fn arm(&self, held: &Held) {
-        held.memory.flag(self.own).fetch_or(ARMED, Ordering::AcqRel);
+    pub(super) fn arm(&self, own: &AtomicU32) {
+        own.fetch_or(ARMED, Ordering::AcqRel);
         fence(Ordering::SeqCst);
     }
 
