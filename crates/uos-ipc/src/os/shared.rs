@@ -205,7 +205,8 @@ impl<H: Half> Future for HalfReady<H> {
             if let Some((bell, life)) = listening {
                 let (rung, broken) = (Pin::new(bell).poll(cx).is_ready(), Pin::new(life).poll(cx).is_ready());
                 if !rung && !broken {
-                    return Poll::Pending;
+                    // Polled for another reason, it may be ready before the bell is heard.
+                    return if half.lock().is_ready(*need) { Poll::Ready(()) } else { Poll::Pending };
                 }
                 *listening = None;
                 if let Some(line) = half.lock().line() {
