@@ -1,6 +1,5 @@
 //! Shared memory, from outside: limits, seals, who may write, and what is kept for the next.
 #![cfg(all(target_os = "linux", not(any(loom, shuttle))))]
-#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
 use std::fs::{File, OpenOptions};

@@ -173,6 +173,7 @@ impl Handoff {
     }
 
     /// Passes an end of a ring. If it fails, the end is dropped, and the other end sees that.
+    #[expect(clippy::needless_pass_by_value, reason = "what was passed is no longer here")]
     pub fn send_end(&self, end: LinkEnd) -> Result<Lease, HandoffError> {
         let role = if end.role() == Role::Producer { 1 } else { 2 };
         let terms = match end.carries() {
@@ -186,6 +187,7 @@ impl Handoff {
     }
 
     /// Passes the receiving end of a lender's blocks. Keep the lease until the other process has ended.
+    #[expect(clippy::needless_pass_by_value, reason = "what was passed is no longer here")]
     pub fn send_loans(&self, end: BorrowerEnd) -> Result<(Enforcement, Lease), HandoffError> {
         let (fd, enforcement, lease) = end.segment.share(Access::ReadOnly, self.peer()?.uid)?;
         let (from, back) = (end.from.descriptors(), end.back.descriptors());

@@ -110,13 +110,13 @@ impl ByteStream for KernelPipe {
     }
 
     fn readable(&self) -> impl Future<Output = ()> + Send + 'static {
-        EndReady::new(self.reader(), Interest::Read)
+        EndReady::new(self.reader().as_ref(), Interest::Read)
     }
 
     fn writable(&self, len: usize) -> impl Future<Output = ()> + Send + 'static {
         // The kernel says that a page is free, and no more than that has to be.
         debug_assert!(PIPE_BUF <= self.capacity, "{len}");
-        EndReady::new(self.writer(), Interest::Write)
+        EndReady::new(self.writer().as_ref(), Interest::Write)
     }
 
     fn close_read(&self) {
@@ -156,8 +156,8 @@ struct EndReady {
 }
 
 impl EndReady {
-    fn new(end: Option<Arc<Source>>, interest: Interest) -> EndReady {
-        EndReady { end: end.as_ref().map(Arc::downgrade), interest, waiting: None }
+    fn new(end: Option<&Arc<Source>>, interest: Interest) -> EndReady {
+        EndReady { end: end.map(Arc::downgrade), interest, waiting: None }
     }
 }
 

@@ -46,7 +46,7 @@ impl Line {
 
     /// The other side has ended, as far as it was seen: not every time is the kernel asked.
     pub(crate) fn is_dead(&self) -> bool {
-        let due = self.asked.fetch_add(1, Ordering::Relaxed) % PATIENCE == 0;
+        let due = self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(PATIENCE);
         self.dead.load(Ordering::Relaxed) || (due && self.probe())
     }
 
