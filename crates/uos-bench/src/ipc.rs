@@ -1,5 +1,12 @@
-//! Queues and pipes in one process beside what they would otherwise be: a locked `VecDeque`, crossbeam's bounded channel,
-//! the kernel's pipe. Ours keep quotas, statistics and the line of those who wait.
+//! Queues, pipes, rings and shared memory beside what they would otherwise be: a locked `VecDeque`, rtrb, tokio's and
+//! crossbeam's channels, the kernel's pipes and sockets, ipc-channel, iceoryx2, memcpy. Ours keep quotas, statistics and the
+//! line of those who wait.
+
+mod memory;
+mod processes;
+mod slots;
+
+pub(crate) use processes::be_the_peer;
 
 use std::{collections::VecDeque, hint::black_box, thread, time::Instant};
 
@@ -15,12 +22,13 @@ use crate::{
     report::{Measurement, summary},
 };
 
-const ROUNDS: usize = 15;
+/// Short ones and many of them: the machine has other work, and a median of many is what it disturbs least.
+const ROUNDS: usize = 41;
 const PAYLOAD: [u8; 64] = [7; 64];
 
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let quota = Quota::root("bench", 1 << 30);
-    let mut all = Vec::new();
+    let mut all = slots::measure(&quota)?;
     for (name, backlog) in
         [("queue of 64 B, same thread, empty", 0), ("queue of 64 B, same thread, 1e4 queued", 10_000)]
     {
@@ -34,6 +42,8 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
         all.push(beside_pipe(name, &quota, chunk, least)?);
     }
     all.push(making(&quota)?);
+    all.extend(processes::measure(&quota)?);
+    all.extend(memory::measure(&quota)?);
     Ok(all)
 }
 
@@ -90,7 +100,7 @@ fn beside_a_locked_list(name: &'static str, quota: &Quota, backlog: u32) -> Resu
     let list = Mutex::new(VecDeque::new());
     (0..backlog).for_each(|_| list.lock().push_back(Box::<[u8]>::from(&PAYLOAD[..])));
     let times = rounds(
-        200_000,
+        20_000,
         || {
             queue.sender.try_send(black_box(&PAYLOAD))?;
             black_box(queue.receiver.try_recv()?);
@@ -106,13 +116,14 @@ fn beside_a_locked_list(name: &'static str, quota: &Quota, backlog: u32) -> Resu
 }
 
 fn backlog(quota: &Quota) -> Result<Measurement> {
+    // One after the other in the same loop, so that both are called alike.
     let step = |queue: &Queue| {
         queue.sender.try_send(black_box(&PAYLOAD))?;
         black_box(queue.receiver.try_recv()?);
         Ok(())
     };
     let (long, short) = (filled(quota, 10_000)?, filled(quota, 10)?);
-    let times = rounds(200_000, || step(&long), || step(&short))?;
+    let times = rounds(20_000, || step(&long), || step(&short))?;
     Ok(row("queue of 64 B with 1e4 queued", "itself with 10 queued", times, 0.9))
 }
 
@@ -151,7 +162,7 @@ fn beside_pipe(name: &'static str, quota: &Quota, chunk: usize, least: f64) -> R
     let (kernel_reader, kernel_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let (bytes, mut buffer) = (vec![7; chunk], vec![0; chunk]);
     let times = rounds(
-        5_000,
+        1_000,
         || {
             writer.try_write(black_box(&bytes))?;
             black_box(reader.try_read(chunk)?);
@@ -168,7 +179,7 @@ fn beside_pipe(name: &'static str, quota: &Quota, chunk: usize, least: f64) -> R
 
 fn making(quota: &Quota) -> Result<Measurement> {
     let times = rounds(
-        20_000,
+        2_000,
         || {
             drop(black_box(Pipe::new(Capacity::DEFAULT, quota)?));
             Ok(())

@@ -24,26 +24,60 @@
 //! assert_eq!(global.used(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod channel;
+#[cfg(any(target_os = "linux", loom, shuttle))]
+#[expect(unsafe_code, reason = "mapped memory has no safe form; this module is all there is of it")]
+mod memory;
+mod object;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+mod os;
 mod pipe;
+mod poller;
 mod queue;
 mod quota;
+mod registry;
+#[cfg(any(target_os = "linux", loom, shuttle))]
+mod ring;
+mod socket;
 mod stream;
 mod sync;
 mod topic;
 mod waiting;
 
 pub use channel::Channel;
+pub use object::Object;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Segments, Sharing, ShmError};
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub use os::{
+    handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
+    kernel_pipe::KernelPipe,
+    link::{Carries, Input, LinkEnd, Output, Role, link},
+    loan::{Borrowed, Borrower, BorrowerEnd, Lender, Loan, LoanError, loans},
+    pump::Pump,
+    shared::{SharedPipe, SharedQueue},
+};
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
     Write, Writer,
 };
+pub use poller::Poller;
 pub use queue::{
     Limits, LimitsError, Message, Order, Queue, QueueControl, QueueError, QueueStats, Ready, Receiver,
     RecvFuture, SendFuture, Sender,
 };
 pub use quota::{Permit, Quota, QuotaError};
+pub use registry::{Allowance, HandleId, OwnerId, Quotas, Registry, RegistryError, Rights};
+#[cfg(any(target_os = "linux", loom, shuttle))]
+pub use ring::{
+    FrameReceiver, FrameSender, MAX_SLOTS, RingReader, RingWriter, SLOT_BYTES, SlotReceiver, SlotSender,
+    frames, ring, slots,
+};
+pub use socket::{
+    Accept, Endpoint, Listener, MAX_HANDLES, MAX_SOCKET_BYTES, Names, Parcel, RecvParcel, SOCKET_BYTES,
+    SendParcel, Socket, SocketError, SocketKind, SocketReady, SocketStats,
+};
 pub use stream::ByteStream;
 pub use topic::{Slow, Subscription, Topic};

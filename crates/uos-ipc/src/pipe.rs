@@ -155,6 +155,12 @@ impl Writer {
         Writable::new(&self.shared, self.handle, len)
     }
 
+    /// Ready once nobody is left who could read, or this handle is closed.
+    #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+    pub(crate) fn abandoned(&self) -> crate::waiting::Watch<State> {
+        crate::waiting::Watch::new(&self.shared, End::Write, self.handle)
+    }
+
     /// [`write`](Self::write) for a thread: it sleeps until there is an answer.
     pub fn write_blocking(&self, bytes: Bytes) -> Result<usize, PipeError> {
         blocking::block_on(self.write(bytes))

@@ -111,10 +111,23 @@ impl Queue {
 
 impl Sender {
     /// Puts the message in if there is room, and never waits. It may overtake messages that wait.
+    #[inline]
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), QueueError> {
         // Made before the lock, and dropped after it if it is refused: whose bytes it shares, that may run anything.
-        let mut message = Some(message.into());
-        self.shared.step(|state| self.open(state)?.send(&mut message))
+        let mut message = message.into();
+        if let Some(mut state) = self.shared.quiet()
+            && state.side(End::Write).is_open(self.handle)
+            && state.fits(message.length())
+        {
+            state.push(&mut message);
+            return Ok(());
+        }
+        self.send_at_length(&mut message)
+    }
+
+    #[cold]
+    fn send_at_length(&self, message: &mut Message) -> Result<(), QueueError> {
+        self.shared.step(|state| self.open(state)?.send(message))
     }
 
     /// Waits for room. Messages that wait are served in the order they came; a long one holds up the short one behind
@@ -133,6 +146,21 @@ impl Sender {
 
     /// [`send`](Self::send) for a thread: it sleeps until there is an answer.
     pub fn send_blocking(&self, message: impl Into<Message>) -> Result<(), QueueError> {
+        let mut message = message.into();
+        // Whoever waits already is not overtaken; otherwise a few looks are cheaper than a sleep.
+        for patience in blocking::patience() {
+            let answer = self.shared.step(|state| {
+                let state = self.open(state)?;
+                match state.side(End::Write).waiting() {
+                    0 => state.send(&mut message),
+                    _ => Err(state.refusal(message.length())),
+                }
+            });
+            if !matches!(answer, Err(QueueError::Full { .. })) {
+                return answer;
+            }
+            patience.wait();
+        }
         blocking::block_on(self.send(message))
     }
 
@@ -150,7 +178,7 @@ impl Sender {
     }
 
     /// A try whose wakes the caller fires, and which leaves the message where it is if it is refused.
-    pub(crate) fn put(&self, message: &mut Option<Message>) -> (Result<(), QueueError>, Option<Wakes>) {
+    pub(crate) fn put(&self, message: &mut Message) -> (Result<(), QueueError>, Option<Wakes>) {
         self.shared.change(|state| self.open(state).and_then(|state| state.send(message)))
     }
 
@@ -175,7 +203,19 @@ impl Sender {
 
 impl Receiver {
     /// Takes the next message if there is one, and never waits. It may overtake receivers that wait.
+    #[inline]
     pub fn try_recv(&self) -> Result<Message, QueueError> {
+        if let Some(mut state) = self.shared.quiet()
+            && state.side(End::Read).is_open(self.handle)
+            && let Some(message) = state.pop()
+        {
+            return Ok(message);
+        }
+        self.recv_at_length()
+    }
+
+    #[cold]
+    fn recv_at_length(&self) -> Result<Message, QueueError> {
         self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
             true => state.receive(),
             false => Err(QueueError::Closed),
@@ -197,6 +237,18 @@ impl Receiver {
 
     /// [`recv`](Self::recv) for a thread: it sleeps until there is an answer.
     pub fn recv_blocking(&self) -> Result<Message, QueueError> {
+        // Whoever waits already is not overtaken; otherwise a few looks are cheaper than a sleep.
+        for patience in blocking::patience() {
+            let answer = self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
+                true if state.side(End::Read).waiting() > 0 => Err(QueueError::Empty),
+                true => state.receive(),
+                false => Err(QueueError::Closed),
+            });
+            if !matches!(answer, Err(QueueError::Empty)) {
+                return answer;
+            }
+            patience.wait();
+        }
         blocking::block_on(self.recv())
     }
 

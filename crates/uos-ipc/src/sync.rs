@@ -1,28 +1,33 @@
-//! The few primitives this crate waits and counts with, so that loom can stand in for them.
+//! The few primitives this crate waits and counts with, so that loom and shuttle can stand in for them.
 //!
-//! Under `--cfg loom` every schedule of the models in `tests/loom.rs` is run; otherwise this is
-//! parking_lot (no poisoning, one byte per lock) and the standard atomics.
+//! Under `--cfg loom` every schedule of the models in `tests/loom.rs` is run, under `--cfg shuttle` many random ones of those
+//! in `tests/shuttle.rs`; otherwise this is parking_lot (no poisoning, one byte per lock) and the standard atomics.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod real {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod real {
-    pub(crate) use loom::sync::Arc;
-    use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    #[cfg(loom)]
+    use loom::sync as model;
+    #[cfg(shuttle)]
+    use shuttle::sync as model;
 
-    /// loom's mutex with parking_lot's signature: a panic in a model fails the model anyway.
-    #[derive(Debug)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+    pub(crate) use model::Arc;
+    use model::MutexGuard;
+    pub(crate) use model::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+    /// The model's mutex with parking_lot's signature: a panic in a model fails the model anyway.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(model::Mutex<T>);
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Mutex<T> {
-            Mutex(loom::sync::Mutex::new(value))
+            Mutex(model::Mutex::new(value))
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -32,3 +37,5 @@ mod real {
 }
 
 pub(crate) use real::{Arc, AtomicU64, Mutex, Ordering};
+#[cfg(any(target_os = "linux", loom, shuttle))]
+pub(crate) use real::{AtomicU32, fence};

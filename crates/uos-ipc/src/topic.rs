@@ -108,7 +108,7 @@ impl Topic {
             if refused.is_none() {
                 // Nobody else puts anything in: there is still room wherever there was.
                 for at in (0..subscribers.len()).rev() {
-                    let (answer, woken) = subscribers[at].put(&mut Some(message.clone()));
+                    let (answer, woken) = subscribers[at].put(&mut message.clone());
                     wakes.push(woken);
                     match answer {
                         Ok(()) => count += 1,

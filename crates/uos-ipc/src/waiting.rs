@@ -5,11 +5,16 @@
 pub(crate) mod blocking;
 mod place;
 mod side;
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+mod watch;
 
 pub(crate) use place::Place;
 pub(crate) use side::{Id, Side};
+#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+pub(crate) use watch::Watch;
 
 use crate::sync::Mutex;
+use std::ops::DerefMut;
 use std::task::Waker;
 
 /// Which side a handle or a waiter is on.
@@ -38,7 +43,10 @@ pub(crate) trait Object {
     /// No waiting at this end will ever bring anything new.
     fn is_over(&self, end: End) -> bool;
 
-    /// Runs after every change and before anybody is woken: what follows from the change by itself. Answers what is to
+    /// Nobody waits and nothing follows from a change by itself: the daily case, after which there is nothing to do.
+    fn is_quiet(&self) -> bool;
+
+    /// Runs after every other change and before anybody is woken: what follows from the change by itself. Answers what is to
     /// be dropped after the lock, as that may run anything.
     fn settle(&mut self) -> Self::Left;
 }
@@ -60,6 +68,14 @@ impl<T: Object> Shared<T> {
         look(&self.object.lock())
     }
 
+    /// The object, if nobody waits at it and nothing follows from a change by itself: then sending, receiving, reading and
+    /// writing need no more than the lock. They leave it as quiet as it was.
+    #[inline(always)]
+    pub(crate) fn quiet(&self) -> Option<impl DerefMut<Target = T> + '_> {
+        let object = self.object.lock();
+        if object.is_quiet() { Some(object) } else { None }
+    }
+
     /// One step: changes the object, finds out whom that concerns, and wakes them after unlocking.
     #[inline(always)]
     pub(crate) fn step<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
@@ -73,15 +89,14 @@ impl<T: Object> Shared<T> {
     /// A step whose wakes the caller fires, once it has unlocked what it holds itself.
     #[inline(always)]
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> (R, Option<Wakes>) {
-        // Before the lock, so that it goes after it.
-        let _left;
         let mut object = self.object.lock();
         let answer = change(&mut object);
-        _left = object.settle();
-        // Whoever is in front of a queue and could go on is woken. No wake-up is lost because this is
-        // looked at after every change, whatever the change was.
-        let nobody = object.side(End::Read).waiting() == 0 && object.side(End::Write).waiting() == 0;
-        let wakes = if nobody { None } else { Some(Wakes::choose(&mut *object)) };
+        if object.is_quiet() {
+            return (answer, None);
+        }
+        let (wakes, _left) = Wakes::after(&mut *object);
+        // What is left over goes after the lock.
+        drop(object);
         (answer, wakes)
     }
 
@@ -102,11 +117,19 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
+    /// What follows from a change, and whom that concerns: whoever is in front of a line and could go on is woken. No wake-up
+    /// is lost because this is looked at after every change, whatever the change was.
     #[inline(never)]
+    fn after<T: Object>(object: &mut T) -> (Option<Wakes>, T::Left) {
+        let left = object.settle();
+        let nobody = object.side(End::Read).is_idle() && object.side(End::Write).is_idle();
+        (if nobody { None } else { Some(Wakes::choose(object)) }, left)
+    }
+
     fn choose(object: &mut impl Object) -> Wakes {
         let mut wakes = Wakes::default();
         for (end, one) in [(End::Read, &mut wakes.reader), (End::Write, &mut wakes.writer)] {
-            if object.side(end).waiting() == 0 {
+            if object.side(end).is_idle() {
                 continue;
             }
             if object.is_over(end) {

@@ -3,8 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Wake, Waker};
 use uos_ipc::{Channel, Limits, Message, Order, Queue, QueueError, Quota};
 
@@ -12,22 +11,34 @@ use uos_ipc::{Channel, Limits, Message, Order, Queue, QueueError, Quota};
 fn queues_in_this_process() {
     let quota = Quota::root("queues", 8 << 20);
     for order in [Order::Fifo, Order::Priority] {
-        check_all(|messages, bytes| {
+        check_all(true, |messages, bytes| {
             Queue::new(order, Limits::new(messages, bytes).unwrap(), &quota).unwrap()
         });
     }
     assert_eq!(quota.used(), 0);
 }
 
-/// Runs the suite on channels of the limits it asks for.
-fn check_all<C: Channel>(make: impl Fn(u64, u64) -> C) {
+#[cfg(target_os = "linux")]
+#[test]
+fn rings_in_shared_memory() {
+    let quota = Quota::root("shm", 8 << 20);
+    let segments = uos_ipc::Segments::new(&quota);
+    check_all(false, |messages, bytes| {
+        uos_ipc::SharedQueue::new(Limits::new(messages, bytes).unwrap(), &segments).unwrap()
+    });
+    assert_eq!(quota.used(), 0);
+}
+
+/// Runs the suite on channels of the limits it asks for. Who waits is woken inside the call that it waits for, once; or,
+/// if not `at_once`, by another thread, and perhaps in vain.
+fn check_all<C: Channel>(at_once: bool, make: impl Fn(u64, u64) -> C) {
     messages_come_out_whole_and_in_order(&make(100, 64 << 10));
     both_limits_hold(&make(3, 100));
     what_never_fits_says_so(&make(3, 100));
     nothing_is_a_message_too(&make(2, 1));
     a_closed_sender_leaves_what_it_sent(&make(4, 100));
     a_closed_receiver_is_told(&make(4, 100));
-    readiness_wakes_once_it_is_true(&make(1, 100));
+    readiness_wakes_once_it_is_true(at_once, &make(1, 100));
     closing_wakes_who_waits(&make);
 }
 
@@ -95,20 +106,17 @@ fn a_closed_receiver_is_told(channel: &impl Channel) {
     assert_eq!((stats.messages, stats.bytes, stats.discarded), (0, 0, 1));
 }
 
-fn readiness_wakes_once_it_is_true(channel: &impl Channel) {
-    let woken = Arc::new(Count::default());
-    let waker = Waker::from(woken.clone());
-    let mut cx = Context::from_waker(&waker);
+fn readiness_wakes_once_it_is_true(at_once: bool, channel: &impl Channel) {
     let mut receivable = pin!(channel.receivable());
-    assert!(receivable.as_mut().poll(&mut cx).is_pending());
+    let receiver = Arc::new(Count::default());
+    assert!(!receiver.poll(receivable.as_mut()));
     channel.try_send(message("x")).unwrap();
-    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-    assert!(receivable.as_mut().poll(&mut cx).is_ready());
+    receiver.is_woken(at_once, receivable.as_mut());
     let mut sendable = pin!(channel.sendable(1));
-    assert!(sendable.as_mut().poll(&mut cx).is_pending());
+    let sender = Arc::new(Count::default());
+    assert!(!sender.poll(sendable.as_mut()));
     channel.try_recv().unwrap();
-    assert_eq!(woken.0.load(Ordering::SeqCst), 2);
-    assert!(sendable.as_mut().poll(&mut cx).is_ready());
+    sender.is_woken(at_once, sendable.as_mut());
 }
 
 fn closing_wakes_who_waits<C: Channel>(make: &impl Fn(u64, u64) -> C) {
@@ -129,11 +137,41 @@ fn is_ready<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
+/// A waker that counts, and can be waited for.
 #[derive(Default)]
-struct Count(AtomicUsize);
+struct Count {
+    times: Mutex<usize>,
+    woken: Condvar,
+}
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        *self.times.lock().unwrap() += 1;
+        self.woken.notify_all();
+    }
+}
+
+impl Count {
+    fn poll(self: &Arc<Count>, future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(&Waker::from(self.clone()))).is_ready()
+    }
+
+    /// The future is woken and then ready. One that is never woken hangs here.
+    fn is_woken(self: &Arc<Count>, at_once: bool, mut future: std::pin::Pin<&mut impl Future<Output = ()>>) {
+        if at_once {
+            assert!(*self.times.lock().unwrap() == 1 && self.poll(future));
+            return;
+        }
+        loop {
+            let mut times = self.times.lock().unwrap();
+            while *times == 0 {
+                times = self.woken.wait(times).unwrap();
+            }
+            *times = 0;
+            drop(times);
+            if self.poll(future.as_mut()) {
+                return;
+            }
+        }
     }
 }

@@ -18,4 +18,20 @@ pub enum PipeError {
     /// This handle was closed, or the whole pipe destroyed. An end of file is not an error.
     #[error("closed")]
     Closed,
+    /// The other side, in another process, has written what can't be true. This ring is over; nothing else is touched.
+    #[error("the other side of the ring is corrupt")]
+    PeerCorrupt,
+    /// The kernel refused, in a way that no pipe should see.
+    #[error("the kernel's pipe: {}", std::io::Error::from_raw_os_error(*errno))]
+    Os {
+        /// What it answered.
+        errno: i32,
+    },
+}
+
+#[cfg(any(target_os = "linux", loom, shuttle))]
+impl From<crate::ring::Corrupt> for PipeError {
+    fn from(_: crate::ring::Corrupt) -> PipeError {
+        PipeError::PeerCorrupt
+    }
 }

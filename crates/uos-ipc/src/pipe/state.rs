@@ -120,6 +120,12 @@ impl Object for State {
             }
     }
 
+    #[inline(always)]
+    fn is_quiet(&self) -> bool {
+        let open = !self.readers.is_closed() && !self.writers.is_closed();
+        open && !self.destroyed && self.readers.is_idle() && self.writers.is_idle()
+    }
+
     /// Afterwards the ring exists only while somebody can read it.
     fn settle(&mut self) {
         let drained = self.writers.is_closed() && self.ring.is_empty();

@@ -40,4 +40,14 @@ pub enum QueueError {
     /// This handle was closed, sending was ended, or the whole queue was destroyed.
     #[error("closed")]
     Closed,
+    /// The other side, in another process, has written what can't be true. This ring is over; nothing else is touched.
+    #[error("the other side of the ring is corrupt")]
+    PeerCorrupt,
+}
+
+#[cfg(any(target_os = "linux", loom, shuttle))]
+impl From<crate::ring::Corrupt> for QueueError {
+    fn from(_: crate::ring::Corrupt) -> QueueError {
+        QueueError::PeerCorrupt
+    }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 #[must_use = "a future does nothing until it is polled"]
 pub struct SendFuture {
     place: Place<State>,
-    message: Option<Message>,
+    message: Message,
 }
 
 /// Waits for a message. Made by [`Receiver::recv`](super::Receiver::recv).
@@ -30,7 +30,7 @@ pub struct Ready {
 impl SendFuture {
     pub(super) fn new(shared: &Arc<Shared<State>>, handle: Id, message: Message) -> SendFuture {
         let need = shared.peek(|state| state.send_need(message.len()));
-        SendFuture { place: Place::new(shared, End::Write, handle, need), message: Some(message) }
+        SendFuture { place: Place::new(shared, End::Write, handle, need), message }
     }
 }
 

@@ -48,23 +48,32 @@ impl State {
         }
         let over = self.finished || self.senders.is_closed();
         let empty = if over { QueueError::Ended } else { QueueError::Empty };
-        let message = self.store.pop().ok_or(empty)?;
-        self.bytes -= message.len();
+        self.pop().ok_or(empty)
+    }
+
+    /// Takes the next message out, whatever else there is.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let message = self.store.pop()?;
+        self.bytes -= message.length();
         self.totals.received += 1;
-        Ok(message)
+        Some(message)
     }
 
     /// Takes the message out of its place, unless it is refused.
     #[inline(always)]
-    pub(crate) fn send(&mut self, message: &mut Option<Message>) -> Result<(), QueueError> {
-        let len = message.as_ref().map_or(0, |message| message.len());
-        self.check(len)?;
-        if let Some(message) = message.take() {
-            self.store.push(message);
-            self.bytes += len;
-            self.totals.sent += 1;
-        }
+    pub(crate) fn send(&mut self, message: &mut Message) -> Result<(), QueueError> {
+        self.check(message.length())?;
+        self.push(message);
         Ok(())
+    }
+
+    /// Takes a message out of its place that was checked.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, message: &mut Message) {
+        self.bytes += message.length();
+        self.totals.sent += 1;
+        self.store.push(message);
     }
 
     /// Whether a message of this length could be sent now.
@@ -80,8 +89,13 @@ impl State {
         if len > max {
             return Err(QueueError::TooLarge { asked: len, max });
         }
-        let full = self.store.len() == self.limits.messages() || len > max - self.bytes;
-        if full { Err(self.refusal(len)) } else { Ok(()) }
+        if self.fits(len) { Ok(()) } else { Err(self.refusal(len)) }
+    }
+
+    /// There is a place, and room for that many bytes.
+    #[inline(always)]
+    pub(crate) fn fits(&self, len: usize) -> bool {
+        self.store.len() < self.limits.messages() && len <= self.limits.bytes() - self.bytes
     }
 
     /// What somebody who has waited too long is told.
@@ -165,6 +179,12 @@ impl Object for State {
                 End::Read => self.senders.is_closed(),
                 End::Write => self.receivers.is_closed(),
             }
+    }
+
+    #[inline(always)]
+    fn is_quiet(&self) -> bool {
+        let open = !self.receivers.is_closed() && !self.senders.is_closed();
+        open && !self.finished && !self.destroyed && self.receivers.is_idle() && self.senders.is_idle()
     }
 
     /// Afterwards there are messages only while somebody can receive them.

@@ -1,11 +1,19 @@
 //! Messages in the order they will come out.
 
+use super::message::Short;
 use super::{Message, Order};
 use std::collections::VecDeque;
 
 pub(crate) enum Store {
-    Fifo(VecDeque<Message>),
+    Fifo(Line),
     Priority(Levels),
+}
+
+/// Messages as they came. Short ones lie in the line itself; of the long ones only the place does.
+#[derive(Default)]
+pub(crate) struct Line {
+    places: VecDeque<Option<Short>>,
+    long: VecDeque<Message>,
 }
 
 /// A list for each of 256 priorities, made when first needed, and a bit for each that is not empty.
@@ -19,7 +27,7 @@ pub(crate) struct Levels {
 impl Store {
     pub(crate) fn new(order: Order) -> Store {
         match order {
-            Order::Fifo => Store::Fifo(VecDeque::new()),
+            Order::Fifo => Store::Fifo(Line::default()),
             Order::Priority => Store::Priority(Levels::default()),
         }
     }
@@ -27,24 +35,40 @@ impl Store {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
-            Store::Fifo(list) => list.len(),
+            Store::Fifo(line) => line.places.len(),
             Store::Priority(levels) => levels.len,
         }
     }
 
-    #[inline]
-    pub(crate) fn push(&mut self, message: Message) {
-        match self {
-            Store::Fifo(list) => list.push_back(message),
-            Store::Priority(levels) => levels.push(message),
+    /// Takes the message out of its place.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, message: &mut Message) {
+        match (self, message.as_short()) {
+            (Store::Fifo(line), Some(short)) => line.places.push_back(Some(*short)),
+            (other, _) => other.push_long(message),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Message> {
         match self {
-            Store::Fifo(list) => list.pop_front(),
+            Store::Fifo(line) => match line.places.pop_front()? {
+                Some(short) => Some(short.into()),
+                None => line.long.pop_front(),
+            },
             Store::Priority(levels) => levels.pop(),
+        }
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, message: &mut Message) {
+        let message = std::mem::take(message);
+        match self {
+            Store::Fifo(line) => {
+                line.places.push_back(None);
+                line.long.push_back(message);
+            }
+            Store::Priority(levels) => levels.push(message),
         }
     }
 

@@ -35,6 +35,28 @@ pub(crate) fn block_on_until<F: Future>(future: F, deadline: Option<Instant>) ->
     }
 }
 
+/// A short while to wait before one looks again.
+pub(crate) enum Patience {
+    Pause(u32),
+    Yield,
+}
+
+impl Patience {
+    pub(crate) fn wait(&self) {
+        match *self {
+            Patience::Pause(times) => (0..times).for_each(|_| std::hint::spin_loop()),
+            Patience::Yield => thread::yield_now(),
+        }
+    }
+}
+
+/// How often to look before going to sleep, and what to do in between: soon the processor is left to somebody else, who may be
+/// the one that is waited for.
+pub(crate) fn patience() -> impl Iterator<Item = Patience> {
+    let looks = if cfg!(any(loom, shuttle)) { 0 } else { 12 };
+    (0..looks).map(|look| if look < 4 { Patience::Pause(4 << look) } else { Patience::Yield })
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

@@ -15,6 +15,8 @@ pub(crate) type Id = u64;
 pub(crate) struct Side {
     handles: Vec<Id>,
     queue: VecDeque<Waiter>,
+    /// Those who wait for the end and for nothing else, oldest first.
+    watchers: Vec<Waiter>,
     next: Id,
 }
 
@@ -45,11 +47,13 @@ impl Side {
         let Ok(at) = self.handles.binary_search(&handle) else { return Vec::new() };
         self.handles.remove(at);
         let mut wakers = Vec::new();
-        self.queue.retain_mut(|waiter| {
+        let mut stays = |waiter: &mut Waiter| {
             let leaves = waiter.handle == handle;
             wakers.extend(waiter.waker.take_if(|_| leaves));
             !leaves
-        });
+        };
+        self.queue.retain_mut(&mut stays);
+        self.watchers.retain_mut(&mut stays);
         wakers
     }
 
@@ -72,6 +76,12 @@ impl Side {
     #[inline]
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Nobody waits here, be it for the end.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.watchers.is_empty()
     }
 
     /// Whether this waiter, or a newcomer, has nobody ahead of it.
@@ -111,17 +121,40 @@ impl Side {
 
     /// Everybody's wakers, for an event that answers all of them. They leave the queue when they look.
     pub(crate) fn choose_all(&mut self) -> impl Iterator<Item = Waker> + '_ {
-        self.queue.iter_mut().filter_map(|waiter| waiter.waker.take())
+        self.queue.iter_mut().chain(&mut self.watchers).filter_map(|waiter| waiter.waker.take())
+    }
+
+    /// Watches for the end. Answers as [`wait`](Self::wait) does.
+    pub(crate) fn watch(&mut self, watcher: Option<Id>, handle: Id, waker: Waker) -> (Id, Option<Waker>) {
+        match watcher.and_then(|id| self.watcher(id)) {
+            Some(at) => (self.watchers[at].id, self.watchers[at].waker.replace(waker)),
+            None => {
+                let id = self.fresh();
+                self.watchers.push(Waiter { id, handle, need: usize::MAX, waker: Some(waker) });
+                (id, None)
+            }
+        }
+    }
+
+    /// Takes a watcher out, if it is in.
+    pub(crate) fn unwatch(&mut self, watcher: Option<Id>) -> Option<Waker> {
+        let at = self.watcher(watcher?)?;
+        self.watchers.remove(at).waker
     }
 
     #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.handles.capacity() * size_of::<Id>() + self.queue.capacity() * size_of::<Waiter>()
+        let waiters = self.queue.capacity() + self.watchers.capacity();
+        self.handles.capacity() * size_of::<Id>() + waiters * size_of::<Waiter>()
     }
 
     fn position(&self, waiter: Id) -> Option<usize> {
         // New waiters are appended with ascending ids, so the queue is sorted.
         self.queue.binary_search_by_key(&waiter, |waiter| waiter.id).ok()
+    }
+
+    fn watcher(&self, watcher: Id) -> Option<usize> {
+        self.watchers.binary_search_by_key(&watcher, |watcher| watcher.id).ok()
     }
 
     fn fresh(&mut self) -> Id {

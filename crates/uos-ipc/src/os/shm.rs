@@ -1,0 +1,15 @@
+//! Shared memory: segments that any process can map that was given one, and that nobody can pull away.
+//!
+//! A segment is a memfd, sealed against shrinking and growing before it is mapped for the first time: a peer that
+//! truncates a file under a mapping would kill us by SIGBUS, and with the seal it can't.
+
+mod error;
+mod mapping;
+mod memfd;
+mod pool;
+mod segment;
+
+pub use error::ShmError;
+pub use mapping::Mapping;
+pub use pool::Segments;
+pub use segment::{Access, Enforcement, Lease, Segment, SegmentStats, Sharing};

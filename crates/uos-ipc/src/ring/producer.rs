@@ -1,0 +1,155 @@
+//! The side that puts in.
+
+use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
+use super::wait::Line;
+use super::{Corrupt, Size, Wait};
+use crate::memory::RingMemory;
+use crate::sync::Ordering;
+use std::time::Instant;
+
+pub(crate) struct Producer {
+    memory: RingMemory,
+    _held: Held,
+    size: Size,
+    /// Ours: what has been published.
+    tail: u64,
+    /// Theirs, as it was last seen. The room is at least what follows from it.
+    head: u64,
+    corrupt: bool,
+    closed: bool,
+    pub(super) wait: Wait,
+}
+
+impl Producer {
+    pub(super) fn new(held: Held, size: Size, line: Option<Line>) -> Producer {
+        let wait = Wait::new(line);
+        Producer {
+            memory: RingMemory::new(held.memory.clone(), size.storage),
+            _held: held,
+            size,
+            tail: 0,
+            head: 0,
+            corrupt: false,
+            closed: false,
+            wait,
+        }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.size.limit
+    }
+
+    pub(super) fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// How many bytes the consumer has taken out, as it was last seen.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.tail - self.head
+    }
+
+    /// Whether there is room for that much, looking at the other side only if it is not known already.
+    #[inline(always)]
+    pub(super) fn has_room(&mut self, len: u64) -> Result<bool, Corrupt> {
+        if self.size.limit - self.used() >= len && !self.corrupt {
+            return Ok(true);
+        }
+        self.look()?;
+        Ok(self.size.limit - self.used() >= len)
+    }
+
+    /// Reads the other side's index, once, and holds it against what is known: it only ever grows, and never passes ours.
+    #[cold]
+    pub(super) fn look(&mut self) -> Result<(), Corrupt> {
+        let head = self.memory.word::<HEAD>().load(Ordering::Acquire);
+        if self.corrupt || self.tail.wrapping_sub(head) > self.used() {
+            self.corrupt = true;
+            return Err(Corrupt);
+        }
+        self.head = head;
+        Ok(())
+    }
+
+    /// Puts bytes at `ahead` bytes behind what is published. That there is room is known.
+    #[inline(always)]
+    pub(super) fn put(&self, ahead: u64, bytes: &[u8]) {
+        let at = ((self.tail + ahead) & (self.size.storage - 1)) as usize;
+        let first = bytes.len().min(self.size.storage as usize - at);
+        self.memory.copy_in(RingMemory::BYTES + at, &bytes[..first]);
+        if first < bytes.len() {
+            self.memory.copy_in(RingMemory::BYTES, &bytes[first..]);
+        }
+    }
+
+    /// Puts a slot in a ring that holds nothing but slots, none of which goes around the edge.
+    #[inline(always)]
+    pub(super) fn put_slot(&self, slot: &[u8; 64]) {
+        self.memory.slot_in(self.tail, slot);
+    }
+
+    /// What was put can be taken from now on. Until then a producer that dies has put in nothing.
+    #[inline(always)]
+    pub(super) fn publish(&mut self, len: u64) {
+        self.tail += len;
+        self.memory.word::<TAIL>().store(self.tail, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn wake(&self) {
+        self.wait.wake(&self.memory, self.memory.flag::<CONSUMER_WAITS>());
+    }
+
+    /// Sleeps until there is room for that much, or no sense in waiting for it. Answers whether it is one of them.
+    pub(super) fn sleep(&mut self, len: u64, deadline: Option<Instant>) -> bool {
+        let Producer { memory, size, tail, wait, .. } = self;
+        let ready = || {
+            let used = tail.wrapping_sub(memory.word::<HEAD>().load(Ordering::Acquire));
+            // An index that can't be true is for `look` to find.
+            used > size.limit
+                || size.limit - used >= len
+                || memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0
+        };
+        wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), ready, deadline)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    pub(super) fn arm(&self) {
+        self.wait.arm(self.memory.flag::<PRODUCER_WAITS>());
+    }
+
+    /// Nobody will take out anything any more.
+    #[inline(always)]
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0 || self.wait.is_dead()
+    }
+
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Ends the ring for a reason found elsewhere.
+    pub(super) fn poison(&mut self) -> Corrupt {
+        self.corrupt = true;
+        Corrupt
+    }
+
+    /// Nothing more will be put in.
+    pub(super) fn close(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.memory.flag::<PRODUCER_GONE>().store(1, Ordering::Release);
+            self.wake();
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

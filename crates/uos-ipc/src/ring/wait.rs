@@ -1,0 +1,144 @@
+//! Waiting for the other side of a ring, which may be in another process, and waking it.
+//!
+//! Whoever waits says so in a flag of its own, looks once more, and sleeps. Whoever has changed an index looks at the other's
+//! flag afterwards. Between the two steps of each stands a full fence, so one of the two sees the other: no wake-up is lost,
+//! and when nobody waits, nobody makes a call.
+
+use crate::memory::RingMemory;
+use crate::sync::{AtomicU32, Ordering, fence};
+use std::time::{Duration, Instant};
+
+/// In the flag: a thread sleeps at it.
+const SLEEPS: u32 = 1;
+/// In the flag: the bell is to be rung.
+const ARMED: u32 = 2;
+
+/// How long a sleeper trusts the other side to be alive. A process that is killed wakes nobody.
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// The most a waiter looks before it sleeps.
+const SPINS: u32 = 128;
+
+/// One side's way to wait and to wake.
+pub(crate) struct Wait {
+    /// Whether the other side is in another process, and how to reach it.
+    line: Option<Line>,
+    /// How often to look before sleeping: as long as it helps.
+    spins: u32,
+}
+
+#[cfg(any(loom, shuttle))]
+pub(crate) enum Line {}
+
+#[cfg(any(loom, shuttle))]
+impl Line {
+    fn ring(&self) {
+        match *self {}
+    }
+
+    fn is_dead(&self) -> bool {
+        match *self {}
+    }
+
+    fn probe(&self) -> bool {
+        match *self {}
+    }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use crate::os::line::Line;
+
+impl Wait {
+    pub(super) fn new(line: Option<Line>) -> Wait {
+        Wait { line, spins: 0 }
+    }
+
+    /// Wakes the other side if it waits, by its flag. To be called after every change of an index.
+    #[inline(always)]
+    pub(super) fn wake(&self, memory: &RingMemory, theirs: &AtomicU32) {
+        fence(Ordering::SeqCst);
+        if theirs.load(Ordering::Relaxed) != 0 {
+            self.wake_now(memory, theirs);
+        }
+    }
+
+    #[cold]
+    fn wake_now(&self, memory: &RingMemory, theirs: &AtomicU32) {
+        let how = theirs.swap(0, Ordering::AcqRel);
+        if how & SLEEPS != 0 {
+            memory.wake(theirs);
+        }
+        if how & ARMED != 0
+            && let Some(line) = &self.line
+        {
+            line.ring();
+        }
+    }
+
+    /// Sleeps until `ready`, the deadline, or the other side's death. Answers whether it became ready or there is nobody
+    /// left to wait for.
+    pub(super) fn sleep(
+        &mut self,
+        memory: &RingMemory,
+        own: &AtomicU32,
+        mut ready: impl FnMut() -> bool,
+        deadline: Option<Instant>,
+    ) -> bool {
+        for _ in 0..self.spins {
+            if ready() {
+                self.spins = (self.spins * 2).min(SPINS);
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        // It did not help: look less often the next time, but never quite give up.
+        self.spins = (self.spins / 2).max(1);
+        let mut slept = false;
+        loop {
+            let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
+            fence(Ordering::SeqCst);
+            // The kernel is asked about the other side only after a sleep: the call would delay every first one.
+            if ready() || (slept && self.line.as_ref().is_some_and(Line::probe)) {
+                return true;
+            }
+            let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(left) if left.is_zero() => return false,
+                Some(left) => Some(left.min(HEARTBEAT)),
+                None if self.line.is_some() => Some(HEARTBEAT),
+                None => None,
+            };
+            memory.sleep(own, flag, left);
+            slept = true;
+        }
+    }
+
+    /// Has the bell rung at the next change. The caller looks once more afterwards, and listens only then.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(super) fn arm(&self, own: &AtomicU32) {
+        own.fetch_or(ARMED, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The process of the other side has ended, however it ended.
+    pub(super) fn is_dead(&self) -> bool {
+        self.line.as_ref().is_some_and(Line::is_dead)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+}
+
+/// One side of a ring, as somebody sees it who waits for it without a thread.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) trait Half {
+    /// Going on would not be refused for now.
+    fn is_ready(&mut self, need: usize) -> bool;
+
+    /// Has the bell rung at the other side's next change. Look once more afterwards.
+    fn arm(&self);
+
+    /// Where the bell hangs.
+    fn line(&self) -> Option<&Line>;
+}
