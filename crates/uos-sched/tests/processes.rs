@@ -103,8 +103,16 @@ fn policy_of(thread: &str) -> (i32, u32, u32) {
     (fields[16].parse().unwrap(), fields[37].parse().unwrap(), fields[38].parse().unwrap())
 }
 
-/// Of each thread of a process: that, its CPUs and its slice.
-fn threads(pid: u32) -> Vec<(String, (i32, u32, u32), String, u64)> {
+#[derive(Debug, PartialEq, Eq)]
+struct Thread {
+    path: String,
+    policy: (i32, u32, u32),
+    cpus: String,
+    slice_ns: u64,
+}
+
+/// Everything of each thread of a process that control may change.
+fn threads(pid: u32) -> Vec<Thread> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let mut paths: Vec<String> =
         tasks.map(|task| task.unwrap().path().to_str().unwrap().to_owned()).collect();
@@ -114,8 +122,8 @@ fn threads(pid: u32) -> Vec<(String, (i32, u32, u32), String, u64)> {
         let cpus = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap().to_owned();
         let sched = fs::read_to_string(format!("{thread}/sched")).unwrap();
         let slice = sched.lines().find(|line| line.starts_with("se.slice"));
-        let slice = slice.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
-        (thread.clone(), policy_of(&thread), cpus, slice)
+        let slice_ns = slice.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
+        Thread { policy: policy_of(&thread), path: thread, cpus, slice_ns }
     };
     paths.into_iter().map(condition).collect()
 }
@@ -226,11 +234,11 @@ fn slices_and_what_no_kernel_knows() {
         let own = Wanted { slice: slice(300), ..wanted(1024) };
         if control.abilities().slices {
             control.adopt(pid, &own).unwrap();
-            assert_eq!(threads(pid)[0].3, 300_000);
+            assert_eq!(threads(pid)[0].slice_ns, 300_000);
             assert_eq!(control.apply(pid, &Wanted { slice: slice(700), ..own.clone() }).unwrap(), 1);
-            assert_eq!(threads(pid)[0].3, 700_000);
+            assert_eq!(threads(pid)[0].slice_ns, 700_000);
             assert_eq!(control.apply(pid, &wanted(1024)).unwrap(), 1);
-            assert_eq!(threads(pid)[0].3, before[0].3, "what it had before");
+            assert_eq!(threads(pid)[0].slice_ns, before[0].slice_ns, "what it had before");
             for unknown in [slice(99), slice(100_001)] {
                 let refused = control.apply(pid, &Wanted { slice: unknown, ..own.clone() });
                 assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
@@ -273,15 +281,15 @@ fn all_threads_are_meant_and_a_reservation_is_for_one() {
         let class = Class::RoundRobin(RtPriority::new(2).unwrap());
         let bound = Wanted { affinity: CpuSet::only(Cpu(0)), class, ..wanted(2048) };
         control.adopt(pid, &bound).unwrap();
-        for (thread, (_, priority, policy), cpus, _) in threads(pid) {
-            assert_eq!((priority, policy), (2, 2), "{thread}");
-            assert!(cpus.ends_with('1'), "{thread}: {cpus}");
+        for thread in threads(pid) {
+            assert_eq!((thread.policy.1, thread.policy.2), (2, 2), "{thread:?}");
+            assert!(thread.cpus.ends_with('1'), "{thread:?}");
         }
         let reservation = Reservation::new(MS, MS * 100, MS * 100).unwrap();
         let reserved = Wanted { class: Class::Deadline(reservation), ..wanted(2048) };
         let refused = control.apply(pid, &reserved);
         assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
-        assert!(threads(pid).iter().all(|thread| thread.1.2 == 2), "nothing is half applied");
+        assert!(threads(pid).iter().all(|thread| thread.policy.2 == 2), "nothing is half applied");
         drop(control);
         assert_eq!(threads(pid), before);
     }
