@@ -186,10 +186,11 @@ fn a_batch_task_waits_for_the_end_of_a_slice_and_has_its_share() {
             let mut sched = one(policy);
             let short = Quantum::new(MS).unwrap();
             let spec = Spec::default().priority(Priority(200)).slice(short).class(class);
-            let (_, woken) = (sched.add(Spec::default(), MS * 0).unwrap(), sched.add(spec, MS * 0).unwrap());
+            let (_, woken) =
+                (sched.add(Spec::default(), Nanos::ZERO).unwrap(), sched.add(spec, Nanos::ZERO).unwrap());
             assert_eq!(sched.task(woken).unwrap().class, class);
-            sched.block(woken, MS * 0).unwrap();
-            run(&mut sched, MS * 0, MS * 100);
+            sched.block(woken, Nanos::ZERO).unwrap();
+            run(&mut sched, Nanos::ZERO, MS * 100);
             sched.pick(Cpu(0), MS * 100).unwrap().unwrap();
             sched.wake(woken, MS * 102).unwrap();
             assert_eq!(sched.preempts(Cpu(0), MS * 103).unwrap(), preempts, "{policy:?} {class:?}");
