@@ -2,26 +2,32 @@
 //!
 //! `cargo run --release -p uos-sched --example control -- --policy P --weights 1,2,4,8 --cpu 0 --seconds 5`
 //!
-//! `fair` and `eevdf` share by weight: the kernel's, unless a gate is asked for by `--gate`. `round-robin` and `priority`
-//! are strict and always at a gate; under `priority` the weights are priorities, and all is the highest one's.
+//! `fair` and `eevdf` share by weight: the kernel's by the best means there are, or by the one that `--backend` names:
+//! `v2`, `v1`, `nice` or `gate`. `round-robin` and `priority` are strict and always at a gate; under `priority` the
+//! weights are priorities, and all is the highest one's. `--quota PERCENT` keeps each to so much of a CPU at the most.
+//! `--fail-above PERCENT` makes it a check: it fails if any share, or any quota, is off by more than that.
 
 use std::error::Error;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use uos_sched::{Controller, Cpu, CpuSet, Gate, Nanos, OsControl, Policy, Priority, Wanted, Weight};
+use uos_sched::{
+    Controller, Cpu, CpuSet, Gate, Means, Nanos, OsControl, Policy, Priority, Quota, Wanted, Weight,
+};
 
-const USAGE: &str =
-    "control [--policy fair|eevdf|round-robin|priority] [--gate] [--weights 1,2,4,8] [--cpu 0] [--seconds 5]";
+const USAGE: &str = "control [--policy fair|eevdf|round-robin|priority] [--backend v2|v1|nice|gate] [--weights 1,2,4,8] \
+    [--quota PERCENT] [--cpu 0] [--seconds 5] [--fail-above PERCENT]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut policy, mut weights) = ("fair".to_owned(), vec![1, 2, 4, 8]);
-    let (mut cpu, mut seconds, mut gated) = (0, 5, false);
+    let (mut cpu, mut seconds, mut backend) = (0, 5, None);
+    let (mut quota, mut most) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--burn" => burn(),
+            // As it was called before there were others.
             "--gate" => {
-                gated = true;
+                backend = Some("gate".to_owned());
                 continue;
             }
             _ => {}
@@ -32,20 +38,28 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--weights" => weights = value.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?,
             "--cpu" => cpu = value.parse()?,
             "--seconds" => seconds = value.parse()?,
+            "--backend" => backend = Some(value),
+            "--quota" => quota = Some(value.parse::<u64>()?),
+            "--fail-above" => most = Some(value.parse::<f64>()? / 100.0),
             _ => return Err(USAGE.into()),
         }
     }
     let policy = Policy::named(&policy).ok_or(USAGE)?;
     let strict = matches!(policy, Policy::RoundRobin { .. } | Policy::Priority { .. });
-    let mut control = match gated || strict {
-        true => Control::Gate(Gate::start(policy, Cpu(cpu))?),
-        false => Control::Weights(OsControl::probe()),
+    let mut control = match (backend.as_deref(), strict) {
+        (None | Some("gate"), true) | (Some("gate"), false) => Control::Gate(Gate::start(policy, Cpu(cpu))?),
+        (None, false) => Control::Weights(OsControl::probe()),
+        (Some("v2"), false) => Control::Weights(OsControl::by(Means::CgroupV2)?),
+        (Some("v1"), false) => Control::Weights(OsControl::by(Means::CgroupV1)?),
+        (Some("nice"), false) => Control::Weights(OsControl::by(Means::Nice)?),
+        _ => return Err(USAGE.into()),
     };
+    let part = quota.map(percent_of_a_cpu).transpose()?;
     let mut burners = Vec::new();
     let program = std::env::current_exe()?;
     for &weight in &weights {
         let burner = Burner(Command::new(&program).arg("--burn").stdin(Stdio::null()).spawn()?);
-        control.take(burner.0.id(), weight, Cpu(cpu), policy)?;
+        control.take(burner.0.id(), weight, Cpu(cpu), policy, part)?;
         burners.push(burner);
     }
     // What each should have: its part, the same part, or everything if nobody is above it.
@@ -86,7 +100,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{{\"processes\":[{rows}],\"relative_error\":{error:.6},\"jain\":{jain:.8},\"controller_cpu\":{own:.6},\"means\":\"{}\"}}",
         control.means()
     );
-    Ok(())
+    match (most, quota) {
+        // Kept to a part of a CPU they may be too few to divide all of it, so that nothing follows about shares.
+        (Some(most), Some(percent)) => {
+            let allowed = percent as f64 / 100.0 * seconds as f64 * (1.0 + most);
+            let above = ran.iter().any(|&ran| ran as f64 / 1e9 > allowed);
+            if above { Err("somebody had more than its quota".into()) } else { Ok(()) }
+        }
+        (Some(most), None) if error > most => Err(format!("a share is off by {:.2} %", error * 100.0).into()),
+        _ => Ok(()),
+    }
 }
 
 /// A process that is ended with whoever started it.
@@ -97,6 +120,11 @@ impl Drop for Burner {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// So much of a CPU in every tenth of a second.
+fn percent_of_a_cpu(percent: u64) -> Result<Quota, Box<dyn Error>> {
+    Ok(Quota::new(Nanos::from_millis(100), Nanos::from_millis(percent))?)
 }
 
 /// Uses up all it gets, for as long as its parent lives.
@@ -120,7 +148,14 @@ enum Control {
 }
 
 impl Control {
-    fn take(&mut self, pid: u32, weight: u32, cpu: Cpu, policy: Policy) -> Result<(), Box<dyn Error>> {
+    fn take(
+        &mut self,
+        pid: u32,
+        weight: u32,
+        cpu: Cpu,
+        policy: Policy,
+        quota: Option<Quota>,
+    ) -> Result<(), Box<dyn Error>> {
         let affinity = CpuSet::only(cpu);
         let heavy = || Weight::new(weight.saturating_mul(1024));
         match (self, policy) {
@@ -128,7 +163,7 @@ impl Control {
                 gate.hold(pid, Priority(u8::try_from(weight)?))?;
             }
             (control, _) => {
-                let wanted = Wanted { weight: heavy()?, quota: None, affinity };
+                let wanted = Wanted { weight: heavy()?, quota, affinity, ..Wanted::default() };
                 control.controller().adopt(pid, &wanted)?;
             }
         }

@@ -11,6 +11,8 @@ pub enum Class {
     /// Whatever the [`Policy`](crate::Policy) says.
     #[default]
     Normal,
+    /// Normal, but in no hurry: it never takes the CPU from a normal task whose slice is not over.
+    Batch,
     /// Runs when nobody else wants to. Takes turns with its like.
     Idle,
     /// Runs until it blocks, yields or one of a higher real-time priority comes.
@@ -43,6 +45,13 @@ pub struct Spec {
     pub(crate) class: Class,
     pub(crate) affinity: CpuSet,
     pub(crate) group: GroupId,
+}
+
+impl Class {
+    /// Whether it goes before all that share by weight or take turns.
+    pub(crate) fn is_strict(&self) -> bool {
+        matches!(self, Class::Fifo(_) | Class::RoundRobin(_) | Class::Deadline(_))
+    }
 }
 
 impl RtPriority {

@@ -1,6 +1,8 @@
 //! Making somebody follow: what a controller is, whoever obeys it.
 
 #[cfg(feature = "os")]
+mod attr;
+#[cfg(feature = "os")]
 mod cgroup;
 #[cfg(feature = "os")]
 mod gate;
@@ -13,10 +15,10 @@ mod simulated;
 #[cfg(feature = "os")]
 pub use gate::Gate;
 #[cfg(feature = "os")]
-pub use os::{Means, OsControl};
+pub use os::{Abilities, Means, OsControl};
 pub use simulated::SimulatedControl;
 
-use crate::{CpuSet, Nanos, Quota, Weight};
+use crate::{Class, CpuSet, Nanos, Quantum, Quota, Weight};
 
 /// Lets processes have CPU time as wanted.
 ///
@@ -46,6 +48,11 @@ pub struct Wanted {
     pub quota: Option<Quota>,
     /// Where it may run.
     pub affinity: CpuSet,
+    /// Before which others it goes; among normal ones unless it says otherwise, whatever it was before.
+    pub class: Class,
+    /// A slice of its own, in a class where slices count: shorter means less waiting at the same share. Without one,
+    /// what it had before.
+    pub slice: Option<Quantum>,
 }
 
 /// Why a process is not controlled as wanted.
@@ -77,6 +84,12 @@ pub enum ControlError {
         what: &'static str,
         /// What there is.
         means: &'static str,
+    },
+    /// What it is to have in every period can't be kept beside what others were promised.
+    #[error("what process {pid} is to have in every period can't be promised beside what others have")]
+    Overload {
+        /// Which.
+        pid: u32,
     },
     /// None of the CPUs wanted is there.
     #[error("none of the CPUs wanted is there")]

@@ -24,7 +24,7 @@
 //! assert_eq!(sched.task(heavy)?.runtime, sched.task(light)?.runtime * 3);
 //! # Ok::<(), uos_sched::SchedError>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -46,9 +46,9 @@ mod time;
 mod weight;
 
 pub use class::{Class, Reservation, RtPriority, Spec};
-pub use control::{ControlError, Controller, SimulatedControl, Wanted};
 #[cfg(feature = "os")]
-pub use control::{Gate, Means, OsControl};
+pub use control::{Abilities, Gate, Means, OsControl};
+pub use control::{ControlError, Controller, SimulatedControl, Wanted};
 pub use cpus::CpuSet;
 pub use error::SchedError;
 pub use group::{GroupSpec, GroupStats, Quota};

@@ -4,8 +4,10 @@ mod eevdf;
 mod fair;
 mod heap;
 mod levels;
+mod pool;
 mod radix;
 mod ring;
+mod rising;
 
 pub(crate) use eevdf::Eevdf;
 pub(crate) use fair::Fair;
@@ -145,6 +147,7 @@ impl Queue {
         match self {
             Queue::Turns(ring) if how != Return::Preempted => ring.rotate(table, slot),
             Queue::Levels(levels, None) => levels.rotate(table, slot, how == Return::Preempted),
+            Queue::Fair(fair) if how != Return::Yielded => fair.rotate(table, slot, ran),
             queue => queue.put_back_then_pop(table, slot, ran, how, now),
         }
     }

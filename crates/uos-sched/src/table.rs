@@ -50,7 +50,8 @@ pub(crate) struct Hot {
     preemptions: u32,
     /// Which tenant of the slot it is.
     pub(crate) generation: u32,
-    /// Weight in the low 21 bits, whether it has a slice of its own in bit 22, priority in the top eight.
+    /// Weight in the low 21 bits, whether it has a slice of its own in bit 22, whether it is a batch task in bit 23,
+    /// priority in the top eight.
     share: u32,
     pub(crate) cpu: u16,
     pub(crate) state: State,
@@ -77,6 +78,7 @@ pub(crate) struct Cold {
 }
 
 const OWN_SLICE: u32 = 1 << 22;
+const BATCH: u32 = 1 << 23;
 
 impl Hot {
     pub(crate) fn weight(&self) -> u32 {
@@ -89,6 +91,14 @@ impl Hot {
 
     pub(crate) fn has_own_slice(&self) -> bool {
         self.share & OWN_SLICE != 0
+    }
+
+    pub(crate) fn is_batch(&self) -> bool {
+        self.share & BATCH != 0
+    }
+
+    pub(crate) fn set_batch(&mut self, batch: bool) {
+        self.share = (self.share & !BATCH) | if batch { BATCH } else { 0 };
     }
 
     pub(crate) fn set_weight(&mut self, weight: u32) {
@@ -244,7 +254,7 @@ impl Table {
 impl Kind {
     pub(crate) fn of(class: &Class) -> Kind {
         match class {
-            Class::Normal => Kind::Normal,
+            Class::Normal | Class::Batch => Kind::Normal,
             Class::Idle => Kind::Idle,
             Class::Fifo(_) => Kind::Fifo,
             Class::RoundRobin(_) => Kind::Turns,

@@ -180,6 +180,27 @@ fn a_higher_priority_preempts_and_a_lower_one_never_runs_beside_it() {
 }
 
 #[test]
+fn a_batch_task_waits_for_the_end_of_a_slice_and_has_its_share() {
+    for policy in [Policy::PRIORITY, Policy::FAIR, Policy::EEVDF] {
+        for (class, preempts) in [(Class::Normal, true), (Class::Batch, false)] {
+            let mut sched = one(policy);
+            let short = Quantum::new(MS).unwrap();
+            let spec = Spec::default().priority(Priority(200)).slice(short).class(class);
+            let (_, woken) =
+                (sched.add(Spec::default(), Nanos::ZERO).unwrap(), sched.add(spec, Nanos::ZERO).unwrap());
+            assert_eq!(sched.task(woken).unwrap().class, class);
+            sched.block(woken, Nanos::ZERO).unwrap();
+            run(&mut sched, Nanos::ZERO, MS * 100);
+            sched.pick(Cpu(0), MS * 100).unwrap().unwrap();
+            sched.wake(woken, MS * 102).unwrap();
+            assert_eq!(sched.preempts(Cpu(0), MS * 103).unwrap(), preempts, "{policy:?} {class:?}");
+            let to = sched.switch(Cpu(0), MS * 104, Why::Expired).unwrap().to.unwrap();
+            assert_eq!(to.task, woken, "{policy:?}: but then it is its turn");
+        }
+    }
+}
+
+#[test]
 fn ageing_lets_the_lowest_run_at_last() {
     let step = Quantum::new(MS * 10).unwrap();
     let mut sched = one(Policy::Priority { quantum: step, ageing: Some(step) });

@@ -37,6 +37,7 @@ fn class() -> impl Strategy<Value = Class> {
     });
     prop_oneof![
         8 => Just(Class::Normal),
+        1 => Just(Class::Batch),
         1 => Just(Class::Idle),
         1 => rt().prop_map(Class::Fifo),
         1 => rt().prop_map(Class::RoundRobin),

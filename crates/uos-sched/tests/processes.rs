@@ -8,7 +8,8 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use uos_sched::{
-    ControlError, Controller, Cpu, CpuSet, Means, Nanos, OsControl, Quota, SimulatedControl, Wanted,
+    Class, ControlError, Controller, Cpu, CpuSet, Means, Nanos, OsControl, Quantum, Quota, Reservation,
+    RtPriority, SimulatedControl, Wanted,
 };
 
 #[test]
@@ -93,6 +94,207 @@ fn what_nice_values_cannot_do_is_refused() {
     assert_eq!(condition(busy.0.id()), before);
 }
 
+const MS: Nanos = Nanos::from_millis(1);
+
+/// Fields of `/proc/PID/task/TID/stat`: nice value, real-time priority, policy, in the kernel's numbers.
+fn policy_of(thread: &str) -> (i32, u32, u32) {
+    let stat = fs::read_to_string(format!("{thread}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[16].parse().unwrap(), fields[37].parse().unwrap(), fields[38].parse().unwrap())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Thread {
+    path: String,
+    policy: (i32, u32, u32),
+    cpus: String,
+    slice_ns: u64,
+}
+
+/// Everything of each thread of a process that control may change.
+fn threads(pid: u32) -> Vec<Thread> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut paths: Vec<String> =
+        tasks.map(|task| task.unwrap().path().to_str().unwrap().to_owned()).collect();
+    paths.sort();
+    let condition = |thread: String| {
+        let status = fs::read_to_string(format!("{thread}/status")).unwrap();
+        let cpus = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap().to_owned();
+        let sched = fs::read_to_string(format!("{thread}/sched")).unwrap();
+        let slice = sched.lines().find(|line| line.starts_with("se.slice"));
+        let slice_ns = slice.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
+        Thread { policy: policy_of(&thread), path: thread, cpus, slice_ns }
+    };
+    paths.into_iter().map(condition).collect()
+}
+
+fn classes() -> [(Class, (u32, u32)); 7] {
+    let rt = |priority| RtPriority::new(priority).unwrap();
+    let reservation = Reservation::new(MS, MS * 50, MS * 100).unwrap();
+    [
+        (Class::Batch, (0, 3)),
+        (Class::Idle, (0, 5)),
+        (Class::Fifo(rt(3)), (3, 1)),
+        (Class::RoundRobin(rt(99)), (99, 2)),
+        (Class::Deadline(reservation), (0, 6)),
+        (Class::Fifo(rt(1)), (1, 1)),
+        (Class::Normal, (0, 0)),
+    ]
+}
+
+#[test]
+fn classes_are_the_kernels_and_are_put_back() {
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let (abilities, asleep) = (control.abilities(), Busy::asleep());
+        assert!(abilities.real_time && abilities.deadlines, "it takes root: {abilities:?}");
+        let (pid, main) = (asleep.0.id(), format!("/proc/{}", asleep.0.id()));
+        let before = (condition(pid), policy_of(&main), threads(pid));
+        control.adopt(pid, &wanted(2048)).unwrap();
+        for (class, (priority, policy)) in classes() {
+            assert_eq!(control.apply(pid, &Wanted { class, ..wanted(2048) }).unwrap(), 1, "{class:?}");
+            assert_eq!(control.apply(pid, &Wanted { class, ..wanted(2048) }).unwrap(), 0);
+            let (_, rt, now) = policy_of(&main);
+            assert_eq!((rt, now), (priority, policy), "{class:?}");
+        }
+        let class = Class::RoundRobin(RtPriority::new(5).unwrap());
+        control.apply(pid, &Wanted { class, ..wanted(4096) }).unwrap();
+        drop(control);
+        assert_eq!((condition(pid), policy_of(&main), threads(pid)), before);
+    }
+}
+
+#[test]
+fn a_weight_counts_again_after_a_class_that_has_none() {
+    let mut control = OsControl::probe();
+    if control.means() == Means::Nice {
+        panic!("it takes control groups: {:?}", control.abilities());
+    }
+    let asleep = Busy::asleep();
+    let pid = asleep.0.id();
+    let weight = || {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let name = format!("uos-sched.{}.{pid}", std::process::id());
+        assert!(groups.contains(&name), "{groups}");
+        let mounts = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"];
+        let files = ["cpu.shares", "cpu.weight"];
+        let mut paths = mounts.iter().flat_map(|mount| files.map(|file| format!("{mount}/{name}/{file}")));
+        paths.find_map(|path| fs::read_to_string(path).ok()).unwrap().trim().to_owned()
+    };
+    control.adopt(pid, &wanted(4096)).unwrap();
+    let first = weight();
+    for (class, _) in classes() {
+        control.apply(pid, &Wanted { class, ..wanted(4096) }).unwrap();
+    }
+    assert_eq!(weight(), first);
+    // Changed while it did not count.
+    control.apply(pid, &Wanted { class: Class::Idle, ..wanted(4096) }).unwrap();
+    control.apply(pid, &Wanted { class: Class::Idle, ..wanted(1024) }).unwrap();
+    control.apply(pid, &wanted(1024)).unwrap();
+    assert_ne!(weight(), first);
+}
+
+#[test]
+fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
+    let mut control = OsControl::probe();
+    let sleepers: Vec<Busy> = (0..64).map(|_| Busy::asleep()).collect();
+    let reserve = |runtime| {
+        let reservation = Reservation::new(MS * runtime, MS * 100, MS * 100).unwrap();
+        Wanted { class: Class::Deadline(reservation), ..Wanted::default() }
+    };
+    let mut refused = None;
+    for asleep in &sleepers {
+        let pid = asleep.0.id();
+        let before = threads(pid);
+        control.adopt(pid, &wanted(2048)).unwrap();
+        let adopted = threads(pid);
+        match control.apply(pid, &reserve(90)) {
+            Ok(changed) => assert_eq!(changed, 2, "class and weight"),
+            Err(ControlError::Overload { pid: of }) => {
+                assert_eq!((of, threads(pid)), (pid, adopted));
+                assert_eq!(control.apply(pid, &wanted(2048)).unwrap(), 0, "it is as it was");
+                refused = Some((pid, before));
+                break;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let (pid, before) = refused.expect("a machine has fewer than 64 CPUs, or this test needs more sleepers");
+    control.release(pid).unwrap();
+    assert!(matches!(control.adopt(pid, &reserve(90)), Err(ControlError::Overload { .. })));
+    assert_eq!(threads(pid), before, "nor when it is adopted so");
+}
+
+#[test]
+fn slices_and_what_no_kernel_knows() {
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let asleep = Busy::asleep();
+        let pid = asleep.0.id();
+        let before = threads(pid);
+        let slice = |micros| Some(Quantum::new(Nanos::from_micros(micros)).unwrap());
+        let own = Wanted { slice: slice(300), ..wanted(1024) };
+        if control.abilities().slices {
+            control.adopt(pid, &own).unwrap();
+            assert_eq!(threads(pid)[0].slice_ns, 300_000);
+            assert_eq!(control.apply(pid, &Wanted { slice: slice(700), ..own.clone() }).unwrap(), 1);
+            assert_eq!(threads(pid)[0].slice_ns, 700_000);
+            assert_eq!(control.apply(pid, &wanted(1024)).unwrap(), 1);
+            assert_eq!(threads(pid)[0].slice_ns, before[0].slice_ns, "what it had before");
+            for unknown in [slice(99), slice(100_001)] {
+                let refused = control.apply(pid, &Wanted { slice: unknown, ..own.clone() });
+                assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
+            }
+        } else {
+            assert!(matches!(control.adopt(pid, &own), Err(ControlError::NotEnforceable { .. })));
+            control.adopt(pid, &wanted(1024)).unwrap();
+        }
+        let class = Class::Fifo(RtPriority::new(1).unwrap());
+        let refused = control.apply(pid, &Wanted { class, ..own });
+        assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
+        let quota = Quota::new(MS * 100, MS * 10).unwrap();
+        let refused = control.apply(pid, &Wanted { class, quota: Some(quota), ..wanted(1024) });
+        assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
+        drop(control);
+        assert_eq!(threads(pid), before);
+    }
+}
+
+#[test]
+#[ignore = "a role that the next test has another process play"]
+fn role_of_one_with_several_threads() {
+    let sleep = || std::thread::sleep(Duration::from_secs(600));
+    let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(sleep)).collect();
+    println!("\nborn");
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn all_threads_are_meant_and_a_reservation_is_for_one() {
+    let mut role = Command::new(std::env::current_exe().unwrap());
+    role.args(["--ignored", "--exact", "--nocapture", "role_of_one_with_several_threads"]);
+    let mut role = Busy(role.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(role.0.stdout.take().unwrap()));
+    assert!(lines.map_while(Result::ok).any(|line| line == "born"));
+    let pid = role.0.id();
+    let before = threads(pid);
+    assert!(before.len() >= 4, "{before:?}");
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let class = Class::RoundRobin(RtPriority::new(2).unwrap());
+        let bound = Wanted { affinity: CpuSet::only(Cpu(0)), class, ..wanted(2048) };
+        control.adopt(pid, &bound).unwrap();
+        for thread in threads(pid) {
+            assert_eq!((thread.policy.1, thread.policy.2), (2, 2), "{thread:?}");
+            assert!(thread.cpus.ends_with('1'), "{thread:?}");
+        }
+        let reservation = Reservation::new(MS, MS * 100, MS * 100).unwrap();
+        let reserved = Wanted { class: Class::Deadline(reservation), ..wanted(2048) };
+        let refused = control.apply(pid, &reserved);
+        assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })), "{refused:?}");
+        assert!(threads(pid).iter().all(|thread| thread.policy.2 == 2), "nothing is half applied");
+        drop(control);
+        assert_eq!(threads(pid), before);
+    }
+}
+
 /// A real process that uses up all it gets.
 struct Busy(Child);
 
@@ -100,6 +302,11 @@ impl Busy {
     fn start() -> Busy {
         let shell = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn();
         Busy(shell.unwrap())
+    }
+
+    /// One that uses nothing, for what must not be tried on one that would take the machine.
+    fn asleep() -> Busy {
+        Busy(Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap())
     }
 
     fn end(&mut self) {

@@ -148,6 +148,7 @@ fn class(text: &str) -> Result<Class, String> {
     match text.split_once(':') {
         None if text == "idle" => Ok(Class::Idle),
         None if text == "normal" => Ok(Class::Normal),
+        None if text == "batch" => Ok(Class::Batch),
         Some(("fifo", priority)) => rt(priority).map(Class::Fifo),
         Some(("rr", priority)) => rt(priority).map(Class::RoundRobin),
         Some(("deadline", times)) => {
@@ -159,7 +160,9 @@ fn class(text: &str) -> Result<Class, String> {
                 .map(Class::Deadline)
                 .map_err(|error| error.to_string())
         }
-        _ => Err(format!("`{text}` is none of normal, idle, fifo:N, rr:N, deadline:RUNTIME/DEADLINE/PERIOD")),
+        _ => Err(format!(
+            "`{text}` is none of normal, batch, idle, fifo:N, rr:N, deadline:RUNTIME/DEADLINE/PERIOD"
+        )),
     }
 }
 

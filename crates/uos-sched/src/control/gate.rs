@@ -74,7 +74,8 @@ impl Gate {
     /// Its affinity is the gate's CPU from then on, whatever the specification says.
     pub fn hold(&self, pid: u32, spec: impl Into<Spec>) -> Result<(), ControlError> {
         let spec = spec.into();
-        let wanted = Wanted { weight: spec.weight, ..Wanted::default() };
+        let wanted =
+            Wanted { weight: spec.weight, class: spec.class, slice: spec.slice, ..Wanted::default() };
         self.ask(move |line| line.hold(pid, spec, wanted))?
     }
 
@@ -125,7 +126,9 @@ impl Controller for Gate {
     fn adopt(&mut self, pid: u32, wanted: &Wanted) -> Result<(), ControlError> {
         self.possible(wanted)?;
         let wanted = wanted.clone();
-        self.ask(move |line| line.hold(pid, Spec::from(wanted.weight), wanted))?
+        let spec = Spec::from(wanted.weight).class(wanted.class);
+        let spec = wanted.slice.map_or(spec.clone(), |slice| spec.slice(slice));
+        self.ask(move |line| line.hold(pid, spec, wanted))?
     }
 
     fn apply(&mut self, pid: u32, wanted: &Wanted) -> Result<usize, ControlError> {

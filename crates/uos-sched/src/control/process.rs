@@ -1,9 +1,11 @@
 //! What both kinds of control know of a process.
 
 use super::ControlError;
+use nix::time::ClockId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::thread::{self, sched_setaffinity};
+use rustix::thread::{self, sched_getaffinity, sched_setaffinity};
 use std::os::fd::OwnedFd;
 use std::{fs, io};
 
@@ -12,6 +14,7 @@ use std::{fs, io};
 pub(super) struct Process {
     pub(super) id: Pid,
     pub(super) handle: OwnedFd,
+    clock: ClockId,
 }
 
 impl Process {
@@ -21,7 +24,9 @@ impl Process {
         let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
         let handle = pidfd_open(id, PidfdFlags::empty());
         let handle = handle.map_err(|error| refused("process handle", pid, error.into()))?;
-        let process = Process { id, handle };
+        let clock = ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(id.as_raw_nonzero().get()));
+        let clock = clock.map_err(|error| refused("CPU clock", pid, error.into()))?;
+        let process = Process { id, handle, clock };
         // Only its remains may be there.
         if process.has_ended() { Err(gone()) } else { Ok(process) }
     }
@@ -34,25 +39,64 @@ impl Process {
         let mut handle = [PollFd::new(&self.handle, PollFlags::IN)];
         matches!(poll(&mut handle, Some(&Timespec::default())), Ok(1))
     }
+
+    /// What it has used so far, in nanoseconds, with all its threads, those that have ended too; nothing if it is gone.
+    pub(super) fn used(&self) -> Option<u64> {
+        let time = self.clock.now().ok()?;
+        Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+    }
+
+    /// Its threads, as of one moment.
+    pub(super) fn threads(&self) -> io::Result<Vec<Pid>> {
+        let mut threads = Vec::new();
+        for one in fs::read_dir(format!("/proc/{}/task", self.id.as_raw_nonzero()))? {
+            let id = one?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            threads.extend(id);
+        }
+        Ok(threads)
+    }
+
+    /// Does this to each thread: the kernel keeps nearly everything by thread, and those born later have what their
+    /// parent has. It answers whether it changed anything, and is done again until there is nobody who was born in
+    /// the meantime and needs it.
+    pub(super) fn each_thread(&self, mut change: impl FnMut(Pid) -> io::Result<bool>) -> io::Result<()> {
+        // Nobody gives birth faster than that without meaning it.
+        for _ in 0..16 {
+            let mut changed = false;
+            for thread in self.threads()? {
+                match change(thread) {
+                    Ok(did) => changed |= did,
+                    // It may have ended since it was listed.
+                    Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds all its threads to these CPUs.
+    pub(super) fn bind(&self, cpus: &thread::CpuSet) -> io::Result<()> {
+        self.each_thread(|thread| bind(thread, cpus))
+    }
 }
 
-/// An affinity is each thread's own; those born later have their parent's.
-pub(super) fn bind_threads(pid: Pid, cpus: &thread::CpuSet) -> io::Result<()> {
-    sched_setaffinity(Some(pid), cpus)?;
-    for one in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))? {
-        let id = one?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        match id.map(|id| sched_setaffinity(Some(id), cpus)) {
-            // It may have ended since it was listed.
-            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => {}
-            Some(Err(error)) => return Err(error.into()),
-        }
+/// Binds a thread to these CPUs. Answers whether it was not.
+pub(super) fn bind(thread: Pid, cpus: &thread::CpuSet) -> io::Result<bool> {
+    if sched_getaffinity(Some(thread))? == *cpus {
+        return Ok(false);
     }
-    Ok(())
+    sched_setaffinity(Some(thread), cpus)?;
+    // The kernel may have less to give than was asked for; asking again would not help.
+    Ok(sched_getaffinity(Some(thread))? == *cpus)
 }
 
 pub(super) fn refused(what: &'static str, pid: u32, source: io::Error) -> ControlError {
     match source.raw_os_error() {
-        Some(code) if code == rustix::io::Errno::SRCH.raw_os_error() => ControlError::Gone { pid },
+        Some(code) if code == Errno::SRCH.raw_os_error() => ControlError::Gone { pid },
         _ => ControlError::System { what, pid, source },
     }
 }
@@ -66,6 +110,33 @@ mod tests {
         assert!(!Process::find(std::process::id()).unwrap().has_ended());
         for nobody in [0, i32::MAX as u32, u32::MAX] {
             assert!(matches!(Process::find(nobody), Err(ControlError::Gone { .. })), "{nobody}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_to_each_thread_is_done_to_those_born_meanwhile() {
+        let own = Process::find(std::process::id()).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut born = Vec::new();
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+        own.each_thread(|thread| {
+            let is_new = seen.insert(thread.as_raw_nonzero());
+            if is_new && born.len() < 3 {
+                let (wait, (told, tell)) = (std::sync::Arc::clone(&wait), std::sync::mpsc::channel());
+                born.push(std::thread::spawn(move || {
+                    told.send(rustix::thread::gettid()).unwrap();
+                    let _ = wait.lock().unwrap().recv();
+                }));
+                assert!(!seen.contains(&tell.recv().unwrap().as_raw_nonzero()));
+            }
+            Ok(is_new)
+        })
+        .unwrap();
+        assert!(seen.len() >= 4, "{seen:?}");
+        drop(stop);
+        for thread in born {
+            thread.join().unwrap();
         }
     }
 }

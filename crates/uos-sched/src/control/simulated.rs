@@ -74,8 +74,30 @@ impl SimulatedControl {
         let (task, group) = self.living.get(&pid).copied().ok_or(ControlError::Gone { pid })?;
         let spec = GroupSpec::default().weight(wanted.weight);
         let spec = wanted.quota.map_or(spec, |quota| spec.quota(quota));
-        self.sched.set_affinity(task, &wanted.affinity, self.now).map_err(|_| ControlError::NoSuchCpu)?;
+        if wanted.quota.is_some() && wanted.class.is_strict() {
+            return Err(ControlError::NotEnforceable { what: "a quota", means: "a real-time class" });
+        }
+        if wanted.slice.is_some() && wanted.class.is_strict() {
+            return Err(ControlError::NotEnforceable { what: "a slice", means: "a real-time class" });
+        }
+        let before = self.sched.affinity(task).map_err(|_| ControlError::Gone { pid })?;
+        let set = self.sched.set_affinity(task, &wanted.affinity, self.now);
+        set.map_err(|error| refused(pid, error))?;
+        if let Err(error) = self.sched.set_class(task, wanted.class, self.now) {
+            let _ = self.sched.set_affinity(task, &before, self.now);
+            return Err(refused(pid, error));
+        }
+        self.sched.set_slice(task, wanted.slice).map_err(|error| refused(pid, error))?;
         self.sched.set_group_spec(group, spec, self.now).map_err(|_| ControlError::Gone { pid })
+    }
+}
+
+/// The same words as those of a controller of real processes.
+fn refused(pid: u32, error: SchedError) -> ControlError {
+    match error {
+        SchedError::EmptyAffinity | SchedError::NoAllowedCpu { .. } => ControlError::NoSuchCpu,
+        SchedError::Overload { .. } => ControlError::Overload { pid },
+        error => ControlError::Refused(error),
     }
 }
 
@@ -96,6 +118,8 @@ impl Controller for SimulatedControl {
             before.weight != wanted.weight,
             before.quota != wanted.quota,
             before.affinity != wanted.affinity,
+            before.class != wanted.class,
+            before.slice != wanted.slice,
         ];
         let changed = differs.into_iter().filter(|&differs| differs).count();
         if changed > 0 {

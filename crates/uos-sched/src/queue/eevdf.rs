@@ -4,7 +4,8 @@
 //! the eligible the one whose request ends first, in virtual time, runs. A request is one slice, so a short slice
 //! means an early deadline and low latency, at the same share.
 
-use super::heap::{Entry, Heap};
+use super::heap::Entry;
+use super::rising::Rising;
 use super::{Arrival, START, advance, virtual_time};
 use crate::Nanos;
 use crate::table::{NONE, Slot, State, Table};
@@ -15,9 +16,9 @@ const SLACK: u32 = 64;
 pub(crate) struct Eevdf {
     slice: u64,
     /// By deadline. Some may have become ineligible since: joining and leaving can pull virtual time back.
-    eligible: Heap,
+    eligible: Rising,
     /// By virtual runtime. Some may have become eligible since.
-    ineligible: Heap,
+    ineligible: Rising,
     live: u32,
     stale: u32,
     /// The weights of all that can run, and the sum of weight times virtual runtime.
@@ -30,7 +31,7 @@ pub(crate) struct Eevdf {
 
 impl Eevdf {
     pub(crate) fn new(slice: u64) -> Eevdf {
-        let (eligible, ineligible) = (Heap::default(), Heap::default());
+        let (eligible, ineligible) = (Rising::default(), Rising::default());
         Eevdf {
             slice,
             eligible,
@@ -190,35 +191,29 @@ impl Eevdf {
 
     /// The one that runs next; nobody if only the running one is eligible.
     pub(crate) fn first(&mut self, table: &Table) -> Option<Slot> {
-        while let Some(entry) = self.ineligible.first() {
-            if !entry.is_live(table) {
-                self.ineligible.pop();
-                self.stale -= 1;
-            } else if self.is_eligible(entry.key) {
-                self.ineligible.pop();
-                self.eligible.push(Entry { key: table.rest(entry.slot).deadline, ..entry });
-            } else {
-                break;
-            }
-        }
-        while let Some(entry) = self.eligible.first() {
+        let (weight, sum) = (self.weight, self.sum);
+        let is_eligible = |vruntime: u64| u128::from(vruntime) * u128::from(weight) <= sum;
+        // Where nobody can run, all that is left is stale.
+        let now = || if weight == 0 { u64::MAX } else { virtual_now(weight, sum) };
+        let eligible = &mut self.eligible;
+        self.ineligible.take_up_to(is_eligible, now, |entry| {
+            // If it is stale, that shows when it is the first there: to look now would cost as much.
+            eligible.push(Entry { key: table.rest(entry.slot).deadline, ..entry });
+        });
+        while let Some(entry) = self.eligible.first(table, &mut self.stale) {
             let vruntime = table.at(entry.slot).vruntime;
-            if !entry.is_live(table) {
-                self.eligible.pop();
-                self.stale -= 1;
-            } else if self.is_eligible(vruntime) {
+            if is_eligible(vruntime) {
                 return Some(entry.slot);
-            } else {
-                self.eligible.pop();
-                self.ineligible.push(Entry { key: vruntime, ..entry });
             }
+            self.eligible.pop();
+            self.ineligible.push(Entry { key: vruntime, ..entry });
         }
         None
     }
 
     /// As if nobody ran meanwhile: by virtual runtime.
     pub(crate) fn order(&self, table: &Table) -> Vec<Slot> {
-        let all = self.eligible.entries().iter().chain(self.ineligible.entries());
+        let all = self.eligible.entries().chain(self.ineligible.entries());
         let live = all.filter(|entry| entry.is_live(table));
         let mut live: Vec<_> =
             live.map(|entry| Entry { key: table.at(entry.slot).vruntime, ..*entry }).collect();
@@ -227,7 +222,7 @@ impl Eevdf {
     }
 
     pub(crate) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Slot> + 'a {
-        let all = self.eligible.entries().iter().chain(self.ineligible.entries());
+        let all = self.eligible.entries().chain(self.ineligible.entries());
         all.filter(|entry| entry.is_live(table)).map(|entry| entry.slot)
     }
 
@@ -243,7 +238,7 @@ impl Eevdf {
     pub(crate) fn virtual_now(&self) -> u64 {
         match self.weight {
             0 => self.resting,
-            weight => u64::try_from(self.sum / u128::from(weight)).unwrap_or(u64::MAX),
+            weight => virtual_now(weight, self.sum),
         }
     }
 
@@ -286,4 +281,9 @@ impl Eevdf {
             self.stale = 0;
         }
     }
+}
+
+/// The average of all virtual runtimes, by weight; whoever is not above it is eligible.
+fn virtual_now(weight: u64, sum: u128) -> u64 {
+    u64::try_from(sum / u128::from(weight)).unwrap_or(u64::MAX)
 }

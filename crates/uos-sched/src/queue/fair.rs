@@ -1,19 +1,17 @@
 //! Sharing by weight: whoever has had the least, for its weight, is next.
 
-use super::heap::{Entry, Heap};
-use super::radix::Radix;
+use super::heap::Entry;
+use super::rising::Rising;
 use super::{Arrival, START, advance, virtual_time};
 use crate::table::{NONE, Slot, State, Table};
 
-/// Above this many a radix heap is faster than a heap, and below the other it is not: see the benchmarks.
-const MANY: u32 = 64;
-const FEW: u32 = 16;
+/// How many stale entries are put up with beside the live ones.
+const SLACK: u32 = 64;
 
 pub(crate) struct Fair {
     slice: u64,
-    /// Everybody while there are few; beside a radix heap, those who came in below its lowest key.
-    heap: Heap,
-    radix: Option<Box<Radix>>,
+    /// By virtual runtime.
+    waiting: Rising,
     live: u32,
     stale: u32,
     /// The lowest virtual runtime of all that can run, as of the last time it mattered. It never sinks.
@@ -23,8 +21,7 @@ pub(crate) struct Fair {
 
 impl Fair {
     pub(crate) fn new(slice: u64) -> Fair {
-        let heap = Heap::default();
-        Fair { slice, heap, radix: None, live: 0, stale: 0, floor: START, running: NONE }
+        Fair { slice, waiting: Rising::default(), live: 0, stale: 0, floor: START, running: NONE }
     }
 
     pub(crate) fn join(&mut self, table: &mut Table, slot: Slot, arrival: Arrival) {
@@ -70,18 +67,30 @@ impl Fair {
 
     #[inline(never)]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
-        let entry = self.peek(table)?;
-        match &mut self.radix {
-            Some(radix) if self.heap.len() == 0 => radix.pop(),
-            _ => self.heap.pop(),
-        };
-        table.at_mut(entry.slot).link[0] = 0;
+        let slot = self.first(table)?;
+        self.waiting.pop();
+        table.at_mut(slot).link[0] = 0;
         self.live -= 1;
-        self.running = entry.slot;
-        if self.radix.is_some() && self.live < FEW {
-            self.gather(table);
-        }
-        Some(entry.slot)
+        self.running = slot;
+        Some(slot)
+    }
+
+    /// The running one is charged and comes back, and the first goes out: itself if it is the lowest still.
+    #[inline(never)]
+    pub(crate) fn rotate(&mut self, table: &mut Table, slot: Slot, ran: u64) -> Slot {
+        let hot = table.at_mut(slot);
+        advance(hot, ran);
+        let key = hot.vruntime;
+        let Some(first) = self.waiting.first(table, &mut self.stale).filter(|first| first.key <= key) else {
+            return slot;
+        };
+        self.waiting.pop();
+        let stamp = table.next_stamp();
+        table.at_mut(slot).link[0] = stamp;
+        self.waiting.push(Entry { key, slot, stamp });
+        table.at_mut(first.slot).link[0] = 0;
+        self.running = first.slot;
+        first.slot
     }
 
     pub(crate) fn take(&mut self, table: &mut Table, slot: Slot) {
@@ -152,99 +161,38 @@ impl Fair {
     }
 
     pub(crate) fn first(&mut self, table: &Table) -> Option<Slot> {
-        self.peek(table).map(|entry| entry.slot)
+        self.waiting.first(table, &mut self.stale).map(|entry| entry.slot)
     }
 
-    /// In order.
+    /// In order, so that equals stay in the order they came.
     pub(crate) fn order(&self, table: &Table) -> Vec<Slot> {
-        self.sorted(table).into_iter().map(|entry| entry.slot).collect()
+        let live = self.waiting.entries().filter(|entry| entry.is_live(table));
+        let mut live: Vec<Entry> = live.copied().collect();
+        live.sort_by(Entry::order);
+        live.into_iter().map(|entry| entry.slot).collect()
     }
 
     /// In no order that means anything, but the same one every time.
     pub(crate) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Slot> + 'a {
-        self.entries().filter(|entry| entry.is_live(table)).map(|entry| entry.slot)
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        let radix = self.radix.iter().flat_map(|radix| radix.entries());
-        self.heap.entries().iter().chain(radix)
+        self.waiting.entries().filter(|entry| entry.is_live(table)).map(|entry| entry.slot)
     }
 
     fn insert(&mut self, table: &mut Table, slot: Slot) {
         let stamp = table.next_stamp();
         let hot = table.at_mut(slot);
         hot.link[0] = stamp;
-        let entry = Entry { key: hot.vruntime, slot, stamp };
         self.live += 1;
-        match &mut self.radix {
-            Some(radix) if entry.key >= radix.last() => radix.push(entry),
-            Some(_) => self.heap.push(entry),
-            None => {
-                self.heap.push(entry);
-                if self.live > MANY {
-                    self.spread(table);
-                }
-            }
-        }
+        self.waiting.push(Entry { key: hot.vruntime, slot, stamp });
     }
 
     fn withdraw(&mut self, table: &mut Table, slot: Slot) {
         table.at_mut(slot).link[0] = 0;
         self.live -= 1;
         self.stale += 1;
-        if self.stale > self.live + MANY {
-            self.heap.sweep(table);
-            if let Some(radix) = &mut self.radix {
-                radix.sweep(table);
-            }
+        if self.stale > self.live + SLACK {
+            self.waiting.sweep(table);
             self.stale = 0;
         }
-    }
-
-    fn peek(&mut self, table: &Table) -> Option<Entry> {
-        loop {
-            let from_radix = self.heap.len() == 0;
-            let entry = match &mut self.radix {
-                Some(radix) if from_radix => radix.first()?,
-                _ => self.heap.first()?,
-            };
-            if entry.is_live(table) {
-                return Some(entry);
-            }
-            match &mut self.radix {
-                Some(radix) if from_radix => radix.pop(),
-                _ => self.heap.pop(),
-            };
-            self.stale -= 1;
-        }
-    }
-
-    /// In order, so that equals stay in the order they came.
-    fn sorted(&self, table: &Table) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self.entries().copied().filter(|entry| entry.is_live(table)).collect();
-        entries.sort_by(Entry::order);
-        entries
-    }
-
-    fn spread(&mut self, table: &Table) {
-        let entries = self.sorted(table);
-        let mut radix = Box::new(Radix::from(entries.first().map_or(self.floor, |first| first.key)));
-        for entry in entries {
-            radix.push(entry);
-        }
-        self.heap.clear();
-        self.radix = Some(radix);
-        self.stale = 0;
-    }
-
-    fn gather(&mut self, table: &Table) {
-        let entries = self.sorted(table);
-        self.radix = None;
-        self.heap.clear();
-        for entry in entries {
-            self.heap.push(entry);
-        }
-        self.stale = 0;
     }
 
     /// Lifts the floor to the lowest of all that can run. Between two calls the lowest only rises unless somebody

@@ -46,7 +46,7 @@ impl Scheduler {
         let was_normal = self.table.at(slot).kind == Kind::Normal;
         self.give_class(slot);
         self.take_class(slot, &class);
-        let is_normal = class == Class::Normal;
+        let is_normal = Kind::of(&class) == Kind::Normal;
         if is_normal && !was_normal {
             let node = self.node_of(slot);
             self.nodes[node as usize].queue.keep_lag(&mut self.table, slot, 0);

@@ -357,6 +357,7 @@ impl Scheduler {
             let at = &mut self.nodes[node];
             let running = at.running;
             if let Some(first) = at.queue.first(&self.table, self.now)
+                && !self.table.at(first).is_batch()
                 && at.queue.preempts(&self.table, first, running)
             {
                 return true;

@@ -56,8 +56,9 @@ impl Scheduler {
     /// A task is of this class from now on. It is in no queue.
     pub(super) fn take_class(&mut self, slot: Slot, class: &Class) {
         self.table.at_mut(slot).kind = Kind::of(class);
+        self.table.at_mut(slot).set_batch(*class == Class::Batch);
         self.table.rest_mut(slot).aux = match class {
-            Class::Normal | Class::Idle => 0,
+            Class::Normal | Class::Batch | Class::Idle => 0,
             Class::Fifo(priority) | Class::RoundRobin(priority) => u32::from(priority.get()),
             Class::Deadline(reservation) => {
                 let left = reservation.runtime().0 as i64;
@@ -89,6 +90,7 @@ impl Scheduler {
         let aux = self.table.rest(slot).aux;
         let priority = || RtPriority::new(aux as u8).expect("it was one when it came");
         match self.table.at(slot).kind {
+            Kind::Normal if self.table.at(slot).is_batch() => Class::Batch,
             Kind::Normal | Kind::Group => Class::Normal,
             Kind::Idle => Class::Idle,
             Kind::Fifo => Class::Fifo(priority()),

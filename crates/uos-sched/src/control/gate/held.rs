@@ -1,9 +1,8 @@
 //! One process at a gate: how it is let through and stopped, what it used, and what it was before.
 
 use crate::control::ControlError;
-use crate::control::process::{Process, bind_threads, refused};
+use crate::control::process::{Process, refused};
 use crate::{Cpu, Nanos, TaskId, Wanted};
-use nix::time::ClockId;
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::thread::{self, sched_getaffinity};
 use std::{fs, io};
@@ -15,7 +14,6 @@ pub(super) struct Held {
     /// What it had used when it was last looked at, in nanoseconds.
     pub(super) seen: u64,
     pub(super) process: Process,
-    clock: ClockId,
     affinity: thread::CpuSet,
     /// By us; what others do is their business.
     stopped: bool,
@@ -31,14 +29,12 @@ impl Held {
     ) -> Result<(Held, bool), ControlError> {
         let process = Process::find(pid)?;
         let id = process.id;
-        let clock = ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(id.as_raw_nonzero().get()));
-        let clock = clock.map_err(|error| refused("CPU clock", pid, error.into()))?;
         let affinity = sched_getaffinity(Some(id)).map_err(|error| refused("affinity", pid, error.into()))?;
-        let mut held = Held { task, wanted, seen: 0, process, clock, affinity, stopped: false };
+        let mut held = Held { task, wanted, seen: 0, process, affinity, stopped: false };
         held.seen = held.used().ok_or(ControlError::Gone { pid })?;
         let mut only = thread::CpuSet::new();
         only.set(cpu.0 as usize);
-        bind_threads(id, &only).map_err(|error| refused("affinity", pid, error))?;
+        held.process.bind(&only).map_err(|error| refused("affinity", pid, error))?;
         let wants = held.wants_cpu();
         if wants {
             held.stop()?;
@@ -48,8 +44,7 @@ impl Held {
 
     /// What it has used so far, in nanoseconds, with all its threads; nothing if it is gone.
     pub(super) fn used(&self) -> Option<u64> {
-        let time = self.clock.now().ok()?;
-        Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+        self.process.used()
     }
 
     /// What it has used since this was last asked.
@@ -98,7 +93,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         // It may have ended; then there is nothing to put back, and its number may mean another.
         if !self.has_ended() {
-            let _ = bind_threads(self.process.id, &self.affinity);
+            let _ = self.process.bind(&self.affinity);
             let _ = self.go();
         }
     }

@@ -263,11 +263,25 @@ impl Line {
 
     pub(super) fn apply(&mut self, pid: u32, wanted: &Wanted) -> Result<usize, ControlError> {
         let held = self.find(pid)?;
-        let (task, before) = (held.task, std::mem::replace(&mut held.wanted, wanted.clone()));
-        if wanted.weight != before.weight {
+        let (task, before) = (held.task, held.wanted.clone());
+        let differing = [
+            wanted.class != before.class,
+            wanted.weight != before.weight,
+            wanted.slice != before.slice,
+            wanted.affinity != before.affinity,
+        ];
+        // First what can be refused: an overload.
+        if differing[0] {
+            self.sched.set_class(task, wanted.class, self.now)?;
+        }
+        if differing[1] {
             self.sched.set_weight(task, wanted.weight, self.now)?;
         }
-        Ok(usize::from(wanted.weight != before.weight) + usize::from(wanted.affinity != before.affinity))
+        if differing[2] {
+            self.sched.set_slice(task, wanted.slice)?;
+        }
+        self.find(pid)?.wanted = wanted.clone();
+        Ok(differing.into_iter().filter(|&differs| differs).count())
     }
 
     pub(super) fn used(&mut self, pid: u32) -> Result<Nanos, ControlError> {
