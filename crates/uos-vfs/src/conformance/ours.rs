@@ -70,9 +70,9 @@ fn emptied(fs: &OverlayFs) -> NodeRef {
     for entry in fs.list_dir("/top").unwrap() {
         let path = [b"/top/", &entry.name[..]].concat();
         if entry.kind == Kind::Directory {
-            fs.remove_dir_all(path).unwrap()
+            fs.remove_dir_all(path).unwrap();
         } else {
-            fs.delete(path).unwrap()
+            fs.delete(path).unwrap();
         }
     }
     fs.root().lookup(ROOT, named(b"top")).unwrap()

@@ -31,6 +31,18 @@ impl OverlayNode {
         Ok(true)
     }
 
+    /// The same for a directory.
+    pub(super) fn copy_dir_up_with(&self, then: impl FnOnce(&NodeRef) -> Result<()>) -> Result<bool> {
+        let _tree = self.layers.tree.write();
+        if self.upper.get().is_some() {
+            return Ok(false);
+        }
+        let staged = copy(&self.layers, &self.base, 0)?;
+        then(staged.node())?;
+        self.rise(staged)?;
+        Ok(true)
+    }
+
     /// The upper layer of this directory, copied up with all above it if need be. The tree is locked for writing.
     pub(super) fn upper_dir(&self) -> Result<NodeRef> {
         if let Some(upper) = self.upper.get() {
@@ -53,23 +65,24 @@ impl OverlayNode {
     fn rise(&self, staged: Staged<'_>) -> Result<()> {
         let node = NodeRef::clone(staged.node());
         let home = self.home.lock().clone();
+        let is_named = home.is_some();
         match home {
             Some(home) => {
                 let dir = home.dir.upper_dir()?;
                 keeping_times(&dir, || staged.put(&dir, Name::new(&home.name)?))?;
-                if self.kind != Kind::Directory {
-                    // The name leads above from now on.
-                    self.lose_name_below()?;
-                }
             }
             // It has lost its name and lives on, without one there too.
-            None => drop(staged),
+            None => self.leave_nameless(staged),
         }
-        self.tie(&node);
         let origin = Origin { id: self.id, key: key_of(self.base.id()) };
         self.layers.copied(&self.me, key_of(node.id()), origin);
         // Nobody else sets it: the tree is locked.
-        let _ = self.upper.set(node);
+        let _ = self.upper.set(NodeRef::clone(&node));
+        if is_named && !self.is_dir() {
+            // The name leads above from now on.
+            self.lose_name_below()?;
+        }
+        self.tie_to(&node);
         Ok(())
     }
 }

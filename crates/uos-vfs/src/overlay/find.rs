@@ -49,8 +49,8 @@ impl OverlayNode {
 
     /// What a directory of the upper layer is merged with: what it says itself, else what has its name below.
     fn dir_above(&self, name: Name<'_>, upper: &NodeRef) -> Result<Dir> {
-        if let Some((at, lowers)) = marks::origin_of(&self.layers, upper)? {
-            return Ok(Dir::new(at, lowers));
+        if let Some(dir) = marks::origin_of(&self.layers, upper)? {
+            return Ok(dir);
         }
         let dir = self.dir()?;
         let lowers = match dir.lowers() {

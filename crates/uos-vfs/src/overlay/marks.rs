@@ -12,7 +12,7 @@
 //! layer, made in such an order that after each step everything is seen as it was, or as it is to be.
 
 use super::layers::{Layers, entry_of};
-use super::node::OverlayNode;
+use super::node::{Dir, OverlayNode};
 use super::work::{Staged, Work};
 use super::{RESERVED, ROOT};
 use crate::{Access, Error, Kind, Name, NodeRef, Result, SetAttr, SetTime};
@@ -74,13 +74,12 @@ pub(super) fn dirs_of(stack: &[NodeRef], name: Name<'_>) -> Result<Box<[NodeRef]
     Ok(dirs.into())
 }
 
-/// What a directory of the upper layer says it is merged with: the path and the directories.
-pub(super) fn origin_of(layers: &Layers, upper: &NodeRef) -> Result<Option<(Box<[u8]>, Box<[NodeRef]>)>> {
+/// What a directory of the upper layer says it is merged with.
+pub(super) fn origin_of(layers: &Layers, upper: &NodeRef) -> Result<Option<Dir>> {
     let Some(dir) = entry_of(upper, named(RESERVED)?)? else { return Ok(None) };
     let Some(from) = entry_of(&dir, named(FROM)?)? else { return Ok(None) };
     let path = from.open(ROOT, Access::Read)?.read_bytes(0, FROM_MAX)?;
-    let stack = layers.stack_at(&path)?;
-    Ok(Some((path[..].into(), stack)))
+    Ok(Some(Dir::new(path[..].into(), layers.stack_at(&path)?)))
 }
 
 impl OverlayNode {

@@ -56,7 +56,7 @@ const ROOT: &Caller = &Caller::ROOT;
 /// been changed, are one file.
 ///
 /// A layer must not be changed but through the overlay. Directories that are merged tell no number of
-/// subdirectories: they say 1 for their links. The upper layer must be able to rename. It is in the way of nobody
+/// subdirectories: they say 1 for their links. Names of a file that a layer above its own covers count as links. The upper layer must be able to rename. It is in the way of nobody
 /// but who wants to use the name `.uos-overlay`: that is never found, and making it is [`Error::NotPermitted`].
 /// When an operation fails, what it has copied up remains copied up; nobody sees a difference but in the space taken.
 ///

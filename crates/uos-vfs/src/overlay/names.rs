@@ -72,7 +72,7 @@ impl OverlayNode {
             self.hide(name)?;
         }
         let done = match (above, is_dir) {
-            (true, false) => upper.unlink(ROOT, name).map(|()| None),
+            (true, false) => node.park().and_then(|()| upper.unlink(ROOT, name)).map(|()| None),
             // It may have marks, which go with it.
             (true, true) => self.layers.work.take_in(&upper, name).map(Some),
             (false, _) => touch(&upper).map(|()| None),

@@ -1,6 +1,5 @@
 //! One node of the overlay: what it is made of, and each operation handed to where it is done.
 
-use super::ROOT;
 use super::file::OverlayFile;
 use super::layers::{Key, Layers, key_of};
 use super::listing::Below;
@@ -24,7 +23,7 @@ pub(super) struct OverlayNode {
     pub(super) kind: Kind,
     /// What it was found as: in the upper layer, or the topmost below.
     pub(super) base: NodeRef,
-    /// What it was below that is no directory, if it comes from there.
+    /// What it was below, if it comes from there.
     pub(super) origin: Option<Key>,
     pub(super) upper: OnceLock<NodeRef>,
     /// One of its names; none for the root, and when that name has gone. Changes with the tree locked.
@@ -135,6 +134,11 @@ impl OverlayNode {
         })
     }
 
+    /// Whether it comes from below and is in the upper layer.
+    fn is_copied(&self) -> bool {
+        self.upper.get().is_some() && self.origin.is_some()
+    }
+
     pub(super) fn dir(&self) -> Result<&Dir> {
         self.dir.as_deref().ok_or(Error::NotADirectory)
     }
@@ -211,15 +215,12 @@ impl OverlayNode {
 
     /// Changes something about it in the upper layer, or about a copy before anybody sees that.
     fn change(&self, most: u64, change: impl Fn(&NodeRef) -> Result<()>) -> Result<()> {
-        if self.upper.get().is_none() {
-            if self.is_dir() {
-                let _tree = self.layers.tree.write();
-                self.upper_dir()?;
-            } else if self.copy_up_with(most, &change)? {
-                return Ok(());
-            }
-        }
-        change(self.current())
+        let done = match self.upper.get() {
+            Some(_) => false,
+            None if self.is_dir() => self.copy_dir_up_with(&change)?,
+            None => self.copy_up_with(most, &change)?,
+        };
+        if done { Ok(()) } else { change(self.current()) }
     }
 }
 
@@ -352,9 +353,6 @@ impl Node for OverlayNode {
     }
 
     fn remove_xattr(&self, by: &Caller, name: &[u8]) -> Result<()> {
-        if self.upper.get().is_none() {
-            self.base.xattr(ROOT, name)?;
-        }
         self.change(u64::MAX, |node| node.remove_xattr(by, name))
     }
 
@@ -373,8 +371,11 @@ impl Drop for OverlayNode {
     /// the depth of our stack is not.
     fn drop(&mut self) {
         let upper = self.upper.get();
-        let is_nameless =
-            |upper: &&NodeRef| self.origin.is_some() && upper.attr().is_ok_and(|attr| attr.nlink == 0);
+        // Where it comes from is kept as long as it has names.
+        let is_nameless = |upper: &&NodeRef| {
+            let names = |attr: Attr| if self.is_dir() { attr.nlink } else { self.count_names(attr.nlink) };
+            self.is_copied() && upper.attr().map(names) == Ok(0)
+        };
         let nameless = upper.filter(is_nameless).map(|upper| key_of(upper.id()));
         if let (Some(origin), true) = (self.origin, nameless.is_some() || self.is_gone()) {
             self.layers.ties.forget(origin);

@@ -75,6 +75,11 @@ impl Move<'_> {
             target.node.upper_dir()?;
             _removed = target.node.drop_marks(&from.layers.work)?;
         }
+        if let Some(target) =
+            target.as_ref().filter(|target| !exchange && target.above && !target.node.is_dir())
+        {
+            target.node.park()?;
+        }
         // With the tree locked nobody can take a free name meanwhile, and not every host can refuse to replace.
         let how = if exchange { Rename::Exchange } else { Rename::Replace };
         from_upper.rename(ROOT, self.name, &to_upper, self.to_name, how)?;

@@ -41,6 +41,16 @@ impl Work {
         self.stage(|dir, name| dir.mkdir(ROOT, name, mode))
     }
 
+    /// One more name for something of the upper layer.
+    pub(super) fn link(&self, node: &NodeRef) -> Result<Staged<'_>> {
+        self.stage(|dir, name| dir.link(ROOT, name, node).map(|()| NodeRef::clone(node)))
+    }
+
+    /// Takes the name away that something was left under.
+    pub(super) fn unpark(&self, name: &str) -> Result<()> {
+        self.dir.unlink(ROOT, Name::new(name.as_bytes())?)
+    }
+
     /// Takes an entry out of a directory of the upper layer in one step, with all that is in it.
     pub(super) fn take_in(&self, dir: &NodeRef, name: Name<'_>) -> Result<Staged<'_>> {
         let node = dir.lookup(ROOT, name)?;
@@ -66,6 +76,11 @@ impl Work {
 impl Staged<'_> {
     pub(super) fn node(&self) -> &NodeRef {
         &self.node
+    }
+
+    /// Leaves it where it is, and says under which name.
+    pub(super) fn park(mut self) -> String {
+        self.name.take().unwrap_or_default()
     }
 
     /// Gives it its place, in one step.
