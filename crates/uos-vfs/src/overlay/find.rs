@@ -58,7 +58,7 @@ impl OverlayNode {
             _ if self.is_hidden(name)? => Box::default(),
             lowers => marks::dirs_of(lowers, name)?,
         };
-        Ok(Dir::new(dir.path_of(name), lowers))
+        Ok(Dir::new(lowers))
     }
 
     fn find_below(&self, dir: &Dir, name: Name<'_>) -> Result<Option<Arc<OverlayNode>>> {
@@ -84,7 +84,7 @@ impl OverlayNode {
             }
             let mut stack = vec![NodeRef::clone(&found)];
             stack.extend_from_slice(&marks::dirs_of(&lowers[nth + 1..], name)?);
-            let merged = Dir::new(dir.path_of(name), stack.into());
+            let merged = Dir::new(stack.into());
             let fresh = OverlayNode::below(self, name, found, Some(merged))?;
             return Ok(Some(self.layers.admit(key, fresh)));
         }

@@ -79,7 +79,9 @@ pub(super) fn origin_of(layers: &Layers, upper: &NodeRef) -> Result<Option<Dir>>
     let Some(dir) = entry_of(upper, named(RESERVED)?)? else { return Ok(None) };
     let Some(from) = entry_of(&dir, named(FROM)?)? else { return Ok(None) };
     let path = from.open(ROOT, Access::Read)?.read_bytes(0, FROM_MAX)?;
-    Ok(Some(Dir::new(path[..].into(), layers.stack_at(&path)?)))
+    let dir = Dir::new(layers.stack_at(&path)?);
+    let _ = dir.from.set(path[..].into());
+    Ok(Some(dir))
 }
 
 impl OverlayNode {
@@ -121,16 +123,33 @@ impl OverlayNode {
     /// Writes down what this directory is merged with, so that it may get another name.
     pub(super) fn keep_origin(&self) -> Result<()> {
         let dir = self.dir()?;
-        if dir.lowers().is_empty() {
+        if dir.lowers().is_empty() || dir.from.get().is_some() {
             return Ok(());
         }
+        let path = self.path_below()?;
         let place = self.make_marks()?;
-        if entry_of(&place.dir, named(FROM)?)?.is_some() {
-            return Ok(());
-        }
         let staged = self.layers.work.file()?;
-        NodeRef::clone(staged.node()).open(ROOT, Access::Write)?.replace(&dir.at)?;
-        staged.put(&place.dir, named(FROM)?)
+        NodeRef::clone(staged.node()).open(ROOT, Access::Write)?.replace(&path)?;
+        staged.put(&place.dir, named(FROM)?)?;
+        let _ = dir.from.set(path);
+        Ok(())
+    }
+
+    /// The path of what this directory is merged with. Names that have not changed are the same below.
+    fn path_below(&self) -> Result<Box<[u8]>> {
+        let mut names: Vec<Box<[u8]>> = self.home.lock().iter().map(|home| home.name.clone()).collect();
+        let mut next = self.parent();
+        while let Some(dir) = next {
+            if let Some(from) = dir.dir()?.from.get() {
+                names.push(from.clone());
+                break;
+            }
+            let home = dir.home.lock().clone();
+            names.extend(home.as_ref().map(|home| home.name.clone()));
+            next = home.map(|home| home.dir);
+        }
+        names.reverse();
+        Ok(names.join(&b'/').into())
     }
 
     /// Takes all marks away from a directory in whose place something else comes. It is empty, and what is below

@@ -24,7 +24,7 @@ impl OverlayNode {
         let made = make(&self.upper_dir()?, &by.clone().judged_before(), mode)?;
         let key = key_of(made.id());
         // What has the name below is hidden, or it would not be free.
-        let own = (kind == Kind::Directory).then(|| Dir::new(Box::default(), Box::default()));
+        let own = (kind == Kind::Directory).then(|| Dir::new(Box::default()));
         Ok(self.layers.admit(key, OverlayNode::above(self, name, made, own)?))
     }
 

@@ -43,9 +43,10 @@ pub(super) struct Home {
 
 /// What only directories have.
 pub(super) struct Dir {
-    /// The path of what it is merged with, in the layers below.
-    pub(super) at: Box<[u8]>,
+    /// The directories below that it is merged with, the topmost first.
     lowers: Box<[NodeRef]>,
+    /// The path of those, if it has another name here; else that is its own name in what its parent is merged with.
+    pub(super) from: OnceLock<Box<[u8]>>,
     /// It is merged with those no more.
     pub(super) opaque: AtomicBool,
     pub(super) marks: RwLock<Marks>,
@@ -54,31 +55,21 @@ pub(super) struct Dir {
 }
 
 impl Dir {
-    pub(super) fn new(at: Box<[u8]>, lowers: Box<[NodeRef]>) -> Self {
-        Dir { at, lowers, opaque: AtomicBool::new(false), marks: RwLock::default(), below: OnceLock::new() }
+    pub(super) fn new(lowers: Box<[NodeRef]>) -> Self {
+        let (from, opaque, below) = (OnceLock::new(), AtomicBool::new(false), OnceLock::new());
+        Dir { lowers, from, opaque, marks: RwLock::default(), below }
     }
 
-    /// The directories below that it is merged with, the topmost first.
+    /// Those that it is merged with now.
     pub(super) fn lowers(&self) -> &[NodeRef] {
         if self.opaque.load(Ordering::Acquire) { &[] } else { &self.lowers }
-    }
-
-    /// The path of an entry in the layers below.
-    pub(super) fn path_of(&self, name: Name<'_>) -> Box<[u8]> {
-        let mut path = Vec::with_capacity(self.at.len() + 1 + name.as_bytes().len());
-        path.extend_from_slice(&self.at);
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend_from_slice(name.as_bytes());
-        path.into()
     }
 }
 
 impl OverlayNode {
     pub(super) fn root(layers: &Arc<Layers>, lowers: Box<[NodeRef]>, upper: NodeRef) -> Arc<Self> {
         let key = key_of(upper.id());
-        let dir = Dir::new(Box::default(), lowers);
+        let dir = Dir::new(lowers);
         let root = OverlayNode::new(layers, upper, None, Some(dir), true);
         layers.admit(key, root)
     }
