@@ -32,6 +32,9 @@ expected_failures = []
 entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 "#;
 
+/// What fsx begins with.
+const SEEDS: [&str; 3] = ["1", "2", "3"];
+
 /// All that fsx can do, each as often as the others.
 const FSX: &str = "[weights]\nclose_open = 1\ninvalidate = 1\nmapread = 1\nmapwrite = 1\nread = 1\nwrite = 1\ntruncate = 1\nfsync = 1\n\
 fdatasync = 1\nposix_fallocate = 1\npunch_hole = 1\nsendfile = 1\nposix_fadvise = 1\ncopy_file_range = 1\n";
@@ -72,27 +75,45 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
         fs::create_dir_all(&place)?;
         Ok(place)
     };
-    let (second, tmpfs, ours) = (place("second")?, place("tmpfs")?, place("ours")?);
+    let (second, tmpfs) = (place("second")?, place("tmpfs")?);
     fs::write(folder.join("pjdfstest.toml"), PJDFSTEST)?;
     fs::write(folder.join("fsx.toml"), FSX)?;
     let _second = Mounted::tmpfs(&second)?;
     let _tmpfs = Mounted::tmpfs(&tmpfs)?;
     let bar = judged(&tools, &folder, &tmpfs, &second)?;
-    let mounted = Mounted::ours("mem", &ours)?;
-    let score = judged(&tools, &folder, &ours, &second)?;
-    println!("pjdfstest: tmpfs {bar:?}, MemFs {score:?}");
-    if score.failed > 0 || score.passed < bar.passed || score.passed == 0 {
-        return Err(format!("pjdfstest: {score:?} where tmpfs has {bar:?}").into());
+    // The overlay is judged in a directory that it has from two layers, beside files that fsx finds there.
+    let (upper_layer, lower_layer) = (place("layers/1/judged")?, place("layers/2/judged")?);
+    for seed in SEEDS {
+        fs::write(lower_layer.join(format!("fsx{seed}")), "from below")?;
     }
+    fs::write(upper_layer.join("above"), "")?;
+    let layer = |nth: u32| folder.join(format!("layers/{nth}")).display().to_string();
+    let overlay = format!("overlay:{},{}:mem", layer(1), layer(2));
     let operations = if matches!(campaign, Campaign::Long) { "20000" } else { "2000" };
-    for seed in ["1", "2", "3"] {
-        let mut fsx = program(tools.join("fsx"));
-        fsx.args(["-q", "-S", seed, "-N", operations, "-f"]).arg(folder.join("fsx.toml"));
-        shell::run(fsx.arg("-P").arg(&folder).arg(ours.join(format!("fsx{seed}"))))?;
+    let mut passed = Vec::new();
+    for (name, source, within) in [("MemFs", "mem", ""), ("OverlayFs", &overlay, "judged")] {
+        let at = place(name)?;
+        let mounted = Mounted::ours(source, &at)?;
+        let at = at.join(within);
+        let score = judged(&tools, &folder, &at, &second)?;
+        println!("pjdfstest: tmpfs {bar:?}, {name} {score:?}");
+        if score.failed > 0 || score.passed < bar.passed || score.passed == 0 {
+            return Err(format!("pjdfstest: {name} {score:?} where tmpfs has {bar:?}").into());
+        }
+        for seed in SEEDS {
+            let mut fsx = program(tools.join("fsx"));
+            fsx.args(["-q", "-S", seed, "-N", operations, "-f"]).arg(folder.join("fsx.toml"));
+            shell::run(fsx.arg("-P").arg(&folder).arg(at.join(format!("fsx{seed}"))))?;
+        }
+        mounted.end()?;
+        passed.push(format!("{name} {}", score.passed));
     }
-    mounted.end()?;
-    let passed = score.passed;
-    Ok(format!("{passed} of pjdfstest as tmpfs, fsx 3 × {operations}"))
+    for seed in SEEDS {
+        if fs::read_to_string(lower_layer.join(format!("fsx{seed}")))? != "from below" {
+            return Err("a layer below has been changed".into());
+        }
+    }
+    Ok(format!("pjdfstest as tmpfs: {}; fsx {} × {operations} each", passed.join(", "), SEEDS.len()))
 }
 
 /// What this machine lacks for mounting, found out by trying.

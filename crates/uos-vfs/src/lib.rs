@@ -53,6 +53,7 @@ mod mem;
 mod mounts;
 mod name;
 mod node;
+mod overlay;
 mod path;
 
 mod resolve;
@@ -72,6 +73,7 @@ pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
 pub use mounts::{MountInfo, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
+pub use overlay::OverlayFs;
 pub use path::VPath;
 pub use resolve::{Crossings, How, NoMounts, Place, Unresolved, resolve};
 pub use tree::{As, Tree};

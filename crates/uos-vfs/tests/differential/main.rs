@@ -1,14 +1,16 @@
-//! Random sequences of operations by path on the host's own tmpfs, on `MemFs` and on `LocalFs`: the same
+//! Random sequences of operations by path on the host's own tmpfs, on `MemFs`, `LocalFs` and `OverlayFs`: the same
 //! answers, the same error numbers, and after every step the same tree with the same modes, owners and
-//! moved times. `UOS_CAMPAIGN_OPERATIONS` says how many operations there are in all, of either kind.
+//! moved times. `UOS_CAMPAIGN_OPERATIONS` says how many operations there are in all, of each kind.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod host;
+mod layers;
 mod ours;
 mod steps;
 
 use host::Host;
+use layers::{Laid, emptied};
 use ours::Ours;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -64,10 +66,13 @@ proptest! {
         let shown = tempfile::tempdir_in("/dev/shm").unwrap();
         let local = Ours::new(LocalFs::open(shown.path(), false).unwrap());
         let memory = Ours::new(MemFs::builder().build());
-        for fs in [&memory as &dyn World, &local] {
+        let overlay = Ours::new(emptied());
+        for fs in [&memory as &dyn World, &local, &overlay] {
             fs.act(&Caller::ROOT, &Step::Own).unwrap();
         }
-        compare(&[("tmpfs", &host), ("MemFs", &memory), ("LocalFs", &local)], &steps, ages);
+        let worlds: [(&str, &dyn World); 4] =
+            [("tmpfs", &host), ("MemFs", &memory), ("LocalFs", &local), ("OverlayFs", &overlay)];
+        compare(&worlds, &steps, ages);
     }
 
     /// Several users and their modes, owners, groups and sticky bits.
@@ -79,7 +84,50 @@ proptest! {
         assert!(rustix::process::geteuid().is_root(), "acting as several users takes root");
         let host = Host::new();
         let memory = Ours::new(MemFs::builder().build());
-        compare(&[("tmpfs", &host), ("MemFs", &memory)], &steps, ages);
+        let overlay = Ours::new(emptied());
+        compare(&[("tmpfs", &host), ("MemFs", &memory), ("OverlayFs", &overlay)], &steps, ages);
+    }
+
+    /// Layers that hold anything, and a plain filesystem that holds the same.
+    #[test]
+    fn layers_show_no_difference_to_what_they_come_to(
+        below in prop::collection::vec(prop::collection::vec(shape_step(), 1..40), 1..4),
+        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..60),
+        ages in any::<bool>(),
+    ) {
+        let overlay = Laid::over(&below, true);
+        let plain = Ours::new(overlay.merged());
+        compare(&[("MemFs", &plain), ("OverlayFs", &overlay)], &steps, ages);
+        overlay.check_below();
+    }
+
+    /// The same for several users.
+    #[test]
+    fn layers_treat_several_users_alike(
+        below in prop::collection::vec(prop::collection::vec(rights_step(), 1..40), 1..4),
+        steps in prop::collection::vec(rights_step(), 1..60),
+        ages in any::<bool>(),
+    ) {
+        let overlay = Laid::over_by(&below, true);
+        let plain = Ours::new(overlay.merged());
+        compare(&[("MemFs", &plain), ("OverlayFs", &overlay)], &steps, ages);
+        overlay.check_below();
+    }
+
+    /// The same, laid anew over the same layers after every step: all that an overlay has to know is written down,
+    /// but for which names below are one file.
+    #[test]
+    fn layers_come_to_the_same_when_laid_again(
+        below in prop::collection::vec(prop::collection::vec(shape_step(), 1..40), 1..4),
+        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..60),
+    ) {
+        let overlay = Laid::over(&below, false);
+        let plain = Ours::new(overlay.merged());
+        for step in steps {
+            compare(&[("MemFs", &plain), ("OverlayFs", &overlay)], &[step], false);
+            overlay.lay_again();
+        }
+        overlay.check_below();
     }
 }
 

@@ -23,7 +23,7 @@ impl<T: Tree> Ours<T> {
 impl<T: Tree> World for Ours<T> {
     fn act(&self, by: &Caller, step: &Step) -> Answer {
         let fs = self.0.seen_by(by.clone());
-        answer(&fs, step).map_err(|error| error.errno())
+        answer(&fs, &self.0, step).map_err(|error| error.errno())
     }
 
     fn picture(&self) -> Picture {
@@ -37,9 +37,8 @@ impl<T: Tree> World for Ours<T> {
     }
 }
 
-fn answer(fs: &impl Tree, step: &Step) -> Result<String, Error> {
+fn answer(fs: &impl Tree, all: &impl Tree, step: &Step) -> Result<String, Error> {
     let done = |result: Result<(), Error>| result.map(|()| String::new());
-    let seen = |attr: Attr| said(&attr);
     match step {
         Step::Own => {
             let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -72,8 +71,10 @@ fn answer(fs: &impl Tree, step: &Step) -> Result<String, Error> {
         Step::ReadLink(at) => fs.read_link(at).map(|target| format!("{target:?}")),
         Step::Link(from, to) => done(fs.hard_link(from, to)),
         Step::Mkfifo(at, mode) => done(fs.make_special(at, Special::Fifo, *mode)),
-        Step::Stat(at, true) => fs.metadata(at).map(seen),
-        Step::Stat(at, false) => fs.symlink_metadata(at).map(seen),
+        Step::Stat(at, true) => fs.metadata(at).map(|attr| said(&counted(attr, &node(all, at, true)))),
+        Step::Stat(at, false) => {
+            fs.symlink_metadata(at).map(|attr| said(&counted(attr, &node(all, at, false))))
+        }
         Step::List(at) => {
             let mut names: Vec<_> =
                 fs.list_dir(at)?.into_iter().map(|entry| (entry.name, entry.kind)).collect();
@@ -92,6 +93,24 @@ fn answer(fs: &impl Tree, step: &Step) -> Result<String, Error> {
         Step::RemoveXattr(at, name) => done(fs.remove_xattr(at, name)),
         Step::ListXattrs(at) => fs.list_xattrs(at).map(|names| format!("{names:?}")),
     }
+}
+
+fn node(fs: &impl Tree, at: &str, follow_last: bool) -> NodeRef {
+    fs.find(at.as_bytes(), &How { follow_last, ..How::privileged() }).unwrap()
+}
+
+/// Where a directory tells no links, as many as it ought to have.
+fn counted(attr: Attr, node: &NodeRef) -> Attr {
+    if attr.kind != Kind::Directory || attr.nlink != 1 {
+        return attr;
+    }
+    let mut nlink = 2;
+    node.read_dir(0, &mut |entry| {
+        nlink += u64::from(entry.kind == Kind::Directory);
+        true
+    })
+    .unwrap();
+    Attr { nlink, ..attr }
 }
 
 /// What every filesystem must say of a node alike. Of times, whether they have moved.
@@ -120,8 +139,8 @@ fn entries(dir: &NodeRef) -> Vec<Vec<u8>> {
     names
 }
 
-fn look(node: &NodeRef, path: &[u8], picture: &mut Picture) {
-    let attr = node.attr().unwrap();
+pub(crate) fn look(node: &NodeRef, path: &[u8], picture: &mut Picture) {
+    let attr = counted(node.attr().unwrap(), node);
     let content = match node.kind() {
         Kind::File => {
             let file = NodeRef::clone(node).open(&Caller::ROOT, Access::Read).unwrap();
