@@ -390,3 +390,35 @@ impl Registry {
 pub(super) fn check(dir: &NodeRef) -> Result<()> {
     if dir.kind() == Kind::Directory { Ok(()) } else { Err(Error::NotADirectory) }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::{Next, Told, Watches, What};
+    use crate::{Caller, MemFs, Name, NodeRef};
+
+    /// A name is made while somebody begins to watch, before it is there or after.
+    fn check(watch_first: bool) -> Vec<Next> {
+        let (root, watches) = (MemFs::builder().build().root(), Watches::new());
+        let (name, watcher) = (Name::new(b"f").unwrap(), watches.watcher(10));
+        let act = || {
+            if watch_first {
+                watcher.watch(&root).unwrap();
+            }
+            let made = root.create(&Caller::ROOT, name, 0o644);
+            if !watch_first {
+                watcher.watch(&root).unwrap();
+            }
+            made
+        };
+        let told = |node: &NodeRef| Told::Made { dir: root.id(), name, node: node.id(), kind: node.kind() };
+        watches.telling(7, &[&root], act, told).unwrap();
+        std::iter::from_fn(|| watcher.take()).collect()
+    }
+
+    #[test]
+    fn what_began_before_watching_did_is_told_or_listed() {
+        assert_eq!(check(false), [], "who listed it need not be told");
+        let told = check(true);
+        assert!(matches!(&told[..], [Next::Event(event)] if matches!(event.what, What::Created { .. })));
+    }
+}
