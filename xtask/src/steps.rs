@@ -77,8 +77,16 @@ fn loom_models(_: Campaign) -> Result<String> {
     if !crates.get("uos-ipc").is_some_and(|ipc| ipc.test_targets.contains("loom")) {
         return Err("uos-ipc has no test target `loom` (crates/uos-ipc/tests/loom.rs)".into());
     }
-    let mut command = cargo(&["test", "--package", "uos-ipc", "--test", "loom", "--release"]);
-    count(command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", shell::root().join("target/loom")))
+    let models = |args: &[&str]| {
+        let mut command = cargo(args);
+        count(
+            command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", shell::root().join("target/loom")),
+        )
+    };
+    let ipc = models(&["test", "--package", "uos-ipc", "--test", "loom", "--release"])?;
+    // Of this crate only what waits runs under loom, and its models stand beside it.
+    let vfs = models(&["test", "--package", "uos-vfs", "--lib", "--release", "models"])?;
+    Ok(format!("uos-ipc: {ipc}; uos-vfs: {vfs}"))
 }
 
 fn documentation(_: Campaign) -> Result<String> {

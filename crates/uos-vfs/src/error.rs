@@ -81,7 +81,13 @@ pub enum Error {
     /// The node is in use in a way that forbids this, for example as a mount point.
     #[error("device or resource busy")]
     Busy,
-    /// Going on could wait for a disk or network and the caller asked not to.
+    /// All numbers for descriptors are in use.
+    #[error("too many open files")]
+    TooManyFiles,
+    /// Waiting for this would wait for oneself.
+    #[error("resource deadlock avoided")]
+    Deadlock,
+    /// Going on could wait for a disk or network, or for somebody who holds a lock, and the caller asked not to.
     #[error("operation would block")]
     WouldBlock,
     /// Never allowed on this kind of node, whoever asks.
@@ -123,6 +129,8 @@ impl Error {
             Error::ReadOnly => Errno::ROFS,
             Error::CrossDevice => Errno::XDEV,
             Error::Busy => Errno::BUSY,
+            Error::TooManyFiles => Errno::MFILE,
+            Error::Deadlock => Errno::DEADLK,
             Error::WouldBlock => Errno::AGAIN,
             Error::NotPermitted => Errno::PERM,
             Error::AccessDenied => Errno::ACCESS,
@@ -172,6 +180,8 @@ impl From<Errno> for Error {
             Errno::ROFS => Error::ReadOnly,
             Errno::XDEV => Error::CrossDevice,
             Errno::BUSY => Error::Busy,
+            Errno::MFILE => Error::TooManyFiles,
+            Errno::DEADLK => Error::Deadlock,
             Errno::AGAIN => Error::WouldBlock,
             Errno::PERM => Error::NotPermitted,
             Errno::ACCESS => Error::AccessDenied,
@@ -217,6 +227,8 @@ mod tests {
             Error::ReadOnly,
             Error::CrossDevice,
             Error::Busy,
+            Error::TooManyFiles,
+            Error::Deadlock,
             Error::WouldBlock,
             Error::NotPermitted,
             Error::AccessDenied,

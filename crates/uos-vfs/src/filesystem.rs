@@ -1,9 +1,11 @@
 //! Files by path. Each operation resolves once, and acts on what it found.
 
+mod across;
 mod copy;
 mod entry;
 mod open;
 mod remove;
+mod staged;
 
 pub use open::OpenOptions;
 
@@ -158,13 +160,27 @@ pub trait FileSystem: Tree {
         copy::file(self, from.as_ref(), to.as_ref())
     }
 
-    /// Gives an entry another name, replacing what has it. Within one filesystem it is atomic; from one
-    /// to another it is refused as [`Error::CrossDevice`].
+    /// Gives an entry another name, replacing what has it.
+    ///
+    /// Within one filesystem and one mount it is atomic. From one to another it is not: what moves is copied under
+    /// a passing name beside the new one, made durable, put there in one step, and only then taken away under its old name.
+    /// Wherever that is interrupted, what has the new name is what was there before or the whole copy, never a part of
+    /// one, and at least one of the names stands for all of it. An interruption may leave both names, or something
+    /// called `.copy-…` beside either. An error, but for one in taking away at the end, has left everything as it was.
+    ///
+    /// So move files, links, pipes, sockets and whole directories. Names of one file stay so as far as all of them lie in
+    /// what moves and the filesystem there has hard links; owners are kept by privileged callers, extended attributes as
+    /// far as the caller sees them.
+    ///
+    /// # Errors
+    /// From one filesystem to another also [`Error::Busy`] for what is being changed meanwhile, which is then at both
+    /// names if that was noticed only at the end, [`Error::InvalidArgument`] where the directory would have to be in itself, and
+    /// [`Error::NotSupported`] for what the other filesystem can't keep.
     fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<()> {
         entry::rename(self, from.as_ref(), to.as_ref(), Rename::Replace)
     }
 
-    /// The same, with a word on what has the name.
+    /// The same, with a word on what has the name. Exchanging is not for two filesystems: [`Error::CrossDevice`].
     fn rename_with(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>, how: Rename) -> Result<()> {
         entry::rename(self, from.as_ref(), to.as_ref(), how)
     }
@@ -224,6 +240,11 @@ pub trait FileSystem: Tree {
     /// Changes several attributes at once, all or none.
     fn set_attr(&self, path: impl AsRef<[u8]>, set: &SetAttr) -> Result<()> {
         node(self, path.as_ref(), true)?.set_attr(self.caller(), set).map(drop)
+    }
+
+    /// What a path leads to, links followed.
+    fn node(&self, path: impl AsRef<[u8]>) -> Result<NodeRef> {
+        node(self, path.as_ref(), true)
     }
 
     /// Opens a file, to read, write and seek.

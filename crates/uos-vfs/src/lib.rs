@@ -58,7 +58,10 @@ mod path;
 
 mod resolve;
 pub mod store;
+mod sync;
+mod through;
 mod tree;
+pub mod watch;
 
 pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
@@ -70,10 +73,11 @@ pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
 pub use local::LocalFs;
 pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
-pub use mounts::{MountInfo, Mounts};
+pub use mounts::{MountInfo, MountOptions, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
 pub use overlay::OverlayFs;
 pub use path::VPath;
 pub use resolve::{Crossings, How, NoMounts, Place, Unresolved, resolve};
+pub use through::{Limit, MountId, Used};
 pub use tree::{As, Tree};

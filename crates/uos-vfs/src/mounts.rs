@@ -1,7 +1,14 @@
 //! What is mounted where. The resolver reads the table; only this file changes it.
 
+mod options;
+
+pub use options::MountOptions;
+
 use crate::resolve::{self, Crossings};
-use crate::{Caller, Error, FsId, How, Kind, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath};
+use crate::through::{Limit, Used, Via};
+use crate::{
+    Caller, Error, FsId, How, Kind, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath,
+};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -10,6 +17,27 @@ const FEW: usize = 8;
 
 /// A tree of filesystems grown together at their mount points, and the one way to resolve a path in
 /// it. All methods may be called from any thread.
+///
+/// What is mounted is seen through its mount ([`Node::beneath`](crate::Node::beneath)), which may be read-only, keep
+/// quotas and tell of changes, whatever the filesystem is. A filesystem, or a directory of one, may be mounted
+/// several times in different ways. Two mounts are never one filesystem for renaming or linking, as on Linux.
+///
+/// ```
+/// use uos_vfs::{Error, FileSystem, MemFs, MountOptions, Mounts, OpenOptions};
+///
+/// let mounts = Mounts::new(MemFs::builder().build().root());
+/// mounts.create_dir("/data")?;
+/// mounts.create_dir("/view")?;
+/// mounts.mount(b"/data", MemFs::builder().build().root())?;
+/// mounts.write("/data/report", "draft")?;
+/// mounts.bind(b"/data", b"/view", &MountOptions::default().read_only())?;
+/// assert_eq!(mounts.write("/view/report", "mine"), Err(Error::ReadOnly));
+/// let open = mounts.open("/view/report", &OpenOptions::read_only())?;
+/// assert_eq!(mounts.unmount(b"/view"), Err(Error::Busy));
+/// drop(open);
+/// mounts.unmount(b"/view")?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Mounts {
     // Replaced as a whole: whoever resolves keeps the table it began with and holds no lock.
     table: RwLock<Arc<Table>>,
@@ -22,19 +50,33 @@ pub struct MountInfo {
     pub path: VPath,
     /// The filesystem whose root is seen there.
     pub fs: FsId,
+    /// Whether the mount takes no changes; the filesystem itself may not either.
+    pub read_only: bool,
+    /// How many files are open through it.
+    pub open_files: u64,
 }
 
 /// An immutable state of the mounts.
 #[derive(Clone)]
 struct Table {
     root: NodeRef,
-    /// Ordered by the covered node, for lookups in large tables.
+    /// What the root is seen through, if anything.
+    root_via: Option<Arc<Via>>,
+    /// Ordered by the covered place, for lookups in large tables.
     mounts: Vec<Mount>,
+}
+
+/// A directory as it is seen through one mount: the same one seen through another is not covered with it.
+type Covered = (NodeId, Option<MountId>);
+
+fn covered_by(dir: &NodeRef) -> Covered {
+    (dir.id(), dir.beneath().map(|(via, _)| via))
 }
 
 #[derive(Clone)]
 struct Mount {
-    covered: NodeId,
+    covered: Covered,
+    via: Arc<Via>,
     root: NodeRef,
     path: VPath,
     /// Keeps the mount point alive, so that its number is not given to another node.
@@ -42,28 +84,40 @@ struct Mount {
 }
 
 impl Table {
-    /// The root that covers this directory, if it is a mount point.
+    /// What is mounted on this very directory.
     #[inline]
-    fn root_on(&self, id: NodeId) -> Option<&NodeRef> {
+    fn mount_on(&self, covered: Covered) -> Option<&Mount> {
         let index = if self.mounts.len() <= FEW {
-            self.mounts.iter().position(|mount| mount.covered == id)
+            self.mounts.iter().position(|mount| mount.covered == covered)
         } else {
-            self.mounts.binary_search_by_key(&id, |mount| mount.covered).ok()
+            self.mounts.binary_search_by_key(&covered, |mount| mount.covered).ok()
         };
-        index.map(|index| &self.mounts[index].root)
+        index.map(|index| &self.mounts[index])
+    }
+
+    fn is_covered(&self, id: NodeId) -> bool {
+        let from = self.mounts.partition_point(|mount| mount.covered < (id, None));
+        self.mounts.get(from).is_some_and(|mount| mount.covered.0 == id)
     }
 }
 
 impl Crossings for Table {
     #[inline]
     fn covering(&self, dir: &NodeRef) -> Option<NodeRef> {
-        if self.mounts.is_empty() { None } else { self.root_on(dir.id()).cloned() }
+        if self.mounts.is_empty() {
+            return None;
+        }
+        self.mount_on(covered_by(dir)).map(|mount| NodeRef::clone(&mount.root))
     }
 }
 
 impl Crossings for Mounts {
     fn covering(&self, dir: &NodeRef) -> Option<NodeRef> {
         self.snapshot().covering(dir)
+    }
+
+    fn is_covered(&self, dir: NodeId) -> bool {
+        self.is_mount_point(dir)
     }
 }
 
@@ -78,9 +132,22 @@ impl Tree for Mounts {
 }
 
 impl Mounts {
-    /// A tree of one filesystem.
+    /// A tree of one filesystem, as it is.
     pub fn new(root: NodeRef) -> Self {
-        Mounts { table: RwLock::new(Arc::new(Table { root, mounts: Vec::new() })) }
+        Self::of(Table { root, root_via: None, mounts: Vec::new() })
+    }
+
+    /// A tree of one filesystem, seen through a mount.
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`]; with a quota, what counting gives.
+    pub fn with(root: NodeRef, options: MountOptions) -> Result<Self> {
+        let (via, root) = options.mounted(root)?;
+        Ok(Self::of(Table { root, root_via: Some(via), mounts: Vec::new() }))
+    }
+
+    fn of(table: Table) -> Self {
+        Mounts { table: RwLock::new(Arc::new(table)) }
     }
 
     /// Shows the directory `root` in place of the one at the absolute path `at`.
@@ -89,6 +156,14 @@ impl Mounts {
     /// What resolving `at` gives, [`Error::NotADirectory`] if either end is none, [`Error::Busy`] if
     /// `at` is the root or already a mount point.
     pub fn mount(&self, at: &[u8], root: NodeRef) -> Result<()> {
+        self.mount_with(at, root, MountOptions::default())
+    }
+
+    /// The same, in a way of its own.
+    ///
+    /// # Errors
+    /// Also, with a quota, what counting what is there already gives.
+    pub fn mount_with(&self, at: &[u8], root: NodeRef, options: MountOptions) -> Result<()> {
         if root.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }
@@ -100,58 +175,136 @@ impl Mounts {
         if place.mount_point {
             return Err(Error::Busy);
         }
-        let covered = point.id();
+        let covered = covered_by(&point);
+        let (via, root) = options.mounted(root)?;
         let mut table = self.table.write();
         // Someone may have mounted there since.
         match table.mounts.binary_search_by_key(&covered, |mount| mount.covered) {
             Ok(_) => Err(Error::Busy),
             Err(index) => {
-                let mount = Mount { covered, root, path: place.path, _point: point };
+                let mount = Mount { covered, via, root, path: place.path, _point: point };
                 Arc::make_mut(&mut table).mounts.insert(index, mount);
                 Ok(())
             }
         }
     }
 
+    /// Shows a directory of the tree at a second place. What is mounted below it is not seen there. What the mount
+    /// it is seen through forbids stays forbidden, and its quotas go on counting.
+    ///
+    /// # Errors
+    /// What resolving `dir` gives, and those of [`Mounts::mount_with`].
+    pub fn bind(&self, dir: &[u8], at: &[u8], options: &MountOptions) -> Result<()> {
+        let root = self.resolve_absolute(dir)?.node.ok_or(Error::NotFound)?;
+        self.mount_with(at, root, options.clone())
+    }
+
     /// Takes away what is mounted at the absolute path `at`. Whoever holds nodes of it keeps them.
     ///
     /// # Errors
     /// What resolving `at` gives, [`Error::InvalidArgument`] if nothing is mounted there,
-    /// [`Error::Busy`] for the root and if there are mounts below.
+    /// [`Error::Busy`] for the root, if there are mounts below and while files are open through it.
     pub fn unmount(&self, at: &[u8]) -> Result<()> {
+        self.take_away(at, false)
+    }
+
+    /// The same whether or not files are open: who has them goes on with them, and nobody else gets there.
+    ///
+    /// # Errors
+    /// As of [`Mounts::unmount`], but for the files.
+    pub fn detach(&self, at: &[u8]) -> Result<()> {
+        self.take_away(at, true)
+    }
+
+    fn take_away(&self, at: &[u8], whoever_uses_it: bool) -> Result<()> {
         let place = self.resolve_absolute(at)?;
         let name = place.name().ok_or(Error::Busy)?;
         if !place.mount_point {
             return Err(Error::InvalidArgument("not a mount point"));
         }
         // Found by the directory it covers: its path may have been renamed since.
-        let covered = place.parent.lookup(&Caller::ROOT, name)?.id();
+        let covered = covered_by(&place.parent.lookup(&Caller::ROOT, name)?);
         let mut table = self.table.write();
         let Some(index) = table.mounts.iter().position(|mount| mount.covered == covered) else {
             return Err(Error::InvalidArgument("not a mount point"));
         };
-        let path = &table.mounts[index].path;
-        if table.mounts.iter().any(|mount| mount.path != *path && mount.path.starts_with(path)) {
+        let via = &table.mounts[index].via;
+        if table.mounts.iter().any(|mount| mount.covered.1 == Some(via.id)) {
             return Err(Error::Busy);
         }
-        Arc::make_mut(&mut table).mounts.remove(index);
+        if !whoever_uses_it && via.claims.open_files() > 0 {
+            return Err(Error::Busy);
+        }
+        let gone = Arc::make_mut(&mut table).mounts.remove(index);
+        drop(table);
+        // Freed after the lock: it may be the last reference to a filesystem.
+        drop(gone);
         Ok(())
+    }
+
+    /// Lets the mount at the absolute path `at` take no changes any more, or take them again. What is at work through it, be it
+    /// an open file, is never cut off.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while files are open for writing or something is being changed; those of [`Mounts::quota`].
+    pub fn set_read_only(&self, at: &[u8], read_only: bool) -> Result<()> {
+        self.via_at(at)?.claims.set_read_only(read_only)
+    }
+
+    /// What an owner holds on the mount at the absolute path `at`, and may hold.
+    ///
+    /// # Errors
+    /// What resolving `at` gives, [`Error::InvalidArgument`] if nothing is mounted there,
+    /// [`Error::NotSupported`] if it was mounted without a quota.
+    pub fn quota(&self, at: &[u8], uid: u32) -> Result<(Used, Limit)> {
+        let via = self.via_at(at)?;
+        let quota = via.quota.as_ref().ok_or(Error::NotSupported("quotas where none are kept"))?;
+        Ok((quota.used(uid), quota.limit(uid)))
+    }
+
+    /// Gives an owner another limit than all others. What they hold beyond it they keep, but get no more.
+    ///
+    /// # Errors
+    /// Those of [`Mounts::quota`].
+    pub fn set_limit(&self, at: &[u8], uid: u32, limit: Limit) -> Result<()> {
+        let via = self.via_at(at)?;
+        let quota = via.quota.as_ref().ok_or(Error::NotSupported("quotas where none are kept"))?;
+        quota.set_limit(uid, limit);
+        Ok(())
+    }
+
+    fn via_at(&self, at: &[u8]) -> Result<Arc<Via>> {
+        let place = self.resolve_absolute(at)?;
+        let table = self.snapshot();
+        let via = match place.node.as_ref().filter(|_| place.mount_point).and_then(|node| node.beneath()) {
+            None => None,
+            Some((id, _)) => {
+                let root = table.root_via.iter();
+                root.chain(table.mounts.iter().map(|mount| &mount.via)).find(|via| via.id == id)
+            }
+        };
+        via.cloned().ok_or(Error::InvalidArgument("not a mount point"))
     }
 
     /// Everything mounted, the root first, the others ordered by path.
     pub fn list(&self) -> Vec<MountInfo> {
         let table = self.snapshot();
-        let mut list = vec![MountInfo { path: VPath::root(), fs: table.root.id().fs }];
-        list.extend(
-            table.mounts.iter().map(|mount| MountInfo { path: mount.path.clone(), fs: mount.root.id().fs }),
-        );
+        let info = |path: &VPath, root: &NodeRef, via: Option<&Arc<Via>>| MountInfo {
+            path: path.clone(),
+            fs: root.id().fs,
+            read_only: via.is_some_and(|via| via.claims.is_read_only()),
+            open_files: via.map_or(0, |via| via.claims.open_files()),
+        };
+        let mut list = vec![info(VPath::root_ref(), &table.root, table.root_via.as_ref())];
+        list.extend(table.mounts.iter().map(|mount| info(&mount.path, &mount.root, Some(&mount.via))));
         list[1..].sort_by(|one, other| one.path.cmp(&other.path));
         list
     }
 
-    /// True if something is mounted on this very directory, whatever path leads to it now.
+    /// True if something is mounted on this very directory, whatever path leads to it now, and through whichever
+    /// mount.
     pub fn is_mount_point(&self, id: NodeId) -> bool {
-        self.snapshot().root_on(id).is_some()
+        self.snapshot().is_covered(id)
     }
 
     /// Resolves `path`, absolute or from `how.base`.

@@ -1,7 +1,7 @@
 //! The inode-and-handle core: what a filesystem provides. A path is resolved once, to a node, and
 //! everything after that is asked of the node.
 
-use crate::{Attr, Caller, Error, Kind, Name, NodeId, Result, SetAttr, Special, StatFs, Want};
+use crate::{Attr, Caller, Error, Kind, MountId, Name, NodeId, Result, SetAttr, Special, StatFs, Want};
 use bytes::Bytes;
 use std::any::Any;
 use std::os::fd::OwnedFd;
@@ -184,6 +184,12 @@ pub trait Node: Send + Sync + 'static {
 
     /// The concrete type, for filesystems that need to recognise their own nodes.
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+
+    /// For a node that is seen through something, such as a mount: through what, and what is beneath. So
+    /// one file may be seen in two ways, of which one is read-only; both have one [`NodeId`].
+    fn beneath(&self) -> Option<(MountId, &NodeRef)> {
+        None
+    }
 
     /// For a node that is a real file of the host: a duplicate of an `O_PATH` descriptor on it, to
     /// start a program from or to change into.

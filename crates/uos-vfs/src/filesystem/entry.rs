@@ -1,6 +1,7 @@
 //! A path as the name of an entry, which is made, removed or moved: a link there is not followed, and
 //! what the path says at its end matters.
 
+use super::across::{self, Target};
 use super::place;
 use crate::path::check_path;
 use crate::{Error, Kind, Name, NodeRef, Place, Rename, Result, Tree, Unresolved, Want};
@@ -107,9 +108,6 @@ impl<'a> Entrance<'a> {
 
 pub(super) fn rename<T: Tree + ?Sized>(tree: &T, from: &[u8], to: &[u8], how: Rename) -> Result<()> {
     let (old, new) = (Entrance::find(tree, from)?, Entrance::find(tree, to)?);
-    if old.dir.id().fs != new.dir.id().fs {
-        return Err(Error::CrossDevice);
-    }
     let (name, to_name) = match (old.last, new.last) {
         (Last::Name(name), Last::Name(to_name)) => (name, to_name),
         (Last::Name(_), _) if how == Rename::NoReplace => return Err(Error::Exists),
@@ -133,7 +131,14 @@ pub(super) fn rename<T: Tree + ?Sized>(tree: &T, from: &[u8], to: &[u8], how: Re
     if [Some(&node), there.as_ref()].into_iter().flatten().any(|node| tree.is_mount_point(node.id())) {
         return Err(Error::Busy);
     }
-    old.dir.rename(tree.caller(), Name::new(name)?, &new.dir, Name::new(to_name)?, how)
+    let (name, to_name) = (Name::new(name)?, Name::new(to_name)?);
+    match old.dir.rename(tree.caller(), name, &new.dir, to_name, how) {
+        Err(Error::CrossDevice) if !exchange => {
+            let target = Target { dir: &new.dir, name: to_name, there, how };
+            across::move_over(tree, (&old.dir, name, &node), &target)
+        }
+        renamed => renamed,
+    }
 }
 
 /// Makes a directory and all above it that are missing.

@@ -9,12 +9,19 @@ mod walk;
 
 pub use place::{How, Place, Unresolved};
 
-use crate::NodeRef;
+use crate::{NodeId, NodeRef};
 
 /// What is mounted where, as the resolver asks for it at every directory it enters.
 pub trait Crossings {
     /// The root that is to be seen in place of this directory, if it is a mount point.
     fn covering(&self, dir: &NodeRef) -> Option<NodeRef>;
+
+    /// True if something is mounted on this very directory, through whatever it is seen: its names are then
+    /// not to be removed.
+    fn is_covered(&self, dir: NodeId) -> bool {
+        let _ = dir;
+        false
+    }
 }
 
 /// Nothing is mounted anywhere.

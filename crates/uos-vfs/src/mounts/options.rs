@@ -1,0 +1,46 @@
+//! In which way something is mounted.
+
+use crate::through::{Claims, Limit, Quota, Via};
+use crate::watch::Watches;
+use crate::{Error, Kind, NodeRef, Result};
+use std::sync::Arc;
+
+/// How to mount.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct MountOptions {
+    read_only: bool,
+    quota: Option<Limit>,
+    watches: Option<Watches>,
+}
+
+impl MountOptions {
+    /// Every change is refused as [`Error::ReadOnly`], whoever asks.
+    pub fn read_only(self) -> Self {
+        MountOptions { read_only: true, ..self }
+    }
+
+    /// No owner may hold more than this, user 0 as little as others; what goes beyond it is refused as
+    /// [`Error::QuotaExceeded`] and has changed nothing. What is there already is counted first, by going through all of it.
+    ///
+    /// The figures are exact as long as the filesystem is changed through this mount alone, or mounts that are
+    /// [bound](crate::Mounts::bind) to it. What is given up comes back when the last one who uses it lets go.
+    pub fn quota(self, limit: Limit) -> Self {
+        MountOptions { quota: Some(limit), ..self }
+    }
+
+    /// Changes made through the mount are told to those who watch.
+    pub fn watches(self, watches: &Watches) -> Self {
+        MountOptions { watches: Some(watches.clone()), ..self }
+    }
+
+    pub(super) fn mounted(self, root: NodeRef) -> Result<(Arc<Via>, NodeRef)> {
+        if root.kind() != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        let quota = self.quota.map(|limit| Quota::count(&root, limit)).transpose()?;
+        let via = Via::new(Claims::new(self.read_only), quota, self.watches);
+        let root = via.show(root);
+        Ok((via, root))
+    }
+}
