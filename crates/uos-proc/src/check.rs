@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use crate::{Cwd, Enforcement, Guarantee, Limits, Program, SpawnError, Spec, Support};
+use crate::{Cwd, Enforcement, Guarantee, Limits, Program, Source, SpawnError, Spec, Support};
 
 /// How `spec` would be held by a spawner with this `support`, or why it cannot be.
 pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, SpawnError> {
@@ -20,12 +21,65 @@ pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, Spawn
     }
     check_limits(&spec.limits)?;
 
-    let missing = support.missing(spec.level);
+    check_fds(spec)?;
+    check_mounts(spec)?;
+
+    let mut missing = support.missing(spec.level);
+    missing.retain(|(guarantee, _)| !spec.accepted.contains(guarantee));
     if !missing.is_empty() {
         return Err(SpawnError::NotEnforceable { level: spec.level, missing });
     }
-    check_supported(support, &spec.limits)?;
-    Ok(Enforcement { level: spec.level, means: support.clone() })
+    check_supported(support, spec)?;
+    Ok(support.at(spec.level))
+}
+
+/// Descriptors are copied to their numbers, so a number above the limit of any sensible program is a mistake.
+fn check_fds(spec: &Spec) -> Result<(), SpawnError> {
+    for (place, (target, _)) in spec.fds.iter().enumerate() {
+        if !(3..=1023).contains(target) {
+            return invalid("fds", "a number outside 3..=1023");
+        }
+        if spec.fds[..place].iter().any(|(other, _)| other == target) {
+            return invalid("fds", "a number twice");
+        }
+    }
+    Ok(())
+}
+
+fn check_mounts(spec: &Spec) -> Result<(), SpawnError> {
+    for (place, mount) in spec.mounts.iter().enumerate() {
+        no_nul("mounts.at", mount.at.as_os_str())?;
+        let is_plain = |path: &Path| {
+            let bytes = path.as_os_str().as_bytes();
+            bytes.starts_with(b"/")
+                && bytes.len() < 4096
+                && bytes[1..]
+                    .split(|byte| *byte == b'/')
+                    .all(|name| !matches!(name, b"" | b"." | b"..") && name.len() <= 255)
+        };
+        if !is_plain(&mount.at) {
+            return invalid("mounts.at", "not an absolute path of plain names");
+        }
+        if ["/proc", "/dev"].iter().any(|reserved| mount.at.starts_with(reserved)) {
+            return invalid("mounts.at", "in /proc or /dev");
+        }
+        if spec.mounts[..place].iter().any(|other| other.at == mount.at) {
+            return invalid("mounts.at", "a place twice");
+        }
+        match &mount.source {
+            Source::Path(path) => {
+                no_nul("mounts.source", path.as_os_str())?;
+                if !path.is_absolute() {
+                    return invalid("mounts.source", "a relative path");
+                }
+            }
+            Source::Fd(_) => {}
+            Source::Scratch { size_bytes: 0, .. } => return invalid("mounts.source", "a size of zero"),
+            Source::Scratch { files: 0, .. } => return invalid("mounts.source", "no files at all"),
+            Source::Scratch { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_program(spec: &Spec) -> Result<(), SpawnError> {
@@ -70,14 +124,15 @@ fn check_limits(limits: &Limits) -> Result<(), SpawnError> {
     }
 }
 
-fn check_supported(support: &Support, limits: &Limits) -> Result<(), SpawnError> {
+fn check_supported(support: &Support, spec: &Spec) -> Result<(), SpawnError> {
+    let limits = &spec.limits;
     let asked = [
         ("memory_bytes", Guarantee::Memory, limits.memory_bytes.is_some()),
         ("pids", Guarantee::Pids, limits.pids.is_some()),
         ("cpu_percent", Guarantee::Cpu, limits.cpu_percent.is_some()),
     ];
     for (name, guarantee, is_asked) in asked {
-        if is_asked && !support.get(guarantee).is_enforced() {
+        if is_asked && !support.get(spec.level, guarantee).is_enforced() {
             return Err(SpawnError::UnsupportedLimit { name });
         }
     }

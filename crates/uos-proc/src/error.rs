@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::errno::Errno;
 use crate::{Guarantee, Level};
@@ -45,7 +46,7 @@ pub enum SpawnError {
 }
 
 /// A step on the way from a spec to a running program, in the order they are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Opening pipes and `/dev/null`, in the spawning program.
     Stdio,
@@ -55,6 +56,28 @@ pub enum Stage {
     ParentDeath,
     /// Giving it a session and process group of its own.
     Session,
+    /// Putting it into the named namespace.
+    Namespace(&'static str),
+    /// Making the named part of its private root.
+    Root(&'static str),
+    /// Mounting one of the spec's mounts, counted from 1 in their order, or one of the system's, which come first in
+    /// their own count.
+    Mount {
+        /// Which one.
+        number: usize,
+        /// Where it is to be seen.
+        at: PathBuf,
+        /// What was being done: "source", "tree", "owner", "read-only", "target" or "attach".
+        step: &'static str,
+    },
+    /// Taking the named rights away.
+    Privileges(&'static str),
+    /// Restricting it by Landlock.
+    Landlock,
+    /// Loading the filter of system calls.
+    Seccomp,
+    /// Starting the process that looks after it.
+    Init,
     /// Putting descriptors 0, 1 and 2 in place and hiding all others.
     Fds,
     /// Entering the working directory.
@@ -78,6 +101,15 @@ impl fmt::Display for Stage {
             Stage::Clone => "clone",
             Stage::ParentDeath => "parent_death",
             Stage::Session => "session",
+            Stage::Namespace(name) => return write!(f, "namespace {name}"),
+            Stage::Root(part) => return write!(f, "root {part}"),
+            Stage::Mount { number, at, step } => {
+                return write!(f, "mount #{number} {} {step}", at.display());
+            }
+            Stage::Privileges(which) => return write!(f, "privileges {which}"),
+            Stage::Landlock => "landlock",
+            Stage::Seccomp => "seccomp",
+            Stage::Init => "init",
             Stage::Fds => "fds",
             Stage::Cwd => "cwd",
             Stage::Rlimit(name) => return write!(f, "rlimit {name}"),

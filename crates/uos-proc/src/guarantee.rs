@@ -119,32 +119,50 @@ impl fmt::Display for Means {
     }
 }
 
-/// What a spawner can enforce on this machine: an answer for every [`Guarantee`].
+/// What a spawner can enforce on this machine: an answer for every [`Guarantee`] at every [`Level`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Support([Means; Guarantee::ALL.len()]);
+pub struct Support([Holding; Level::ALL.len()]);
+
+type Holding = [Means; Guarantee::ALL.len()];
 
 impl Support {
-    /// Asks `means` for each guarantee.
-    pub fn new(means: impl FnMut(Guarantee) -> Means) -> Self {
-        Support(Guarantee::ALL.map(means))
+    /// Asks `means` for each guarantee; the answer holds at every level.
+    pub fn new(mut means: impl FnMut(Guarantee) -> Means) -> Self {
+        Support::by_level(|_, guarantee| means(guarantee))
     }
 
-    /// How far `guarantee` can be met.
+    /// Asks `means` for each guarantee at each level.
+    pub fn by_level(mut means: impl FnMut(Level, Guarantee) -> Means) -> Self {
+        Support(Level::ALL.map(|level| Guarantee::ALL.map(|guarantee| means(level, guarantee))))
+    }
+
+    /// How far `guarantee` can be met at `level`.
     #[must_use]
-    pub fn get(&self, guarantee: Guarantee) -> &Means {
-        &self.0[guarantee as usize]
+    pub fn get(&self, level: Level, guarantee: Guarantee) -> &Means {
+        &self.0[level as usize][guarantee as usize]
     }
 
-    /// Every guarantee with how far it can be met.
-    pub fn iter(&self) -> impl Iterator<Item = (Guarantee, &Means)> {
-        Guarantee::ALL.into_iter().zip(&self.0)
+    /// Every guarantee with how far it can be met at `level`.
+    pub fn iter(&self, level: Level) -> impl Iterator<Item = (Guarantee, &Means)> {
+        Guarantee::ALL.into_iter().zip(&self.0[level as usize])
     }
 
     /// What `level` requires and is not enforced, with the reason. Empty means that the level can be had.
     #[must_use]
     pub fn missing(&self, level: Level) -> Vec<(Guarantee, String)> {
-        let lacking = |g: &&Guarantee| !self.get(**g).is_enforced();
-        level.requires().iter().filter(lacking).map(|g| (*g, self.get(*g).reason().to_owned())).collect()
+        let lacking = |g: &&Guarantee| !self.get(level, **g).is_enforced();
+        level
+            .requires()
+            .iter()
+            .filter(lacking)
+            .map(|g| (*g, self.get(level, *g).reason().to_owned()))
+            .collect()
+    }
+
+    /// What is in force for a program at `level`.
+    #[must_use]
+    pub fn at(&self, level: Level) -> Enforcement {
+        Enforcement { level, means: self.0[level as usize].clone() }
     }
 }
 
@@ -154,19 +172,19 @@ pub struct Enforcement {
     /// The level it was started at.
     pub level: Level,
     /// How far each guarantee is met for it.
-    pub means: Support,
+    means: Holding,
 }
 
 impl Enforcement {
     /// How far `guarantee` is met.
     #[must_use]
     pub fn get(&self, guarantee: Guarantee) -> &Means {
-        self.means.get(guarantee)
+        &self.means[guarantee as usize]
     }
 
     /// Every guarantee with how far it is met.
     pub fn iter(&self) -> impl Iterator<Item = (Guarantee, &Means)> {
-        self.means.iter()
+        Guarantee::ALL.into_iter().zip(&self.means)
     }
 }
 
@@ -178,6 +196,9 @@ mod tests {
     fn every_guarantee_sits_at_its_own_place() {
         for (place, guarantee) in Guarantee::ALL.into_iter().enumerate() {
             assert_eq!(place, guarantee as usize);
+        }
+        for (place, level) in Level::ALL.into_iter().enumerate() {
+            assert_eq!(place, level as usize);
         }
     }
 

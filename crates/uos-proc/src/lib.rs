@@ -56,6 +56,7 @@ mod signal;
 mod spawner;
 mod spec;
 mod stream;
+mod view;
 
 pub use child::{Child, Process, Streams};
 pub use error::{SignalError, SpawnError, Stage};
@@ -69,3 +70,4 @@ pub use signal::{ParseSignalError, Signal};
 pub use spawner::Spawner;
 pub use spec::{Cwd, Level, OnLeaderExit, Program, Spec, Stdio};
 pub use stream::{Input, Output};
+pub use view::{Init, Mount, Network, Source};

@@ -1,6 +1,9 @@
 //! What a program may use up.
 
-/// Limits of one program. `None` leaves what the spawning program itself is held to.
+use crate::Level;
+
+/// Limits of one program. `None` is the level's own limit; at Privileged, which has none, what the spawning program
+/// itself is held to.
 ///
 /// The first four are kernel resource limits, set soft and hard alike. They hold for each process of the tree on
 /// its own. The last three are meant for the tree as a whole; a spawner that cannot enforce them refuses them
@@ -21,4 +24,41 @@ pub struct Limits {
     pub pids: Option<u64>,
     /// Processor share of the whole tree, in hundredths of one processor.
     pub cpu_percent: Option<u32>,
+}
+
+impl Limits {
+    /// These, and where they say nothing, those of `level`.
+    #[must_use]
+    pub fn or_of(self, level: Level) -> Self {
+        let of = level.limits();
+        Limits {
+            open_files: self.open_files.or(of.open_files),
+            file_size_bytes: self.file_size_bytes.or(of.file_size_bytes),
+            cpu_seconds: self.cpu_seconds.or(of.cpu_seconds),
+            core_bytes: self.core_bytes,
+            memory_bytes: self.memory_bytes.or(of.memory_bytes),
+            pids: self.pids.or(of.pids),
+            cpu_percent: self.cpu_percent.or(of.cpu_percent),
+        }
+    }
+}
+
+impl Level {
+    /// What a program at this level may use up when nothing else is said.
+    #[must_use]
+    pub fn limits(self) -> Limits {
+        let of = |open_files, file_size_bytes, memory_bytes, pids| Limits {
+            open_files: Some(open_files),
+            file_size_bytes: Some(file_size_bytes),
+            memory_bytes: Some(memory_bytes),
+            pids: Some(pids),
+            cpu_percent: Some(100),
+            ..Limits::default()
+        };
+        match self {
+            Level::Minimal => of(64, 16 << 20, 64 << 20, 8),
+            Level::Standard => of(256, 1 << 30, 256 << 20, 64),
+            Level::Privileged => Limits::default(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::{Guarantee, Limits};
+use crate::{Guarantee, Init, Limits, Mount, Network};
 
 /// How tightly a program is held, tightest first.
 ///
@@ -121,6 +121,20 @@ pub struct Spec {
     pub nice: i32,
     /// What becomes of its process group when it exits.
     pub on_leader_exit: OnLeaderExit,
+    /// Descriptors it gets beside 0, 1 and 2, under numbers from 3 to 1023. None is a directory in a sandbox.
+    pub fds: Vec<(i32, OwnedFd)>,
+    /// What it sees beside the system's programs, where it has a root of its own.
+    pub mounts: Vec<Mount>,
+    /// Whether it sees the system's programs and libraries: `/usr`, `/bin`, `/sbin`, `/lib*`, `/etc/alternatives` and
+    /// `/etc/ld.so.cache`, read-only.
+    pub system: bool,
+    /// Its network, where it has one of its own.
+    pub network: Network,
+    /// Who is process 1 where it has process ids of its own. `None` is the reaper at Standard and the program itself at
+    /// Minimal, where it can't start others.
+    pub init: Option<Init>,
+    /// Guarantees that its level requires and that may be weakened or absent for it all the same.
+    pub accepted: Vec<Guarantee>,
 }
 
 impl Spec {
@@ -144,7 +158,19 @@ impl Spec {
             limits: Limits::default(),
             nice: 0,
             on_leader_exit: OnLeaderExit::KillGroup,
+            fds: Vec::new(),
+            mounts: Vec::new(),
+            system: true,
+            network: Network::Empty,
+            init: None,
+            accepted: Vec::new(),
         }
+    }
+
+    /// Who will be process 1 of the sandbox.
+    #[must_use]
+    pub fn first_process(&self) -> Init {
+        self.init.unwrap_or(if self.level == Level::Minimal { Init::Program } else { Init::Reaper })
     }
 
     /// Appends one argument.
@@ -228,6 +254,48 @@ impl Spec {
     #[must_use]
     pub fn on_leader_exit(mut self, on_leader_exit: OnLeaderExit) -> Self {
         self.on_leader_exit = on_leader_exit;
+        self
+    }
+
+    /// Gives it a descriptor under the number `target`, from 3 to 1023.
+    #[must_use]
+    pub fn fd(mut self, target: i32, fd: OwnedFd) -> Self {
+        self.fds.push((target, fd));
+        self
+    }
+
+    /// Adds to what it sees.
+    #[must_use]
+    pub fn mount(mut self, mount: Mount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+
+    /// Sets whether it sees the system's programs and libraries.
+    #[must_use]
+    pub fn system(mut self, system: bool) -> Self {
+        self.system = system;
+        self
+    }
+
+    /// Sets the network of a sandbox.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Sets who is process 1 of a sandbox.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = Some(init);
+        self
+    }
+
+    /// Accepts that `guarantee` is weakened or absent.
+    #[must_use]
+    pub fn accept(mut self, guarantee: Guarantee) -> Self {
+        self.accepted.push(guarantee);
         self
     }
 }

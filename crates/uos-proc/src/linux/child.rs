@@ -65,8 +65,8 @@ fn make(orders: &Orders) {
         let op = unsafe { &*orders.ops.add(place) };
         let answer = call(orders, op, place);
         match (answer, op.then) {
-            (Ok(_), Then::Forget) => {}
-            (Ok(answer), Then::KeepOrSkip(slot, ..)) => {
+            (Ok(_), Then::Forget | Then::Tolerate(_)) => {}
+            (Ok(answer), Then::Keep(slot) | Then::KeepOrSkip(slot, ..)) => {
                 // SAFETY: the parent made room for every answer its calls keep.
                 unsafe { &*orders.answers.add(slot) }.store(answer, Ordering::Relaxed);
             }
@@ -75,6 +75,7 @@ fn make(orders: &Orders) {
                 orders.report.write(place, libc::ESRCH);
                 return;
             }
+            (Err(errno), Then::Tolerate(tolerated)) if tolerated.contains(&errno) => {}
             (Err(errno), Then::KeepOrSkip(_, tolerated, skipped)) if errno == tolerated => place += skipped,
             (Err(errno), _) => {
                 orders.report.write(place, errno);

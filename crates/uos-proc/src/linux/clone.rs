@@ -71,7 +71,7 @@ impl Drop for Stack {
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
 /// at a time.
 pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
-    let Launch { life, on_exit, .. } = launch;
+    let Launch { life, on_exit, sandbox, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
@@ -83,7 +83,7 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
     };
 
     let mut pidfd: c_int = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let flags = launch.flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let arg = (&raw mut orders).cast::<c_void>();
     let mask = block_all_signals();
     // SAFETY: `enter` gets what it documents: orders whose pointers lead into `life` and `answers`, both of which
@@ -110,7 +110,7 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         while let Err(rustix::io::Errno::INTR) = exited() {}
         return Err(failure);
     }
-    Ok(Leader { pid, pidfd, on_exit, spawner_peak_kib: sys::own_peak_kib() })
+    Ok(Leader { pid, pidfd, on_exit, sandbox, spawner_peak_kib: sys::own_peak_kib() })
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -3,8 +3,10 @@
 //! The child runs in its parent's memory and may only make system calls, so its whole life is a list of them with
 //! every pointer in place. Each belongs to a [`Stage`], which names it if it fails.
 
+use std::any::Any;
 use std::ffi::{CStr, CString, c_int, c_long};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use crate::Stage;
@@ -23,8 +25,12 @@ pub(super) enum Arg {
 pub(super) enum Then {
     /// Nothing.
     Forget,
+    /// Nothing, and one of these errnos is no failure either.
+    Tolerate(&'static [c_int]),
     /// It must be this number; any other is `ESRCH`.
     MustBe(c_long),
+    /// It is kept.
+    Keep(usize),
     /// It is kept. This errno is no failure, but so many of the calls that follow are left out.
     KeepOrSkip(usize, c_int, usize),
 }
@@ -48,6 +54,7 @@ pub(super) struct Life {
     texts: Vec<CString>,
     words: Vec<Box<[u64]>>,
     fds: Vec<OwnedFd>,
+    kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Life {
@@ -58,12 +65,30 @@ impl Life {
 
     /// The stage of the call at `place`.
     pub(super) fn stage_of(&self, place: usize) -> Stage {
-        self.ops.get(place).and_then(|op| self.stages.get(op.stage)).copied().unwrap_or(Stage::Clone)
+        self.ops.get(place).and_then(|op| self.stages.get(op.stage)).cloned().unwrap_or(Stage::Clone)
     }
 
     /// A call whose answer does not matter.
     pub(super) fn call<const N: usize>(&mut self, number: c_long, args: [Arg; N]) {
         self.push(number, args, Then::Forget);
+    }
+
+    /// A call that may fail in these ways.
+    pub(super) fn try_call<const N: usize>(
+        &mut self,
+        tolerated: &'static [c_int],
+        number: c_long,
+        args: [Arg; N],
+    ) {
+        self.push(number, args, Then::Tolerate(tolerated));
+    }
+
+    /// A call whose answer is used later.
+    pub(super) fn keep<const N: usize>(&mut self, number: c_long, args: [Arg; N]) -> Arg {
+        let place = self.answers;
+        self.answers += 1;
+        self.push(number, args, Then::Keep(place));
+        Arg::Answer(place)
     }
 
     /// A call whose answer is used later. If it fails with `errno`, the next `skipped` calls are left out.
@@ -121,6 +146,11 @@ impl Life {
         let number = fd.as_raw_fd();
         self.fds.push(fd);
         Arg::Is(number.into())
+    }
+
+    /// Keeps what calls point to, and others do too.
+    pub(super) fn keep_alive(&mut self, value: Arc<dyn Any + Send + Sync>) {
+        self.kept.push(value);
     }
 
     /// Room for what the calls answer.

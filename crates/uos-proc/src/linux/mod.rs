@@ -11,6 +11,7 @@ mod pipe;
 mod prepare;
 mod process;
 mod reap;
+mod sandbox;
 mod steps;
 mod sys;
 mod thread;
@@ -20,9 +21,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use crate::check::judge;
-use crate::{Child, Enforcement, Guarantee, Means, SpawnError, Spawner, Spec, Support};
+use crate::{Child, Enforcement, Guarantee, Init, Level, Means, SpawnError, Spawner, Spec, Stage, Support};
 use prepare::prepare;
 use process::LinuxProcess;
+use reap::Leader;
+use sandbox::Sandboxes;
 use thread::Queue;
 
 /// Starts programs on this machine, so far at [`Level::Privileged`](crate::Level::Privileged) only.
@@ -40,17 +43,53 @@ use thread::Queue;
 #[derive(Debug)]
 pub struct LinuxSpawner {
     queue: Arc<Queue>,
+    sandboxes: Sandboxes,
     support: OnceLock<Support>,
 }
 
 impl LinuxSpawner {
     /// A spawner with its thread.
     pub fn new() -> io::Result<Self> {
-        Ok(LinuxSpawner { queue: thread::start()?, support: OnceLock::new() })
+        Ok(LinuxSpawner {
+            queue: thread::start()?,
+            sandboxes: Sandboxes::default(),
+            support: OnceLock::new(),
+        })
     }
 
     fn support(&self) -> &Support {
-        self.support.get_or_init(|| Support::new(means))
+        self.support.get_or_init(|| {
+            let lacking = self.sandboxes.lacking().or_else(|| self.try_out().err());
+            Support::by_level(|level, guarantee| means(level, guarantee, lacking.as_deref()))
+        })
+    }
+
+    /// Goes all the way into a sandbox, up to a program that can't be executed. A kernel, a container around this
+    /// program or a security module may refuse any step of it; nothing but doing it tells.
+    fn try_out(&self) -> Result<(), String> {
+        let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
+        let prepared = prepare(spec, &self.sandboxes, &self.queue);
+        match prepared.and_then(|(launch, _)| self.queue.launch(launch)) {
+            Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
+            Ok(_) => Err("a directory was executed".to_owned()),
+        }
+    }
+
+    /// Starts what was prepared, and waits until the program itself has begun.
+    fn launch(&self, launch: prepare::Launch) -> Result<Leader, SpawnError> {
+        let leader = self.queue.launch(launch)?;
+        let begun = leader
+            .sandbox
+            .as_ref()
+            .and_then(sandbox::Held::reports)
+            .map_or(Ok(()), |reports| reports.begun());
+        if let Err(error) = begun {
+            let _ = leader.kill_group();
+            self.queue.adopt(Arc::new(leader));
+            return Err(error);
+        }
+        Ok(leader)
     }
 }
 
@@ -67,8 +106,8 @@ impl Spawner for LinuxSpawner {
 
     fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
         let enforcement = self.plan(&spec)?;
-        let (launch, streams) = prepare(spec)?;
-        let leader = self.queue.launch(launch)?;
+        let (launch, streams) = prepare(spec, &self.sandboxes, &self.queue)?;
+        let leader = self.launch(launch)?;
         let process = LinuxProcess::new(leader, Arc::clone(&self.queue));
         Ok(Child::new(process, streams, enforcement))
     }
@@ -80,25 +119,45 @@ impl Drop for LinuxSpawner {
     }
 }
 
-fn means(guarantee: Guarantee) -> Means {
-    let absent = |why: &'static str| Means::Absent { why: why.into() };
+/// How far a guarantee is met; `lacking` says why there are no sandboxes, if there are none.
+fn means(level: Level, guarantee: Guarantee, lacking: Option<&str>) -> Means {
+    let absent = |why: &str| Means::Absent { why: why.to_owned().into() };
     let enforced = |by: &'static str| Means::Enforced { by: by.into() };
     match guarantee {
-        Guarantee::NoNewPrivileges => enforced("PR_SET_NO_NEW_PRIVS"),
-        Guarantee::FdHygiene if sys::can_hide_descriptors() => enforced("close_range"),
-        Guarantee::FdHygiene => absent("close_range with CLOSE_RANGE_CLOEXEC needs Linux 5.11"),
-        Guarantee::Environment => enforced("execve"),
+        Guarantee::NoNewPrivileges => return enforced("PR_SET_NO_NEW_PRIVS"),
+        Guarantee::FdHygiene if sys::can_hide_descriptors() => return enforced("close_range"),
+        Guarantee::FdHygiene => return absent("close_range with CLOSE_RANGE_CLOEXEC needs Linux 5.11"),
+        Guarantee::Environment => return enforced("execve"),
+        Guarantee::Memory => return absent("unbounded: no memory cgroup is made"),
+        Guarantee::Cpu => return absent("unbounded: no cpu cgroup is made"),
+        _ => {}
+    }
+    if level != Level::Privileged {
+        if let Some(lacking) = lacking {
+            return absent(lacking);
+        }
+        return match guarantee {
+            Guarantee::FsView => enforced("mount namespace and pivot_root; Landlock"),
+            Guarantee::Network => enforced("network namespace; seccomp on socket families"),
+            Guarantee::Syscalls => enforced("seccomp"),
+            Guarantee::Pids => enforced("pid namespace; RLIMIT_NPROC of a user of its own"),
+            Guarantee::KillTree => enforced("pid namespace"),
+            Guarantee::Ipc => enforced("ipc namespace"),
+            Guarantee::Devices => enforced("a private /dev, and no device anywhere else"),
+            _ => absent("nothing"),
+        };
+    }
+    match guarantee {
         Guarantee::KillTree => Means::Weakened {
             why: "process group only: a descendant that makes its own group or session escapes".into(),
         },
-        Guarantee::FsView => absent("the host's files: no mount namespace is made"),
-        Guarantee::Network => absent("the host's network: no network namespace is made"),
-        Guarantee::Syscalls => absent("all calls: no seccomp filter is loaded"),
-        Guarantee::Pids => absent("the host's processes: no pid namespace and no pids cgroup is made"),
-        Guarantee::Memory => absent("unbounded: no memory cgroup is made"),
-        Guarantee::Cpu => absent("unbounded: no cpu cgroup is made"),
-        Guarantee::Ipc => absent("the host's: no ipc namespace is made"),
-        Guarantee::Devices => absent("the host's /dev: no private one is mounted"),
+        Guarantee::FsView => absent("the host's files: this level has no mount namespace"),
+        Guarantee::Network => absent("the host's network: this level has no network namespace"),
+        Guarantee::Syscalls => absent("all calls: this level has no seccomp filter"),
+        Guarantee::Pids => absent("the host's processes: this level has no pid namespace"),
+        Guarantee::Ipc => absent("the host's: this level has no ipc namespace"),
+        Guarantee::Devices => absent("the host's /dev"),
+        _ => absent("nothing"),
     }
 }
 
@@ -108,7 +167,7 @@ mod tests {
     use std::os::fd::OwnedFd;
 
     use super::*;
-    use crate::{Cwd, Level, Limits, Program, Stage, Stdio};
+    use crate::{Cwd, Limits, Mount, Network, Program, Stdio};
 
     #[test]
     fn a_closed_queue_says_gone() {
@@ -133,6 +192,72 @@ mod tests {
         spec.stdin(Stdio::Pipe).stdout(Stdio::Pipe).stderr(Stdio::Pipe)
     }
 
+    /// One that is held as tightly as can be, with one mount of each kind.
+    fn sandboxed(granted: &std::path::Path) -> Spec {
+        let folder = OwnedFd::from(std::fs::File::open(granted).unwrap());
+        spec(false)
+            .level(Level::Standard)
+            .mount(Mount::writable(granted).seen_at("/granted"))
+            .mount(Mount::of_fd(folder, "/granted/deep"))
+            .mount(Mount::scratch("/scratch/deep", 1 << 20))
+            .network(Network::Loopback)
+            .fd(9, OwnedFd::from(std::fs::File::open("/dev/null").unwrap()))
+    }
+
+    /// As above, in a sandbox: nothing of it is left, and nothing of it ever shows outside.
+    #[test]
+    fn every_call_of_a_sandbox_fails_once() {
+        let spawner = LinuxSpawner::new().unwrap();
+        let granted = tempfile::tempdir().unwrap();
+        std::fs::create_dir(granted.path().join("deep")).unwrap();
+        // What is made once and kept is made now.
+        drop(prepared(&spawner, sandboxed(granted.path())));
+        let before = residue();
+        let calls = prepared(&spawner, sandboxed(granted.path())).0.life.ops.len();
+        let mut seen = BTreeSet::new();
+        for place in 0..calls {
+            let (mut launch, streams) = prepared(&spawner, sandboxed(granted.path()));
+            let stage = launch.life.stage_of(place);
+            launch.fault = Some((place, libc::EXDEV));
+            let error = spawner.launch(launch).expect_err("a call that fails ends the child");
+            assert_eq!(error, SpawnError::Stage { stage: stage.clone(), errno: libc::EXDEV });
+            seen.insert(stage.to_string());
+            drop(streams);
+        }
+        for stage in [
+            "namespace cgroup",
+            "namespace loopback",
+            "namespace hostname",
+            "root propagation",
+            "mount #1 /granted source",
+            "mount #1 /granted owner",
+            "mount #1 /granted read-only",
+            "mount #2 /granted/deep attach",
+            "mount #3 /scratch/deep target",
+            "root pivot",
+            "root read-only",
+            "rlimit nproc",
+            "privileges bounding set",
+            "privileges user",
+            "privileges capabilities",
+            "landlock",
+            "seccomp",
+            "init",
+        ] {
+            assert!(seen.contains(stage), "no call belongs to {stage}: {seen:?}");
+        }
+        assert_eq!(residue(), before);
+    }
+
+    /// The mounts that the spawning program sees.
+    fn residue() -> String {
+        std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+    }
+
+    fn prepared(spawner: &LinuxSpawner, spec: Spec) -> (prepare::Launch, crate::Streams) {
+        prepare(spec, &spawner.sandboxes, &spawner.queue).unwrap()
+    }
+
     /// Children of the calling thread's process, zombies included.
     fn children() -> usize {
         let own = std::process::id().to_string();
@@ -148,14 +273,14 @@ mod tests {
     fn every_call_fails_once() {
         let spawner = LinuxSpawner::new().unwrap();
         for by_fd in [false, true] {
-            let calls = prepare(spec(by_fd)).unwrap().0.life.ops.len();
+            let calls = prepared(&spawner, spec(by_fd)).0.life.ops.len();
             let mut seen = BTreeSet::new();
             for place in 0..calls {
-                let (mut launch, streams) = prepare(spec(by_fd)).unwrap();
+                let (mut launch, streams) = prepared(&spawner, spec(by_fd));
                 let stage = launch.life.stage_of(place);
                 launch.fault = Some((place, libc::EXDEV));
                 let error = spawner.queue.launch(launch).expect_err("a call that fails ends the child");
-                assert_eq!(error, SpawnError::Stage { stage, errno: libc::EXDEV });
+                assert_eq!(error, SpawnError::Stage { stage: stage.clone(), errno: libc::EXDEV });
                 seen.insert(stage.to_string());
                 drop(streams);
             }
@@ -187,9 +312,9 @@ mod tests {
     #[test]
     fn a_machine_without_session_weights_is_tolerated() {
         let spawner = LinuxSpawner::new().unwrap();
-        let places = prepare(spec(false)).unwrap().0.life.ops.len();
+        let places = prepared(&spawner, spec(false)).0.life.ops.len();
         let survived = (0..places).filter(|place| {
-            let (mut launch, _streams) = prepare(spec(false)).unwrap();
+            let (mut launch, _streams) = prepared(&spawner, spec(false));
             launch.fault = Some((*place, libc::ENOENT));
             match spawner.queue.launch(launch) {
                 Ok(leader) => {

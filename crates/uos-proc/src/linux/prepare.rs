@@ -1,6 +1,6 @@
 //! Everything a child will need, made before there is a child.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -10,30 +10,71 @@ use rustix::io::{fcntl_dupfd_cloexec, pread};
 
 use super::life::Life;
 use super::pipe;
+use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
 use super::steps::{Place, Rlimit};
+use super::thread::Queue;
 use crate::check::invalid;
-use crate::{Cwd, Input, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
+use crate::{
+    Cwd, Init, Input, Level, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams,
+};
 
 /// A child to be: owned, and good on any thread, so that it can travel to the spawner's.
 pub(super) struct Launch {
     pub(super) life: Life,
     pub(super) on_exit: OnLeaderExit,
+    /// The namespaces it is cloned into.
+    pub(super) flags: c_int,
+    pub(super) sandbox: Option<Held>,
     /// A call that is not made, and the errno it fails with instead.
     #[cfg(test)]
     pub(super) fault: Option<(usize, i32)>,
 }
 
+impl Launch {
+    /// One whose process group goes with it.
+    pub(super) fn of(life: Life) -> Self {
+        Launch {
+            life,
+            on_exit: OnLeaderExit::KillGroup,
+            flags: 0,
+            sandbox: None,
+            #[cfg(test)]
+            fault: None,
+        }
+    }
+
+    pub(super) fn with_flags(mut self, flags: c_int) -> Self {
+        self.flags = flags;
+        self
+    }
+}
+
 /// Makes the pipes, strings and lists of `spec`, which has been judged.
-pub(super) fn prepare(spec: Spec) -> Result<(Launch, Streams), SpawnError> {
+pub(super) fn prepare(
+    mut spec: Spec,
+    sandboxes: &Sandboxes,
+    queue: &Queue,
+) -> Result<(Launch, Streams), SpawnError> {
+    let mut sandbox = match spec.level {
+        Level::Privileged => None,
+        Level::Minimal | Level::Standard => Some(sandboxes.sandbox(queue, &mut spec)?),
+    };
+    let init_is_one_more = spec.first_process() == Init::Reaper;
+    // Descriptors that steps use by number stay clear of the numbers that the program wants.
+    let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
+    let above = |fd| above(fd, floor).map_err(stdio_failed);
     let (stdio, streams) = connect(spec.stdin, spec.stdout, spec.stderr).map_err(stdio_failed)?;
+    let [stdin, stdout, stderr] = stdio;
+    let stdio = [above(stdin)?, above(stdout)?, above(stderr)?];
+    let fds = spec.fds.into_iter().map(|(target, fd)| Ok((target, above(fd)?))).collect::<Result<_, _>>()?;
     let program = match spec.program {
         Program::Path(path) => Place::Path(text("program", path.as_os_str())?),
-        Program::Fd(fd) => Place::Fd(above_stdio(fd).map_err(stdio_failed)?),
+        Program::Fd(fd) => Place::Fd(above(fd)?),
     };
     let cwd = match spec.cwd {
         None => Place::Path(c"/".to_owned()),
         Some(Cwd::Path(path)) => Place::Path(text("cwd", path.as_os_str())?),
-        Some(Cwd::Fd(fd)) => Place::Fd(above_stdio(fd).map_err(stdio_failed)?),
+        Some(Cwd::Fd(fd)) => Place::Fd(above(fd)?),
     };
     let nice = match spec.nice {
         0 => None,
@@ -43,24 +84,70 @@ pub(super) fn prepare(spec: Spec) -> Result<(Launch, Streams), SpawnError> {
     let envp = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?;
 
     let mut life = Life::default();
-    life.tie_to_spawner();
-    life.new_session();
-    life.place_descriptors(stdio);
-    life.change_directory(cwd);
+    let mut rules = None;
+    if let Some(sandbox) = &mut sandbox {
+        life.tie();
+        life.new_session();
+        sandbox.enter(&mut life);
+        let spare = above(null().map_err(stdio_failed)?)?;
+        rules = Some(sandbox.make_rules(&mut life, &program, spare));
+    } else {
+        life.tie_to_spawner();
+        life.new_session();
+    }
+    life.place_streams(stdio);
+    life.hide_descriptors();
     // Before the limits, one of which may forbid opening the file this opens.
     if let Some((nice, as_text)) = nice {
         life.set_nice(nice, as_text);
     }
-    life.set_rlimits(&Rlimit::all(&spec.limits));
+    let limits = spec.limits.or_of(spec.level);
+    life.set_rlimits(&Rlimit::all(&limits));
+    if let Some(sandbox) = &sandbox {
+        life.set_rlimits(&Rlimit::processes(limits.pids, init_is_one_more));
+        sandbox.lay_down_rights(&mut life);
+    }
+    // As whom the program will be: no directory is entered that it could not enter itself.
+    life.change_directory(cwd);
     life.no_new_privileges();
+    if let Some(rules) = &rules {
+        life.restrict(rules);
+    }
+    life.give_descriptors(fds);
     life.reset_signals();
-    life.execute(program, argv, envp);
-    let launch = Launch {
-        life,
-        on_exit: spec.on_leader_exit,
-        #[cfg(test)]
-        fault: None,
-    };
+    let init = sandbox.as_mut().and_then(|sandbox| sandbox.init.take());
+    let init =
+        init.map(|(binary, socket)| Ok::<_, SpawnError>((above(binary)?, above(socket)?))).transpose()?;
+    if let Some(sandbox) = &sandbox {
+        if let Some((_, socket)) = &init {
+            life.show_descriptor(socket.as_raw_fd().into());
+        }
+        if let (Some(_), Place::Fd(fd)) = (&init, &program) {
+            life.show_descriptor(fd.as_raw_fd().into());
+        }
+        sandbox.load_filter(&mut life);
+    }
+    match init {
+        None => life.execute(program, argv, envp),
+        Some((binary, socket)) => {
+            let (number, path) = match program {
+                Place::Path(path) => (None, path),
+                Place::Fd(fd) => {
+                    let number = fd.as_raw_fd();
+                    life.fd(fd);
+                    (Some(number), c"".to_owned())
+                }
+            };
+            let mut all = arguments(socket.as_raw_fd(), number, path, false);
+            all.extend::<Vec<CString>>(argv);
+            life.fd(socket);
+            life.execute_at(Stage::Init, Place::Fd(binary), all, envp);
+        }
+    }
+    let mut launch = Launch::of(life);
+    launch.on_exit = spec.on_leader_exit;
+    launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
+    launch.sandbox = sandbox.map(Sandbox::held);
     Ok((launch, streams))
 }
 
@@ -108,7 +195,7 @@ fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([OwnedFd; 
     };
     let stdout = output(stdout, &mut streams.stdout)?;
     let stderr = output(stderr, &mut streams.stderr)?;
-    Ok(([above_stdio(stdin)?, above_stdio(stdout)?, above_stdio(stderr)?], streams))
+    Ok(([stdin, stdout, stderr], streams))
 }
 
 /// Opened anew for each child: a shared description would let children set flags on each other.
@@ -116,8 +203,9 @@ fn null() -> io::Result<OwnedFd> {
     Ok(open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd.as_fd(), 3)?) }
+/// The descriptor, or a copy of it, under a number of at least `floor`.
+fn above(fd: OwnedFd, floor: i32) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= floor { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd.as_fd(), floor)?) }
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, SpawnError> {

@@ -3,14 +3,14 @@
 use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, setpriority_pgrp};
+use rustix::process::{Pid, setpriority_pgrp, setpriority_user};
 
 use super::reap::Leader;
+use super::sandbox::Held;
 use super::thread::Queue;
 use super::{sys, usage};
 use crate::child::Process;
@@ -85,7 +85,7 @@ impl Process for LinuxProcess {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.if_alive(|| sys::send_signal(self.leader.pidfd.as_fd(), signal))
+        self.if_alive(|| self.leader.signal(signal))
     }
 
     fn kill_tree(&self) -> Result<(), SignalError> {
@@ -96,7 +96,11 @@ impl Process for LinuxProcess {
         if !(-20..=19).contains(&nice) {
             return Err(SignalError::Refused { errno: libc::EINVAL });
         }
-        self.if_alive(|| set_nice(self.leader.pid, nice))
+        self.if_alive(|| match self.leader.sandbox.as_ref().and_then(Held::uid) {
+            // Nobody else is this user.
+            Some(uid) => Ok(setpriority_user(uid, nice)?),
+            None => set_nice(self.leader.pid, nice),
+        })
     }
 
     fn usage(&self) -> Usage {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::sandbox::{Held, Reports};
 use super::sys;
 use crate::{Exit, ExitCause, OnLeaderExit, Signal, Usage};
 
@@ -18,6 +19,8 @@ pub(super) struct Leader {
     pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
     pub(super) on_exit: OnLeaderExit,
+    /// What is kept of its sandbox, if it is in one.
+    pub(super) sandbox: Option<Held>,
     /// What the spawning program's peak memory was when the child executed, in KiB.
     pub(super) spawner_peak_kib: i64,
 }
@@ -54,12 +57,29 @@ impl Leader {
         self.kill()
     }
 
+    /// Sends a signal to the program: to the leader itself, or by way of it if it only looks after the program.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let pidfd = self.pidfd.as_fd();
+        match signal {
+            Signal::STOP if self.looks_after() => sys::send_signal_meaning(pidfd, Signal::TSTP, signal),
+            signal => sys::send_signal(pidfd, signal),
+        }
+    }
+
+    /// Whether the leader is not the program, but who looks after it.
+    pub(super) fn looks_after(&self) -> bool {
+        self.sandbox.as_ref().is_some_and(|held| held.reports().is_some())
+    }
+
     /// Kills the leader alone.
     pub(super) fn kill(&self) -> io::Result<()> {
         sys::send_signal(self.pidfd.as_fd(), Signal::KILL)
     }
 
     fn exit(&self, death: &sys::Death) -> Exit {
+        if let Some(status) = self.sandbox.as_ref().and_then(Held::reports).and_then(Reports::ended) {
+            return Exit { cause: cause_of(status), usage: self.usage(&death.rusage) };
+        }
         let signaled = |core| match Signal::new(death.status) {
             Some(signal) => ExitCause::Signaled { signal, core },
             None => ExitCause::Lost,
@@ -87,6 +107,15 @@ impl Leader {
             involuntary_switches: count(rusage.ru_nivcsw),
         }
     }
+}
+
+/// The cause that a wait status tells of, as whoever looked after the program saw it.
+fn cause_of(status: i32) -> ExitCause {
+    if libc::WIFEXITED(status) {
+        return ExitCause::Exited(libc::WEXITSTATUS(status));
+    }
+    let core = libc::WCOREDUMP(status);
+    Signal::new(libc::WTERMSIG(status)).map_or(ExitCause::Lost, |signal| ExitCause::Signaled { signal, core })
 }
 
 fn lost() -> Exit {

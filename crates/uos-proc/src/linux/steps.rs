@@ -15,10 +15,15 @@ pub(super) enum Place {
 impl Life {
     /// Has the kernel kill this process when the spawner thread ends, and looks whether it already has.
     pub(super) fn tie_to_spawner(&mut self) {
-        self.stage(Stage::ParentDeath);
-        self.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+        self.tie();
         let spawner = c_long::from(std::process::id());
         self.push(libc::SYS_getppid, [], Then::MustBe(spawner));
+    }
+
+    /// The same, for a process that does not know its parent's number, because it has process ids of its own.
+    pub(super) fn tie(&mut self) {
+        self.stage(Stage::ParentDeath);
+        self.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
     }
 
     pub(super) fn new_session(&mut self) {
@@ -27,15 +32,34 @@ impl Life {
     }
 
     /// Sources are 3 or higher, so no target overwrites a source still needed, and each copy loses close-on-exec.
-    /// Everything else is closed by the execution, whichever way the parent had opened it.
-    pub(super) fn place_descriptors(&mut self, stdio: [OwnedFd; 3]) {
+    pub(super) fn place_streams(&mut self, stdio: [OwnedFd; 3]) {
         self.stage(Stage::Fds);
         for (target, fd) in (0..).zip(stdio) {
             let fd = self.fd(fd);
             self.call(libc::SYS_dup3, [fd, Arg::Is(target), 0.into()]);
         }
+    }
+
+    /// Everything but the streams is closed by the execution, whichever way the parent had opened it.
+    pub(super) fn hide_descriptors(&mut self) {
+        self.stage(Stage::Fds);
         let (first, last) = (3.into(), Arg::Is(u32::MAX.into()));
         self.call(libc::SYS_close_range, [first, last, Arg::Is(libc::CLOSE_RANGE_CLOEXEC.into())]);
+    }
+
+    /// Gives descriptors under numbers that no step from here on uses for its own.
+    pub(super) fn give_descriptors(&mut self, fds: Vec<(i32, OwnedFd)>) {
+        self.stage(Stage::Fds);
+        for (target, fd) in fds {
+            let fd = self.fd(fd);
+            self.call(libc::SYS_dup3, [fd, target.into(), 0.into()]);
+        }
+    }
+
+    /// Leaves a descriptor open under its number.
+    pub(super) fn show_descriptor(&mut self, fd: Arg) {
+        self.stage(Stage::Fds);
+        self.call(libc::SYS_fcntl, [fd, libc::F_SETFD.into(), 0.into()]);
     }
 
     pub(super) fn change_directory(&mut self, cwd: Place) {
@@ -67,6 +91,7 @@ impl Life {
         self.call(libc::SYS_write, [fd, text, len.into()]);
     }
 
+    /// Those of the first process, if somebody looks after the program, are the program's, too.
     pub(super) fn set_rlimits(&mut self, limits: &[Rlimit]) {
         for Rlimit { name, resource, value } in limits {
             self.stage(Stage::Rlimit(name));
@@ -94,7 +119,18 @@ impl Life {
     }
 
     pub(super) fn execute(&mut self, program: Place, argv: Vec<CString>, envp: Vec<CString>) {
-        self.stage(Stage::Exec);
+        self.execute_at(Stage::Exec, program, argv, envp);
+    }
+
+    /// What is executed may itself be a stage on the way to the program.
+    pub(super) fn execute_at(
+        &mut self,
+        stage: Stage,
+        program: Place,
+        argv: Vec<CString>,
+        envp: Vec<CString>,
+    ) {
+        self.stage(stage);
         let (argv, envp) = (self.list(argv), self.list(envp));
         match program {
             Place::Path(path) => {
@@ -128,5 +164,12 @@ impl Rlimit {
             Some(of("core", libc::RLIMIT_CORE, limits.core_bytes)),
         ];
         asked.into_iter().flatten().collect()
+    }
+
+    /// How many processes and threads the user may have, for a user that only one sandbox is. The kernel counts those of
+    /// a user in all namespaces together.
+    pub(super) fn processes(limit: Option<u64>, one_more: bool) -> Vec<Rlimit> {
+        let of = |value: u64| Rlimit { name: "nproc", resource: libc::RLIMIT_NPROC as i32, value };
+        limit.map(|limit| of(limit.saturating_add(one_more.into()))).into_iter().collect()
     }
 }

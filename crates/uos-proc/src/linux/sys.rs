@@ -52,6 +52,20 @@ pub(super) fn send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<(
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Sends a signal that says which signal is meant: whoever looks after a sandbox passes that one on.
+pub(super) fn send_signal_meaning(pidfd: BorrowedFd<'_>, signal: Signal, meant: Signal) -> io::Result<()> {
+    // A siginfo as `sigqueue` makes it, by the word: number, error, code, padding, sender, user, value.
+    let mut info = [0i32; 32];
+    info[0] = signal.number();
+    info[2] = libc::SI_QUEUE;
+    info[6] = meant.number();
+    // SAFETY: the kernel reads one siginfo, which is 128 bytes.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal.number(), info.as_ptr(), 0)
+    };
+    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Registers a pidfd with the runtime this is polled in.
 pub(super) fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open, and the same descriptor, until it is dropped; the AsyncFd owns it until then.
