@@ -69,7 +69,8 @@ fn append(path: &str) -> Answer {
 
 fn open_and_read(path: &str) -> Answer {
     let fd = open(path, O_RDONLY | libc::O_NONBLOCK)?;
-    let got = read(fd, &mut [0; 16]);
+    // A record of the kernel's log is read whole or not at all.
+    let got = read(fd, &mut [0; 8192]);
     close(fd);
     got
 }
@@ -105,7 +106,16 @@ fn climb(canary: &str) -> Verdict {
 
 /// Wherever the host's root might still hang.
 fn find_old_root(canary: &str) -> Verdict {
-    let places = ["", "/..", "/proc/self/root", "/proc/self/root/..", "/proc/self/cwd/..", "/.old_root", "/oldroot", "/mnt"];
+    let places = [
+        "",
+        "/..",
+        "/proc/self/root",
+        "/proc/self/root/..",
+        "/proc/self/cwd/..",
+        "/.old_root",
+        "/oldroot",
+        "/mnt",
+    ];
     let found = places.map(|place| open_and_read(&format!("{place}{canary}")));
     any(&found)
 }
@@ -139,10 +149,15 @@ fn new_mount_calls() -> Verdict {
     let (tmpfs, root, empty) = (text("tmpfs"), text("/"), text(""));
     let opened = call(libc::SYS_fsopen, &[tmpfs.as_ptr() as usize, 0]);
     let cloned = call(libc::SYS_open_tree, &[HERE, root.as_ptr() as usize, 1]);
-    let moved = call(libc::SYS_move_mount, &[minus(1), empty.as_ptr() as usize, minus(1), empty.as_ptr() as usize, 4]);
+    let moved = call(
+        libc::SYS_move_mount,
+        &[minus(1), empty.as_ptr() as usize, minus(1), empty.as_ptr() as usize, 4],
+    );
     let attributes = [0u64; 4];
-    let set =
-        call(libc::SYS_mount_setattr, &[HERE, root.as_ptr() as usize, 0, at(&attributes), size_of_val(&attributes)]);
+    let set = call(
+        libc::SYS_mount_setattr,
+        &[HERE, root.as_ptr() as usize, 0, at(&attributes), size_of_val(&attributes)],
+    );
     let picked = call(libc::SYS_fspick, &[HERE, root.as_ptr() as usize, 0]);
     any(&[opened, cloned, moved, set, picked])
 }

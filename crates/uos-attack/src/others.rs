@@ -74,8 +74,8 @@ fn kill_all(contained: bool) -> Verdict {
     let first = fork(|| {
         let bystander = fork(|| sleep_for_ever());
         std::thread::sleep(Duration::from_millis(10));
-        let killed = kill().is_ok()
-            && bystander.is_ok_and(|pid| call(libc::SYS_wait4, &[pid, 0, 0, 0]) == Ok(pid));
+        let killed =
+            kill().is_ok() && bystander.is_ok_and(|pid| call(libc::SYS_wait4, &[pid, 0, 0, 0]) == Ok(pid));
         crate::sys::exit(usize::from(!killed));
     });
     let mut status: c_int = -1;

@@ -12,7 +12,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("execute-set-user-id", |args| Verdict::Refused(execute(&args[0], &["attack", "am-i-root"]))),
     ("execute-capable", |args| Verdict::Refused(execute(&args[0], &["attack", "am-i-capable"]))),
     ("am-i-root", |_| yes(call(libc::SYS_geteuid, &[]) == Ok(0))),
-    ("am-i-capable", |_| yes(has_capabilities())),
+    ("am-i-capable", |_| yes(is_capable())),
     ("regain-capabilities", |_| regain_capabilities()),
     ("become-root", |_| become_root()),
     // Row 30.
@@ -41,7 +41,8 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("raise-priority", |_| call(libc::SYS_setpriority, &[0, 0, minus(5)]).into()),
     ("run-real-time", |_| {
         let priority: c_int = 1;
-        call(libc::SYS_sched_setscheduler, &[0, libc::SCHED_FIFO.cast_unsigned() as usize, at(&priority)]).into()
+        call(libc::SYS_sched_setscheduler, &[0, libc::SCHED_FIFO.cast_unsigned() as usize, at(&priority)])
+            .into()
     }),
     ("lock-memory", |_| lock_memory().into()),
     // Row 56: what it leaves behind is looked for by whoever started it.
@@ -53,6 +54,15 @@ fn yes(is_so: bool) -> Verdict {
 }
 
 const VERSION_3: u32 = 0x2008_0522;
+
+/// Any capability in force.
+fn is_capable() -> bool {
+    let header = [VERSION_3, 0];
+    let mut sets = [0u32; 6];
+    let _ = call(libc::SYS_capget, &[at(&header), at_mut(&mut sets)]);
+    // Effective, permitted, inheritable; low words before high.
+    sets[0] | sets[3] != 0
+}
 
 /// Any capability in any of the five sets.
 fn has_capabilities() -> bool {
@@ -67,8 +77,10 @@ fn has_capabilities() -> bool {
         }
     };
     let in_bounding = |capability| prctl(libc::PR_CAPBSET_READ, 0, capability) == Ok(1);
-    let in_ambient = |capability| prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, capability) == Ok(1);
-    sets.iter().any(|set| *set != 0) || (0..64).any(|capability| in_bounding(capability) || in_ambient(capability))
+    let in_ambient =
+        |capability| prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, capability) == Ok(1);
+    sets.iter().any(|set| *set != 0)
+        || (0..64).any(|capability| in_bounding(capability) || in_ambient(capability))
 }
 
 fn regain_capabilities() -> Verdict {

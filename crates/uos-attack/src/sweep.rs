@@ -41,10 +41,13 @@ pub(crate) fn run(args: &[String]) {
             leave_if_child(own);
         }
         alarm_in_ms(0);
-        say(number, &match answer {
-            Ok(_) => "ok".to_owned(),
-            Err(errno) => names::errno(errno),
-        });
+        say(
+            number,
+            &match answer {
+                Ok(_) => "ok".to_owned(),
+                Err(errno) => names::errno(errno),
+            },
+        );
     }
 }
 

@@ -57,7 +57,9 @@ impl World {
         allow(dir.path(), 0o755);
         let canary = random();
         fs::write(at("canary"), &canary).expect("a file");
-        for (name, mode) in [("bin", 0o755), ("ro", 0o755), ("ro/nested", 0o755), ("rw", 0o777), ("scratch", 0o1777)] {
+        for (name, mode) in
+            [("bin", 0o755), ("ro", 0o755), ("ro/nested", 0o755), ("rw", 0o777), ("scratch", 0o1777)]
+        {
             fs::create_dir(at(name)).expect("a directory");
             allow(&at(name), mode);
         }
@@ -67,10 +69,10 @@ impl World {
         allow(&at("ro/nested"), 0o777);
         for (name, mode) in [("probe", 0o755), ("tool", 0o777), ("setuid", 0o4755), ("capable", 0o755)] {
             let path = at("bin").join(name);
-            fs::copy(&*PROGRAM, &path).expect("a copy of the program");
+            copy_program(&path);
             allow(&path, mode);
         }
-        give_all_capabilities(&at("bin/capable"));
+        give_capability(&at("bin/capable"));
 
         let name = format!("uos-attack-{}", hex(&random()));
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
@@ -96,7 +98,7 @@ impl World {
         let mut address = String::new();
         BufReader::new(victim.stdout.take().expect("a pipe")).read_line(&mut address).expect("a line");
 
-        let key = i32::from_ne_bytes(random()[..4].try_into().expect("four bytes")) | 1;
+        let key = i32::from_ne_bytes(random()[..4].try_into().expect("four bytes")) & i32::MAX | 1;
         let (segment, semaphores) = shared_by_key(key);
         let queue = CString::new(format!("/{name}")).expect("no NUL");
         make_queue(&queue);
@@ -180,7 +182,7 @@ impl World {
         for name in ["probe", "tool"] {
             let path = self.at("bin").join(name);
             let _ = fs::remove_file(&path);
-            fs::copy(&*PROGRAM, &path).expect("a copy of the program");
+            copy_program(&path);
         }
         allow(&self.at("bin/tool"), 0o777);
         fs::write(self.at("ro/file"), &self.canary).expect("a file");
@@ -250,6 +252,13 @@ fn file(path: PathBuf) -> (PathBuf, u32, Vec<u8>) {
     (path, mode, bytes)
 }
 
+/// By another process: while this one had it open for writing, a child of another test would, too, and it could not be
+/// executed.
+fn copy_program(to: &Path) {
+    let status = Command::new("cp").arg(&*PROGRAM).arg(to).status().expect("cp");
+    assert!(status.success(), "the program could not be copied");
+}
+
 fn allow(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("its owner");
 }
@@ -274,7 +283,11 @@ fn disk() -> String {
 }
 
 fn processes_of_a_cgroup() -> String {
-    let places = ["/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/pids/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs"];
+    let places = [
+        "/sys/fs/cgroup/cgroup.procs",
+        "/sys/fs/cgroup/pids/cgroup.procs",
+        "/sys/fs/cgroup/unified/cgroup.procs",
+    ];
     let is_writable = |place: &&&str| fs::OpenOptions::new().write(true).custom_flags(0).open(place).is_ok();
     (*places.iter().find(is_writable).unwrap_or(&places[0])).to_owned()
 }
@@ -306,15 +319,15 @@ fn mount_tmpfs(at: &Path) {
     assert_eq!(mounted, 0, "the suite takes root: it could not mount a filesystem to attack");
 }
 
-/// Every capability the kernel knows, in force as soon as it is executed.
-fn give_all_capabilities(program: &Path) {
+/// A capability, in force as soon as the file is executed: to change owners, which every host's root can give.
+fn give_capability(program: &Path) {
     let path = CString::new(program.display().to_string()).expect("no NUL");
     // Revision 2 with the effective flag; permitted and inheritable, low words before high.
-    let words: [u32; 5] = [0x0200_0001, u32::MAX, 0, 0x1FF, 0];
+    let words: [u32; 5] = [0x0200_0001, 1, 0, 0, 0];
     let name = c"security.capability".as_ptr();
     // SAFETY: strings and words that live until after the call.
     let set = unsafe { libc::setxattr(path.as_ptr(), name, words.as_ptr().cast(), size_of_val(&words), 0) };
-    assert_eq!(set, 0, "the suite takes root: it could not give a file capabilities");
+    assert_eq!(set, 0, "the suite takes root: it could not give a file a capability");
 }
 
 fn shared_by_key(key: i32) -> (i32, i32) {
@@ -337,7 +350,8 @@ fn make_queue(name: &CString) {
     let no_attributes = std::ptr::null_mut::<libc::mq_attr>();
     // SAFETY: a string that lives until after the call; the descriptor is closed at once, the queue stays.
     unsafe {
-        let queue = libc::mq_open(name.as_ptr(), libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, 0o666, no_attributes);
+        let queue =
+            libc::mq_open(name.as_ptr(), libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, 0o666, no_attributes);
         assert!(queue >= 0, "the suite takes POSIX message queues");
         libc::mq_close(queue);
     }
