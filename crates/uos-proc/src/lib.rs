@@ -65,7 +65,7 @@ pub use fake::{FakeSpawner, Gate, Script};
 pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
-pub use linux::LinuxSpawner;
+pub use linux::{Isolation, LinuxSpawner};
 pub use signal::{ParseSignalError, Signal};
 pub use spawner::Spawner;
 pub use spec::{Cwd, Level, OnLeaderExit, Program, Spec, Stdio};

@@ -7,6 +7,7 @@
 mod child;
 mod clone;
 mod life;
+mod means;
 mod pipe;
 mod prepare;
 mod process;
@@ -21,14 +22,15 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use crate::check::judge;
-use crate::{Child, Enforcement, Guarantee, Init, Level, Means, SpawnError, Spawner, Spec, Stage, Support};
+use crate::{Child, Enforcement, Init, Level, SpawnError, Spawner, Spec, Stage, Streams, Support};
 use prepare::prepare;
 use process::LinuxProcess;
 use reap::Leader;
+pub use sandbox::Isolation;
 use sandbox::Sandboxes;
 use thread::Queue;
 
-/// Starts programs on this machine, so far at [`Level::Privileged`](crate::Level::Privileged) only.
+/// Starts programs on this machine.
 ///
 /// Owns one thread, because the kernel ties the life of a child to the thread that made it. **When the spawner is
 /// dropped, or the program around it dies in whatever way, the programs it started are killed.** Their handles
@@ -40,35 +42,72 @@ use thread::Queue;
 ///
 /// Children are reaped one by one, never with `waitpid(-1)`; a program that reaps so itself, or ignores
 /// `SIGCHLD`, makes their exits [`ExitCause::Lost`](crate::ExitCause::Lost).
+///
+/// A sandbox of a spawner with the rights of root runs as a user id of its own, from 1,879,048,192 upwards; a spawner
+/// has 4,096 of them, and so at most as many sandboxes at once.
 #[derive(Debug)]
 pub struct LinuxSpawner {
     queue: Arc<Queue>,
-    sandboxes: Sandboxes,
+    wanted: Option<Isolation>,
+    sandboxes: OnceLock<Result<Sandboxes, String>>,
     support: OnceLock<Support>,
 }
 
 impl LinuxSpawner {
-    /// A spawner with its thread.
+    /// A spawner with its thread. How sandboxes are made is found out when it is first asked: the best way that works.
     pub fn new() -> io::Result<Self> {
+        Self::start(None)
+    }
+
+    /// One that makes sandboxes in this way or not at all.
+    pub fn with_isolation(isolation: Isolation) -> io::Result<Self> {
+        Self::start(Some(isolation))
+    }
+
+    /// In which way it makes sandboxes, or why in none.
+    pub fn isolation(&self) -> Result<Isolation, &str> {
+        self.sandboxes().as_ref().map(|sandboxes| sandboxes.isolation).map_err(String::as_str)
+    }
+
+    fn start(wanted: Option<Isolation>) -> io::Result<Self> {
         Ok(LinuxSpawner {
             queue: thread::start()?,
-            sandboxes: Sandboxes::default(),
+            wanted,
+            sandboxes: OnceLock::new(),
             support: OnceLock::new(),
         })
     }
 
     fn support(&self) -> &Support {
         self.support.get_or_init(|| {
-            let lacking = self.sandboxes.lacking().or_else(|| self.try_out().err());
-            Support::by_level(|level, guarantee| means(level, guarantee, lacking.as_deref()))
+            let isolation = self.isolation();
+            Support::by_level(|level, guarantee| means::means(level, guarantee, isolation))
+        })
+    }
+
+    fn sandboxes(&self) -> &Result<Sandboxes, String> {
+        self.sandboxes.get_or_init(|| {
+            let mut lacking = Vec::new();
+            for isolation in Sandboxes::WAYS {
+                if self.wanted.is_some_and(|wanted| wanted != isolation) {
+                    continue;
+                }
+                let tried = Sandboxes::new(isolation)
+                    .and_then(|sandboxes| self.try_out(&sandboxes).map(|()| sandboxes));
+                match tried {
+                    Ok(sandboxes) => return Ok(sandboxes),
+                    Err(why) => lacking.push(format!("{isolation:?}: {why}")),
+                }
+            }
+            Err(lacking.join("; "))
         })
     }
 
     /// Goes all the way into a sandbox, up to a program that can't be executed. A kernel, a container around this
     /// program or a security module may refuse any step of it; nothing but doing it tells.
-    fn try_out(&self) -> Result<(), String> {
+    fn try_out(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
-        let prepared = prepare(spec, &self.sandboxes, &self.queue);
+        let prepared = prepare(spec, Ok(sandboxes), &self.queue);
         match prepared.and_then(|(launch, _)| self.queue.launch(launch)) {
             Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -76,15 +115,20 @@ impl LinuxSpawner {
         }
     }
 
+    fn prepare(&self, spec: Spec) -> Result<(prepare::Launch, Streams), SpawnError> {
+        let level = spec.level;
+        let sandboxes = self.sandboxes().as_ref().map_err(|why| {
+            let missing = level.requires().iter().map(|guarantee| (*guarantee, why.clone())).collect();
+            SpawnError::NotEnforceable { level, missing }
+        });
+        prepare(spec, sandboxes, &self.queue)
+    }
+
     /// Starts what was prepared, and waits until the program itself has begun.
     fn launch(&self, launch: prepare::Launch) -> Result<Leader, SpawnError> {
         let leader = self.queue.launch(launch)?;
-        let begun = leader
-            .sandbox
-            .as_ref()
-            .and_then(sandbox::Held::reports)
-            .map_or(Ok(()), |reports| reports.begun());
-        if let Err(error) = begun {
+        let reports = leader.sandbox.as_ref().and_then(sandbox::Held::reports);
+        if let Err(error) = reports.map_or(Ok(()), sandbox::Reports::begun) {
             let _ = leader.kill_group();
             self.queue.adopt(Arc::new(leader));
             return Err(error);
@@ -106,7 +150,7 @@ impl Spawner for LinuxSpawner {
 
     fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
         let enforcement = self.plan(&spec)?;
-        let (launch, streams) = prepare(spec, &self.sandboxes, &self.queue)?;
+        let (launch, streams) = self.prepare(spec)?;
         let leader = self.launch(launch)?;
         let process = LinuxProcess::new(leader, Arc::clone(&self.queue));
         Ok(Child::new(process, streams, enforcement))
@@ -116,48 +160,6 @@ impl Spawner for LinuxSpawner {
 impl Drop for LinuxSpawner {
     fn drop(&mut self) {
         self.queue.close();
-    }
-}
-
-/// How far a guarantee is met; `lacking` says why there are no sandboxes, if there are none.
-fn means(level: Level, guarantee: Guarantee, lacking: Option<&str>) -> Means {
-    let absent = |why: &str| Means::Absent { why: why.to_owned().into() };
-    let enforced = |by: &'static str| Means::Enforced { by: by.into() };
-    match guarantee {
-        Guarantee::NoNewPrivileges => return enforced("PR_SET_NO_NEW_PRIVS"),
-        Guarantee::FdHygiene if sys::can_hide_descriptors() => return enforced("close_range"),
-        Guarantee::FdHygiene => return absent("close_range with CLOSE_RANGE_CLOEXEC needs Linux 5.11"),
-        Guarantee::Environment => return enforced("execve"),
-        Guarantee::Memory => return absent("unbounded: no memory cgroup is made"),
-        Guarantee::Cpu => return absent("unbounded: no cpu cgroup is made"),
-        _ => {}
-    }
-    if level != Level::Privileged {
-        if let Some(lacking) = lacking {
-            return absent(lacking);
-        }
-        return match guarantee {
-            Guarantee::FsView => enforced("mount namespace and pivot_root; Landlock"),
-            Guarantee::Network => enforced("network namespace; seccomp on socket families"),
-            Guarantee::Syscalls => enforced("seccomp"),
-            Guarantee::Pids => enforced("pid namespace; RLIMIT_NPROC of a user of its own"),
-            Guarantee::KillTree => enforced("pid namespace"),
-            Guarantee::Ipc => enforced("ipc namespace"),
-            Guarantee::Devices => enforced("a private /dev, and no device anywhere else"),
-            _ => absent("nothing"),
-        };
-    }
-    match guarantee {
-        Guarantee::KillTree => Means::Weakened {
-            why: "process group only: a descendant that makes its own group or session escapes".into(),
-        },
-        Guarantee::FsView => absent("the host's files: this level has no mount namespace"),
-        Guarantee::Network => absent("the host's network: this level has no network namespace"),
-        Guarantee::Syscalls => absent("all calls: this level has no seccomp filter"),
-        Guarantee::Pids => absent("the host's processes: this level has no pid namespace"),
-        Guarantee::Ipc => absent("the host's: this level has no ipc namespace"),
-        Guarantee::Devices => absent("the host's /dev"),
-        _ => absent("nothing"),
     }
 }
 
@@ -210,9 +212,6 @@ mod tests {
         let spawner = LinuxSpawner::new().unwrap();
         let granted = tempfile::tempdir().unwrap();
         std::fs::create_dir(granted.path().join("deep")).unwrap();
-        // What is made once and kept is made now.
-        drop(prepared(&spawner, sandboxed(granted.path())));
-        let before = residue();
         let calls = prepared(&spawner, sandboxed(granted.path())).0.life.ops.len();
         let mut seen = BTreeSet::new();
         for place in 0..calls {
@@ -246,16 +245,14 @@ mod tests {
         ] {
             assert!(seen.contains(stage), "no call belongs to {stage}: {seen:?}");
         }
-        assert_eq!(residue(), before);
-    }
-
-    /// The mounts that the spawning program sees.
-    fn residue() -> String {
-        std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+        // Others of this machine mount and unmount as they like; of the sandboxes nothing may show.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let granted = granted.path().to_str().unwrap();
+        assert!(!mounts.contains(granted) && !mounts.contains("nr_inodes=1024"), "{mounts}");
     }
 
     fn prepared(spawner: &LinuxSpawner, spec: Spec) -> (prepare::Launch, crate::Streams) {
-        prepare(spec, &spawner.sandboxes, &spawner.queue).unwrap()
+        spawner.prepare(spec).unwrap()
     }
 
     /// Children of the calling thread's process, zombies included.

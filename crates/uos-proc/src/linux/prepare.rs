@@ -14,9 +14,7 @@ use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
 use super::steps::{Place, Rlimit};
 use super::thread::Queue;
 use crate::check::invalid;
-use crate::{
-    Cwd, Init, Input, Level, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams,
-};
+use crate::{Cwd, Input, Level, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
 
 /// A child to be: owned, and good on any thread, so that it can travel to the spawner's.
 pub(super) struct Launch {
@@ -49,17 +47,18 @@ impl Launch {
     }
 }
 
-/// Makes the pipes, strings and lists of `spec`, which has been judged.
+/// Makes the pipes, strings and lists of `spec`, which has been judged. Without `sandboxes`, the levels that take
+/// them fail with that error.
 pub(super) fn prepare(
     mut spec: Spec,
-    sandboxes: &Sandboxes,
+    sandboxes: Result<&Sandboxes, SpawnError>,
     queue: &Queue,
 ) -> Result<(Launch, Streams), SpawnError> {
     let mut sandbox = match spec.level {
         Level::Privileged => None,
-        Level::Minimal | Level::Standard => Some(sandboxes.sandbox(queue, &mut spec)?),
+        Level::Minimal | Level::Standard => Some(sandboxes?.sandbox(queue, &mut spec)?),
     };
-    let init_is_one_more = spec.first_process() == Init::Reaper;
+    let init_is_one_more = sandbox.as_ref().is_some_and(|sandbox| sandbox.init.is_some());
     // Descriptors that steps use by number stay clear of the numbers that the program wants.
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);
@@ -104,7 +103,9 @@ pub(super) fn prepare(
     let limits = spec.limits.or_of(spec.level);
     life.set_rlimits(&Rlimit::all(&limits));
     if let Some(sandbox) = &sandbox {
-        life.set_rlimits(&Rlimit::processes(limits.pids, init_is_one_more));
+        if sandbox.counts_its_processes() {
+            life.set_rlimits(&Rlimit::processes(limits.pids, init_is_one_more));
+        }
         sandbox.lay_down_rights(&mut life);
     }
     // As whom the program will be: no directory is entered that it could not enter itself.

@@ -16,19 +16,20 @@ mod seccomp;
 mod uids;
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_int, c_long};
+use std::ffi::{CStr, CString, c_int, c_long};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::CapabilitySet;
 
 use super::life::{Arg, Life};
 use super::steps::Place;
 use super::thread::Queue;
 use crate::check::invalid;
-use crate::{Init, Level, Mount, Network, OnLeaderExit, Source, SpawnError, Spec, Stage};
+use crate::{Cwd, Init, Level, Mount, Network, OnLeaderExit, Source, SpawnError, Spec, Stage, Stdio};
 use landlock::{CHANGE, LOOK, RUN, Rule, RuleSet, Rules, Version, WRITE_DEVICE};
 use plan::{Devices, Ids, System, Wishes};
 use seccomp::{Filter, Freedom, Sockets};
@@ -39,14 +40,14 @@ pub(super) use init::{Reports, arguments};
 /// What a running sandbox keeps in the spawning program, and gives back by drop.
 #[derive(Debug)]
 pub(super) struct Held {
-    uid: Lease,
+    uid: Option<Lease>,
     reports: Option<Reports>,
 }
 
 impl Held {
-    /// The user that every process of it is, and nobody else.
+    /// The user that every process of it is, and nobody else, if there is one.
     pub(super) fn uid(&self) -> Option<rustix::process::Uid> {
-        Some(rustix::process::Uid::from_raw(self.uid.uid()))
+        self.uid.as_ref().map(|lease| rustix::process::Uid::from_raw(lease.uid()))
     }
 
     pub(super) fn reports(&self) -> Option<&Reports> {
@@ -54,39 +55,42 @@ impl Held {
     }
 }
 
-/// What all sandboxes of a spawner share, made at the first that needs it.
-#[derive(Debug, Default)]
-pub(super) struct Sandboxes {
-    shared: OnceLock<Result<Shared, Lacking>>,
+/// By what means sandboxes are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// With the rights of root: namespaces, and for each sandbox a user of the host that nobody else is.
+    Root,
+    /// Without them: a user namespace, and in it the other ones. Never used by root, who would be root inside.
+    UserNamespace,
+    /// Without any namespace: Landlock and seccomp alone, and the guarantees that need more are reported as weakened.
+    NoNamespaces,
 }
 
-/// What a machine lacks for sandboxes.
-#[derive(Clone, Debug)]
-pub(super) struct Lacking(String);
-
-struct Shared {
+/// What all sandboxes of a spawner share.
+pub(super) struct Sandboxes {
+    pub(super) isolation: Isolation,
     version: Version,
-    uids: Arc<Uids>,
+    uids: Option<Arc<Uids>>,
     system: System,
     staging: CString,
-    last_capability: u32,
+    last_capability: Option<u32>,
     init: Option<OwnedFd>,
     owners: owner::Owners,
     /// This program itself, for children to see whether it is still there.
     own: OwnedFd,
-    network: OwnedFd,
+    network: Option<OwnedFd>,
     /// Filters compiled so far. Held only to look one up or put one in.
     filters: Mutex<HashMap<Freedom, Arc<Filter>>>,
 }
 
 /// A sandbox to be: what has to be written into the life of its first process, step by step.
 pub(super) struct Sandbox<'a> {
-    shared: &'a Shared,
+    shared: &'a Sandboxes,
     view: plan::View,
-    lease: Lease,
-    network: Network,
+    lease: Option<Lease>,
     rules: Vec<Rule>,
     filter: Arc<Filter>,
+    loopback: bool,
     /// The namespaces it is cloned into.
     pub(super) flags: c_int,
     /// Of whoever looks after it: the binary and its end of the socket.
@@ -94,42 +98,82 @@ pub(super) struct Sandbox<'a> {
     reports: Option<Reports>,
 }
 
+/// Whom the user of a user namespace takes itself for.
+const INSIDE: Ids = Ids { uid: 1000, gid: 1000 };
+
 impl Sandboxes {
+    /// The ways to make sandboxes, the best one first.
+    pub(super) const WAYS: [Isolation; 3] =
+        [Isolation::Root, Isolation::UserNamespace, Isolation::NoNamespaces];
+
+    /// What sandboxes made in this way share, or what the machine or the spawner lacks for it.
+    pub(super) fn new(isolation: Isolation) -> Result<Self, String> {
+        let lacking = |what: &str| what.to_owned();
+        let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let capabilities =
+            rustix::thread::capabilities(None).map_err(|errno| failed("capabilities")(errno.into()))?;
+        let has = |set| capabilities.effective.contains(set);
+        let ids = CapabilitySet::SETUID | CapabilitySet::SETGID;
+        let root = ids | CapabilitySet::SYS_ADMIN | CapabilitySet::SETPCAP | CapabilitySet::MKNOD;
+        match isolation {
+            Isolation::Root if !has(root) => {
+                return Err(lacking("the rights of root (CAP_SYS_ADMIN, SETUID, SETGID, SETPCAP, MKNOD)"));
+            }
+            Isolation::UserNamespace if rustix::process::geteuid().is_root() => {
+                return Err(lacking("a user that is not root"));
+            }
+            _ => {}
+        }
+        let version = Version::of_this_machine();
+        if version == Version(0) {
+            return Err(lacking("Landlock"));
+        }
+        let is_root = isolation == Isolation::Root;
+        let capabilities = fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
+        let last_capability = capabilities.and_then(|text| text.trim().parse().ok());
+        let drops = has(CapabilitySet::SETPCAP) || isolation == Isolation::UserNamespace;
+        if drops && last_capability.is_none() {
+            return Err(lacking("/proc/sys/kernel/cap_last_cap"));
+        }
+        let becomes_another = is_root || isolation == Isolation::NoNamespaces && has(ids);
+        let uids =
+            if becomes_another { Some(Uids::claim().ok_or_else(|| lacking("free user ids"))?) } else { None };
+        let own = Pid::from_raw(std::process::id().cast_signed()).ok_or_else(|| lacking("a process id"))?;
+        let network = is_root.then(raw::empty_network).transpose();
+        Ok(Sandboxes {
+            isolation,
+            version,
+            uids,
+            system: System::find(),
+            staging: plan::staging().ok_or_else(|| lacking("a directory to put a root together on"))?,
+            last_capability: last_capability.filter(|_| drops),
+            init: init::binary().ok(),
+            owners: owner::Owners::default(),
+            own: pidfd_open(own, PidfdFlags::empty()).map_err(|errno| failed("pidfd_open")(errno.into()))?,
+            network: network.map_err(failed("an empty network namespace"))?,
+            filters: Mutex::default(),
+        })
+    }
+
     /// The sandbox of `spec`, whose mounts are taken out of it.
     pub(super) fn sandbox(&self, queue: &Queue, spec: &mut Spec) -> Result<Sandbox<'_>, SpawnError> {
-        let shared = self.shared().map_err(|Lacking(what)| SpawnError::Invalid {
-            field: "level",
-            why: format!("there are no sandboxes here: {what}").into(),
-        })?;
-        check(spec)?;
+        let has_root = self.isolation != Isolation::NoNamespaces;
+        check(spec, has_root)?;
         let stage = |stage, errno| SpawnError::Stage { stage, errno };
-        let lease = shared.uids.lease().ok_or_else(|| stage(Stage::Privileges("user"), libc::EAGAIN))?;
-        let ids = Ids { uid: lease.uid(), gid: lease.uid() };
+        let lease = match &self.uids {
+            Some(uids) => Some(uids.lease().ok_or_else(|| stage(Stage::Privileges("user"), libc::EAGAIN))?),
+            None => None,
+        };
+        let ids = lease.as_ref().map_or(INSIDE, |lease| Ids { uid: lease.uid(), gid: lease.uid() });
         let mounts = std::mem::take(&mut spec.mounts);
-        let rules = rules(spec.level, &mounts);
+        let system = spec.system.then_some(&self.system);
+        let mut rules = if has_root { rules_of_a_root(spec.level) } else { rules_of_the_host(system) };
+        rules_of_mounts(&mut rules, &mounts);
 
-        let mut translations = Vec::new();
-        let mut view = plan::plan(
-            Wishes {
-                level: spec.level,
-                mounts,
-                system: spec.system.then_some(&shared.system),
-                devices: Devices::Made,
-                ids,
-            },
-            |owner| {
-                let Some(init) = shared.init.as_ref().filter(|_| owner.uid != ids.uid) else {
-                    return Ok(None);
-                };
-                let translation = shared.owners.translation(queue, init, owner, ids.uid)?;
-                let number = c_long::from(translation.as_raw_fd());
-                translations.push(translation);
-                Ok(Some(number))
-            },
-        )?;
-        view.translations = translations;
-        let filter = shared.filter(freedom(spec));
-        let (init, reports) = match (spec.first_process(), &shared.init) {
+        let view =
+            if has_root { self.view(queue, spec.level, mounts, system, ids)? } else { plan::View::default() };
+        let (init, reports) = match (spec.first_process(), &self.init) {
+            _ if !has_root => (None, None),
             (Init::Program, _) => (None, None),
             (Init::Reaper, Some(binary)) => {
                 let failed = |error: io::Error| stage(Stage::Init, error.raw_os_error().unwrap_or(libc::EIO));
@@ -138,57 +182,43 @@ impl Sandboxes {
             }
             (Init::Reaper, None) => return invalid("init", "the reaper was not built into this program"),
         };
-        let own_network = spec.network == Network::Loopback || !shared.version.separates_sockets();
-        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        let flags = if own_network { flags | libc::CLONE_NEWNET } else { flags };
-        Ok(Sandbox { shared, view, lease, network: spec.network, rules, filter, flags, init, reports })
-    }
-
-    /// What this machine lacks, if it lacks something.
-    pub(super) fn lacking(&self) -> Option<String> {
-        self.shared().err().map(|Lacking(what)| what)
-    }
-
-    fn shared(&self) -> Result<&Shared, Lacking> {
-        self.shared.get_or_init(Shared::new).as_ref().map_err(Clone::clone)
-    }
-}
-
-impl Shared {
-    fn new() -> Result<Self, Lacking> {
-        let lacking = |what: &str| Lacking(what.to_owned());
-        let failed = |what: &'static str| move |error: io::Error| Lacking(format!("{what}: {error}"));
-        let capabilities =
-            rustix::thread::capabilities(None).map_err(|errno| failed("capabilities")(errno.into()))?;
-        let needed = rustix::thread::CapabilitySet::SYS_ADMIN
-            | rustix::thread::CapabilitySet::SETUID
-            | rustix::thread::CapabilitySet::SETGID
-            | rustix::thread::CapabilitySet::SETPCAP
-            | rustix::thread::CapabilitySet::MKNOD;
-        if !capabilities.effective.contains(needed) {
-            return Err(lacking("the rights of root (CAP_SYS_ADMIN, SETUID, SETGID, SETPCAP, MKNOD)"));
+        let loopback = has_root && spec.network == Network::Loopback;
+        let own_network = loopback || self.network.is_none() || !self.version.separates_sockets();
+        let mut flags = 0;
+        if has_root {
+            flags |= libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+            if own_network {
+                flags |= libc::CLONE_NEWNET;
+            }
         }
-        let version = Version::of_this_machine();
-        if version == Version(0) {
-            return Err(lacking("Landlock"));
+        if self.isolation == Isolation::UserNamespace {
+            flags |= libc::CLONE_NEWUSER;
         }
-        let last_capability = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .ok_or_else(|| lacking("/proc/sys/kernel/cap_last_cap"))?;
-        let own = Pid::from_raw(std::process::id().cast_signed()).ok_or_else(|| lacking("a process id"))?;
-        Ok(Shared {
-            version,
-            uids: Uids::claim().ok_or_else(|| lacking("free user ids"))?,
-            system: System::find(),
-            staging: plan::staging().ok_or_else(|| lacking("a directory to put a root together on"))?,
-            last_capability,
-            init: init::binary().ok(),
-            owners: owner::Owners::default(),
-            own: pidfd_open(own, PidfdFlags::empty()).map_err(|errno| failed("pidfd_open")(errno.into()))?,
-            network: raw::empty_network().map_err(failed("an empty network namespace"))?,
-            filters: Mutex::default(),
-        })
+        let filter = self.filter(freedom(spec, has_root));
+        Ok(Sandbox { shared: self, view, lease, rules, filter, loopback, flags, init, reports })
+    }
+
+    fn view(
+        &self,
+        queue: &Queue,
+        level: Level,
+        mounts: Vec<Mount>,
+        system: Option<&System>,
+        ids: Ids,
+    ) -> Result<plan::View, SpawnError> {
+        let is_root = self.isolation == Isolation::Root;
+        let devices = if is_root { Devices::Made } else { Devices::Mounted };
+        let mut translations = Vec::new();
+        let mut view = plan::plan(Wishes { level, mounts, system, devices, ids }, |owner| {
+            let wanted = is_root && owner.uid != ids.uid;
+            let Some(init) = self.init.as_ref().filter(|_| wanted) else { return Ok(None) };
+            let translation = self.owners.translation(queue, init, owner, ids.uid)?;
+            let number = c_long::from(translation.as_raw_fd());
+            translations.push(translation);
+            Ok(Some(number))
+        })?;
+        view.translations = translations;
+        Ok(view)
     }
 
     fn filter(&self, freedom: Freedom) -> Arc<Filter> {
@@ -202,13 +232,20 @@ impl Sandbox<'_> {
     /// own.
     pub(super) fn enter(&mut self, life: &mut Life) {
         let shared = self.shared;
+        if shared.isolation == Isolation::NoNamespaces {
+            return;
+        }
+        if shared.isolation == Isolation::UserNamespace {
+            life.map_user(INSIDE);
+        }
         life.stage(Stage::Namespace("cgroup"));
         life.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
-        if self.flags & libc::CLONE_NEWNET == 0 {
+        if let Some(network) = shared.network.as_ref().filter(|_| self.flags & libc::CLONE_NEWNET == 0) {
             life.stage(Stage::Namespace("network"));
-            let network = Arg::from(shared.network.as_raw_fd());
+            let network = Arg::from(network.as_raw_fd());
             life.call(libc::SYS_setns, [network, libc::CLONE_NEWNET.into()]);
-        } else if self.network == Network::Loopback {
+        }
+        if self.loopback {
             life.raise_loopback();
         }
         life.name_machine();
@@ -235,17 +272,23 @@ impl Sandbox<'_> {
             Place::Path(_) => None,
         };
         let places = std::mem::take(&mut self.rules);
-        life.make_rules(self.shared.version, Rules { places, program, no_tcp: false, spare })
+        let no_tcp = self.shared.isolation == Isolation::NoNamespaces;
+        life.make_rules(self.shared.version, Rules { places, program, no_tcp, spare })
     }
 
     pub(super) fn lay_down_rights(&self, life: &mut Life) {
-        let uid = self.lease.uid();
-        life.lay_down_rights(self.shared.last_capability, Some(Ids { uid, gid: uid }));
+        let ids = self.lease.as_ref().map(|lease| Ids { uid: lease.uid(), gid: lease.uid() });
+        life.lay_down_rights(self.shared.last_capability, ids);
         life.tie_again(self.shared.own.as_raw_fd());
     }
 
     pub(super) fn load_filter(&self, life: &mut Life) {
         life.load_filter(Arc::clone(&self.filter));
+    }
+
+    /// Whether the kernel counts its processes apart from everybody else's.
+    pub(super) fn counts_its_processes(&self) -> bool {
+        self.lease.is_some() || self.flags & libc::CLONE_NEWUSER != 0
     }
 
     pub(super) fn held(self) -> Held {
@@ -254,8 +297,11 @@ impl Sandbox<'_> {
 }
 
 /// What of a spec makes no sense in a sandbox.
-fn check(spec: &Spec) -> Result<(), SpawnError> {
-    if matches!(spec.cwd, Some(crate::Cwd::Fd(_))) {
+fn check(spec: &Spec, has_root: bool) -> Result<(), SpawnError> {
+    if !has_root {
+        return check_without_root(spec);
+    }
+    if matches!(spec.cwd, Some(Cwd::Fd(_))) {
         return invalid("cwd", "a descriptor leads out of a sandbox; name a path inside");
     }
     if spec.on_leader_exit == OnLeaderExit::LeaveGroup {
@@ -263,7 +309,7 @@ fn check(spec: &Spec) -> Result<(), SpawnError> {
     }
     let streams = [("stdin", &spec.stdin), ("stdout", &spec.stdout), ("stderr", &spec.stderr)];
     for (field, stream) in streams {
-        if let crate::Stdio::Fd(fd) = stream
+        if let Stdio::Fd(fd) = stream
             && plan::is_directory(fd.as_fd())
         {
             return invalid(field, "a directory leads out of a sandbox; mount it");
@@ -275,41 +321,81 @@ fn check(spec: &Spec) -> Result<(), SpawnError> {
     Ok(())
 }
 
-fn freedom(spec: &Spec) -> Freedom {
+/// Landlock allows what is where it is; it mounts nothing.
+fn check_without_root(spec: &Spec) -> Result<(), SpawnError> {
+    for mount in &spec.mounts {
+        match &mount.source {
+            Source::Path(path) if *path == mount.at => {}
+            Source::Path(_) => {
+                return invalid("mounts.at", "elsewhere than the source: that takes namespaces");
+            }
+            Source::Fd(_) | Source::Scratch { .. } => {
+                return invalid("mounts.source", "not a path: that takes namespaces");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn freedom(spec: &Spec, has_namespaces: bool) -> Freedom {
     let is_minimal = spec.level == Level::Minimal;
     Freedom {
         processes: !is_minimal || spec.first_process() == Init::Reaper,
-        sockets: if is_minimal { Sockets::None } else { Sockets::Separated },
+        ipc: !is_minimal && has_namespaces,
+        sockets: match (is_minimal, has_namespaces) {
+            (true, _) => Sockets::None,
+            (false, true) => Sockets::Separated,
+            (false, false) => Sockets::Local,
+        },
         execute_written: !is_minimal,
     }
 }
 
-/// What may be done where. Mounts have said it already, and better; this holds if they should be got around.
-fn rules(level: Level, mounts: &[Mount]) -> Vec<Rule> {
-    let rule = |path: CString, is_directory, rights| Rule { path, is_directory, rights };
-    let mut rules = vec![
-        rule(c"/".to_owned(), true, LOOK | RUN),
-        rule(c"/dev".to_owned(), true, LOOK | WRITE_DEVICE),
-        rule(c"/tmp".to_owned(), true, LOOK | CHANGE),
-    ];
+fn rule(path: &CStr, rights: u64) -> Rule {
+    Rule { path: path.to_owned(), is_directory: true, rights }
+}
+
+/// What may be done where in a root of its own. Mounts have said it already, and better; this holds if they should
+/// be got around.
+fn rules_of_a_root(level: Level) -> Vec<Rule> {
+    let mut rules =
+        vec![rule(c"/", LOOK | RUN), rule(c"/dev", LOOK | WRITE_DEVICE), rule(c"/tmp", LOOK | CHANGE)];
     if level != Level::Minimal {
-        rules.push(rule(c"/dev/shm".to_owned(), true, LOOK | CHANGE));
+        rules.push(rule(c"/dev/shm", LOOK | CHANGE));
     }
-    for mount in mounts.iter().filter(|mount| mount.writable) {
+    rules
+}
+
+/// What may be done where among the files of the host: with the system's programs and with harmless devices.
+fn rules_of_the_host(system: Option<&System>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = [c"/dev/null", c"/dev/zero", c"/dev/full", c"/dev/random", c"/dev/urandom"]
+        .map(|device| Rule { path: device.to_owned(), is_directory: false, rights: LOOK | WRITE_DEVICE })
+        .into();
+    rules.extend(system.into_iter().flat_map(System::places).map(|(path, is_directory)| Rule {
+        path,
+        is_directory,
+        rights: LOOK | RUN,
+    }));
+    rules
+}
+
+fn rules_of_mounts(rules: &mut Vec<Rule>, mounts: &[Mount]) {
+    for mount in mounts {
         let is_directory = match &mount.source {
             Source::Scratch { .. } => true,
             Source::Path(path) => path.is_dir(),
             Source::Fd(fd) => plan::is_directory(fd.as_fd()),
         };
+        let run = if mount.executable { RUN } else { 0 };
+        let change = if mount.writable { CHANGE } else { 0 };
         if let Ok(path) = CString::new(mount.at.as_os_str().as_encoded_bytes()) {
-            rules.push(rule(path, is_directory, LOOK | CHANGE));
+            rules.push(Rule { path, is_directory, rights: LOOK | run | change });
         }
     }
-    rules
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Sandboxes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Sandboxes").field("isolation", &self.isolation).finish_non_exhaustive()
     }
 }

@@ -15,6 +15,7 @@ use crate::check::invalid;
 use crate::{Level, Mount, Source, SpawnError, Stage};
 
 /// The whole view.
+#[derive(Default)]
 pub(super) struct View {
     /// The descriptors that planned trees refer to. They go where the child's other descriptors go.
     pub(super) taken: Vec<OwnedFd>,
@@ -66,6 +67,12 @@ impl System {
         }
         system
     }
+
+    /// Every place that is not a link, and whether it is a directory.
+    pub(super) fn places(&self) -> impl Iterator<Item = (CString, bool)> {
+        let named = |place: &str| CString::new(place).expect("written here, without NUL");
+        self.mounts.iter().map(move |(place, kind)| (named(place), *kind == Kind::Directory))
+    }
 }
 
 /// How devices come into a view.
@@ -92,8 +99,7 @@ pub(super) fn plan(
     wishes: Wishes<'_>,
     mut translation: impl FnMut(Owner) -> Result<Option<c_long>, SpawnError>,
 ) -> Result<View, SpawnError> {
-    let mut view =
-        View { taken: Vec::new(), mounts: Vec::new(), entries: Vec::new(), translations: Vec::new() };
+    let mut view = View::default();
     furnish(&mut view, &wishes);
     let asked: Vec<PathBuf> = wishes.mounts.iter().map(|mount| mount.at.clone()).collect();
     let free = |place: &str| !asked.iter().any(|at| at == Path::new(place));

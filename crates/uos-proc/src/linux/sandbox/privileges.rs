@@ -4,7 +4,7 @@ use super::super::life::{Arg, Life, Then};
 use super::plan::Ids;
 use super::seccomp::Filter;
 use crate::Stage;
-use std::ffi::{c_int, c_long};
+use std::ffi::{CStr, CString, c_int, c_long};
 use std::sync::Arc;
 
 const SECCOMP_SET_MODE_FILTER: c_int = 1;
@@ -14,14 +14,17 @@ const SECURE_BITS: c_int = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x80;
 
 impl Life {
     /// Capabilities go from every set: from the bounding set, so that no program executed later can have them, then
-    /// from those in force. `ids` is whom the process becomes, where it can.
-    pub(super) fn lay_down_rights(&mut self, last_capability: u32, ids: Option<Ids>) {
-        self.stage(Stage::Privileges("bounding set"));
-        for capability in 0..=last_capability {
-            self.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), Arg::Is(capability.into())]);
+    /// from those in force. `last_capability` is none where there is no right to do the first; `ids` is whom the process
+    /// becomes, where it can.
+    pub(super) fn lay_down_rights(&mut self, last_capability: Option<u32>, ids: Option<Ids>) {
+        if let Some(last) = last_capability {
+            self.stage(Stage::Privileges("bounding set"));
+            for capability in 0..=last {
+                self.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), Arg::Is(capability.into())]);
+            }
+            self.stage(Stage::Privileges("secure bits"));
+            self.call(libc::SYS_prctl, [libc::PR_SET_SECUREBITS.into(), SECURE_BITS.into()]);
         }
-        self.stage(Stage::Privileges("secure bits"));
-        self.call(libc::SYS_prctl, [libc::PR_SET_SECUREBITS.into(), SECURE_BITS.into()]);
         self.stage(Stage::Privileges("ambient set"));
         let clear = [libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0];
         self.call(libc::SYS_prctl, clear.map(Arg::from));
@@ -34,6 +37,24 @@ impl Life {
             self.call(libc::SYS_setresuid, [uid, uid, uid]);
         }
         self.no_capabilities();
+    }
+
+    /// In a fresh user namespace, the user outside is `ids` inside, and nobody else is anybody.
+    pub(super) fn map_user(&mut self, ids: Ids) {
+        self.stage(Stage::Namespace("user"));
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        self.write_file(c"/proc/self/setgroups", "deny".to_owned());
+        self.write_file(c"/proc/self/uid_map", format!("{} {uid} 1\n", ids.uid));
+        self.write_file(c"/proc/self/gid_map", format!("{} {gid} 1\n", ids.gid));
+    }
+
+    fn write_file(&mut self, path: &'static CStr, text: String) {
+        let len = c_long::try_from(text.len()).expect("a short text");
+        let text = self.text(CString::new(text).expect("digits are not NUL"));
+        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+        let file = self.keep(libc::SYS_openat, [libc::AT_FDCWD.into(), Life::fixed(path), flags.into()]);
+        self.call(libc::SYS_write, [file, text, len.into()]);
+        self.call(libc::SYS_close, [file]);
     }
 
     /// From the effective, the permitted and the inheritable set.

@@ -260,7 +260,10 @@ pub(super) const PROCESSES: &[c_long] = &[
     c::SYS_setresuid,
     c::SYS_setreuid,
     c::SYS_setuid,
-    // Queues, semaphores and memory of its own ipc namespace.
+];
+
+/// Queues, semaphores and memory by name, where an ipc namespace keeps them apart.
+pub(super) const IPC: &[c_long] = &[
     c::SYS_mq_getsetattr,
     c::SYS_mq_notify,
     c::SYS_mq_open,

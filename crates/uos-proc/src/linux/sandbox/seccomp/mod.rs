@@ -19,6 +19,8 @@ use rules::Rule;
 pub(in crate::linux) struct Freedom {
     /// Starting other programs.
     pub(in crate::linux) processes: bool,
+    /// Queues, semaphores and memory by name.
+    pub(in crate::linux) ipc: bool,
     /// Sockets.
     pub(in crate::linux) sockets: Sockets,
     /// Executing what it has written itself.
@@ -57,6 +59,9 @@ fn table(freedom: Freedom) -> BTreeMap<c_long, Answer> {
     } else {
         rules.extend(rules::WITHOUT_PROCESSES);
     }
+    if freedom.ipc {
+        allowed.push(calls::IPC);
+    }
     match freedom.sockets {
         Sockets::None => {}
         Sockets::Local => rules.extend(rules::LOCAL_SOCKETS),
@@ -72,7 +77,8 @@ fn table(freedom: Freedom) -> BTreeMap<c_long, Answer> {
     let not_permitted = || Answer::Errno(libc::EPERM as u16);
     let at_no_level = calls::FORBIDDEN.iter();
     // What a looser program could do and this one can't is not permitted either, rather than unknown.
-    let at_others = [calls::PROCESSES, calls::PROCESS_SPELLINGS, calls::SOCKETS].into_iter().flatten();
+    let at_others =
+        [calls::PROCESSES, calls::PROCESS_SPELLINGS, calls::IPC, calls::SOCKETS].into_iter().flatten();
     let mut table: BTreeMap<c_long, Answer> =
         at_no_level.chain(at_others).map(|number| (*number, not_permitted())).collect();
     table.extend(allowed.into_iter().flatten().map(|number| (*number, Answer::Allow)));
