@@ -67,7 +67,7 @@ pub(crate) fn check_calls(minimal: &BTreeSet<usize>, standard: &BTreeSet<usize>)
         text,
         "\nEvery number from 0 to 600 was called by an x86-64 program, natively, by its x32 number and through the 32-bit\n\
          gate. Not one of the latter two gets through. Natively, with some arguments at least, these do. (Beside them, recent\n\
-         kernels let `uretprobe` and `uprobe` past every filter, and end whoever calls them by SIGILL.)\n\n\
+         kernels let `uretprobe` and `uprobe` past every filter, and refuse whoever calls them themselves.)\n\n\
          Minimal, {}:\n\n```text\n{}\n```\n\nStandard, {}: the same and\n\n```text\n{}\n```\n",
         minimal.len(),
         words(minimal.iter().copied().collect()),

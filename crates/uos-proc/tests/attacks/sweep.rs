@@ -15,8 +15,8 @@ use crate::world::World;
 /// One more than the highest number that is tried.
 const END: usize = 601;
 
-/// Calls of the kernel's own probes, `uretprobe` and `uprobe`. Since 6.14 the kernel lets them past every filter, and ends
-/// whoever makes them from anywhere but its own trampoline by `SIGILL`. Before, they are refused like others.
+/// Calls of the kernel's own probes, `uretprobe` and `uprobe`. Since 6.14 the kernel lets them past every filter, and refuses
+/// whoever makes them from anywhere but its own trampoline by `SIGILL` or `ENXIO`. Before, they are refused like others.
 const UNFILTERED: [usize; 2] = [335, 336];
 
 /// What answered under one way of making calls.
@@ -42,7 +42,8 @@ pub(crate) async fn sweep(spawner: &LinuxSpawner, world: &World, level: Level, a
         for line in said.lines() {
             let (number, answer) = line.split_once(' ').expect("a number and an answer");
             let number = number.parse().expect("a number");
-            if !["EPERM", "ENOSYS"].contains(&answer) {
+            let is_unfiltered = UNFILTERED.contains(&number) && answer == "ENXIO";
+            if !["EPERM", "ENOSYS"].contains(&answer) && !is_unfiltered {
                 swept.let_through.insert(number);
             }
             next = number + 1;
