@@ -67,7 +67,7 @@ const RULES: &[Rule] = &[
         ships_without: &[SERVER_ONLY],
         tests_without: &[],
     },
-    // These two are known by nobody: no rule names them.
+    // These three are known by nobody: no rule names them.
     Rule {
         of: "uos-bench",
         knows: &[
@@ -83,6 +83,14 @@ const RULES: &[Rule] = &[
         tests_know: &[],
         ships_without: &[],
         tests_without: &[],
+    },
+    // What attacks a sandbox knows nothing of it, nor of anything else.
+    Rule {
+        of: "uos-attack",
+        knows: &[],
+        tests_know: &[],
+        ships_without: &[WIRE, MESSAGES, SQL, RUNTIME],
+        tests_without: &[WIRE, MESSAGES, SQL, RUNTIME],
     },
     Rule {
         of: "xtask",
