@@ -295,6 +295,9 @@ impl Sandbox<'_> {
         let root = life.fd(root);
         life.show_root(root, c"/");
         for mount in &self.view.mounts {
+            if life.mount_at_once(mount) {
+                continue;
+            }
             let tree = life.take(mount);
             if !mount.in_root {
                 life.make_place(mount);
