@@ -29,6 +29,7 @@ mod nr {
     pub const FCNTL: usize = 72;
     pub const SETPGID: usize = 109;
     pub const SETSID: usize = 112;
+    pub const PRCTL: usize = 157;
     pub const EXIT_GROUP: usize = 231;
     pub const PPOLL: usize = 271;
     pub const SIGNALFD4: usize = 289;
@@ -48,6 +49,7 @@ mod nr {
     pub const RT_SIGPROCMASK: usize = 135;
     pub const SETPGID: usize = 154;
     pub const SETSID: usize = 157;
+    pub const PRCTL: usize = 167;
     pub const CLONE: usize = 220;
     pub const EXECVE: usize = 221;
     pub const WAIT4: usize = 260;
@@ -149,6 +151,10 @@ extern "C" fn begin(stack: *const usize) -> ! {
         errno: 0,
     };
     mask(u64::MAX);
+    // It is of the program's user. Not to be read or written in memory by it, it can't be made to outlive the spawner.
+    const PR_SET_DUMPABLE: usize = 4;
+    // SAFETY: integers.
+    unsafe { call(nr::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0, 0]) };
     let top = &raw mut STACK as usize + size_of::<[u128; 1024]>();
     // SAFETY: the stack is the child's alone, and the child ends before this goes on.
     let child = unsafe { vfork(top, enter, &raw mut start) };

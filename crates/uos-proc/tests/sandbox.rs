@@ -270,6 +270,17 @@ async fn whatever_it_started_ends_with_it() {
     assert_eq!(left.count(), 0);
 }
 
+/// Who could write into its memory could have it outlive its spawner.
+#[tokio::test]
+async fn who_looks_after_the_program_is_out_of_its_reach() {
+    let script = "for file in mem environ auxv; do cat /proc/1/$file >/dev/null; echo > /proc/1/$file; done; \
+                  ls /proc/1/fd /proc/1/root; kill -KILL 1; kill -STOP 1; echo after";
+    let (exit, said, complaints) = run(standard(script)).await;
+    let complaints = String::from_utf8(complaints).unwrap();
+    assert!(complaints.matches("ermission denied").count() >= 7, "{complaints}");
+    assert_eq!((exit.cause, said.as_slice()), (ExitCause::Exited(0), b"after\n".as_slice()));
+}
+
 #[tokio::test]
 async fn orphans_are_collected_inside() {
     let script = "i=0; while [ $i -lt 50 ]; do (sh -c 'sleep 0.01 &' ); i=$((i+1)); done; sleep 0.2; \

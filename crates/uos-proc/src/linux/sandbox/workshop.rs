@@ -20,7 +20,7 @@ use super::super::child::perform;
 use super::super::life::Life;
 use super::super::thread::{self, Queue};
 use super::plan::{View, tree_of};
-use super::root::{Entry, Kind, NO_DEVICES, NO_EXECUTION, NO_SET_ID};
+use super::root::{Entry, Kind, NO_DEVICES, NO_EXECUTION, NO_SET_ID, Tree};
 use crate::{SpawnError, Stage};
 
 pub(super) struct Workshop {
@@ -34,7 +34,8 @@ pub(super) struct Workshop {
 #[derive(PartialEq, Eq, Hash)]
 struct Shape {
     uid: u32,
-    fixed: Vec<CString>,
+    /// With what they are now: a directory or file of the host that is replaced makes another root.
+    fixed: Vec<(CString, Option<(u64, u64)>)>,
     places: Vec<(CString, bool)>,
 }
 
@@ -81,7 +82,9 @@ impl Workshop {
     pub(super) fn root(&self, uid: u32, view: &mut View) -> Result<OwnedFd, SpawnError> {
         let shape = Shape {
             uid,
-            fixed: view.mounts.iter().filter(|mount| mount.fixed).map(|mount| mount.at.clone()).collect(),
+            fixed: (view.mounts.iter().filter(|mount| mount.fixed))
+                .map(|mount| (mount.at.clone(), identity(&mount.source)))
+                .collect(),
             places: (view.mounts.iter().filter(|mount| mount.in_root))
                 .map(|mount| (mount.at.clone(), mount.kind == Kind::Directory))
                 .collect(),
@@ -105,6 +108,11 @@ impl Workshop {
         tree_of(&root)
             .map_err(|errno| SpawnError::Stage { stage: Stage::Root("copy"), errno: errno.raw_os_error() })
     }
+}
+
+fn identity(source: &Tree) -> Option<(u64, u64)> {
+    let Tree::Path(path) = source else { return None };
+    rustix::fs::lstat(path.as_c_str()).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// What a thread lays down for good, and so for all its children.
