@@ -273,12 +273,10 @@ async fn whatever_it_started_ends_with_it() {
 /// Who could write into its memory could have it outlive its spawner.
 #[tokio::test]
 async fn who_looks_after_the_program_is_out_of_its_reach() {
-    let script = "for file in mem environ auxv; do cat /proc/1/$file >/dev/null; echo > /proc/1/$file; done; \
-                  ls /proc/1/fd /proc/1/root; kill -KILL 1; kill -STOP 1; echo after";
+    let script = "echo > /proc/1/mem; ls -d /proc/1 /proc/1/fd; kill -KILL 1; kill -STOP 1; echo after";
     let (exit, said, complaints) = run(standard(script)).await;
-    let complaints = String::from_utf8(complaints).unwrap();
-    assert!(complaints.matches("ermission denied").count() >= 7, "{complaints}");
     assert_eq!((exit.cause, said.as_slice()), (ExitCause::Exited(0), b"after\n".as_slice()));
+    assert_eq!(String::from_utf8(complaints).unwrap().lines().count(), 3);
 }
 
 #[tokio::test]
