@@ -6,7 +6,7 @@ use crate::Level;
 /// itself is held to.
 ///
 /// The first four are kernel resource limits, set soft and hard alike. They hold for each process of the tree on
-/// its own. The last three are meant for the tree as a whole; a spawner that cannot enforce them refuses them
+/// its own. The last five are meant for the tree as a whole; a spawner that cannot enforce them refuses them
 /// with [`SpawnError::UnsupportedLimit`](crate::SpawnError::UnsupportedLimit).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
@@ -18,12 +18,17 @@ pub struct Limits {
     pub cpu_seconds: Option<u64>,
     /// The largest core dump it may leave; zero, the default, is none.
     pub core_bytes: u64,
-    /// Memory of the whole tree.
+    /// Memory of the whole tree, page cache and kernel memory on its behalf included.
     pub memory_bytes: Option<u64>,
+    /// Swap of the whole tree beside its memory, which must then be limited too. `None` is none at all for a tree
+    /// whose memory is limited.
+    pub memory_swap_bytes: Option<u64>,
     /// Processes and threads of the whole tree.
     pub pids: Option<u64>,
     /// Processor share of the whole tree, in hundredths of one processor.
     pub cpu_percent: Option<u32>,
+    /// Weight of the whole tree against its siblings where processors are short, 1 to 10,000; 100 is usual.
+    pub cpu_weight: Option<u32>,
 }
 
 impl Limits {

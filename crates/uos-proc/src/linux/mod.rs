@@ -4,6 +4,8 @@
 //! calls made of `steps`; `thread` runs the one thread that starts children, `clone` makes the process, `child` is
 //! the process making those calls, `process` is the handle, `reap` its end.
 
+#[expect(dead_code, reason = "the spawner is not yet told of it")]
+mod cgroup;
 mod child;
 mod clone;
 mod life;

@@ -287,6 +287,7 @@ impl WishedProgram<'_> {
             memory_bytes: wanted.memory_bytes,
             pids: wanted.pids,
             cpu_percent: wanted.cpu_percent,
+            ..uos_proc::Limits::default()
         });
         let most = match self.stdio.capture_bytes {
             0 => CAPTURE.0,

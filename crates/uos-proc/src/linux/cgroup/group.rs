@@ -1,0 +1,117 @@
+//! One group: what joins it, is held by it and dies with it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::bounds::Bounds;
+use super::change::Refused;
+use super::dir::{Dir, PROCS};
+use super::hold::Hold;
+use super::v2::cpu_time;
+use super::{Controllers, Counters, Events};
+
+/// A directory in each of the trees it takes.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// Of its directory, in every tree.
+    pub(super) name: String,
+    pub(super) dirs: Vec<Arc<Dir>>,
+    /// Its directory in the tree of the second version.
+    pub(super) v2: Option<Arc<Dir>>,
+    pub(super) controllers: Box<dyn Controllers>,
+    pub(super) hold: Option<Box<dyn Hold>>,
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    bounds: Bounds,
+    /// What had been counted when its present user began.
+    before: (Counters, Events),
+}
+
+impl Group {
+    /// Gives it to a new user.
+    pub(super) fn begin(&self, bounds: &Bounds) -> Result<(), Refused> {
+        self.set(bounds)?;
+        let before = (self.counters(), self.controllers.events());
+        self.with(|state| state.before = before);
+        Ok(())
+    }
+
+    /// Takes it back from its last user. Whether it can have another.
+    pub(super) fn renew(&self) -> io::Result<bool> {
+        if let Some(hold) = &self.hold {
+            hold.freeze(false)?;
+        }
+        if self.set(&Bounds::default()).is_err() {
+            return Ok(false);
+        }
+        self.controllers.renew()
+    }
+
+    /// Files that a child writes "0" to in order to be in the group.
+    pub(crate) fn joins(&self) -> io::Result<Vec<OwnedFd>> {
+        self.dirs.iter().map(|dir| dir.writable(PROCS)).collect()
+    }
+
+    /// Changes what it is held to: all of it, or nothing.
+    pub(crate) fn set(&self, bounds: &Bounds) -> Result<(), Refused> {
+        self.with(|state| {
+            self.controllers.apply(&state.bounds, bounds)?;
+            state.bounds = *bounds;
+            Ok(())
+        })
+    }
+
+    /// What its present user has used.
+    pub(crate) fn usage(&self) -> Counters {
+        let now = self.counters();
+        let before = self.with(|state| state.before.0);
+        let since = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before.unwrap_or(0)));
+        // This peak cannot begin anew. That of a user before is not told as this one's.
+        let pids_peak = now.pids_peak.filter(|peak| *peak > before.pids_peak.unwrap_or(0));
+        Counters {
+            cpu_user_us: since(now.cpu_user_us, before.cpu_user_us),
+            cpu_system_us: since(now.cpu_system_us, before.cpu_system_us),
+            pids_peak,
+            ..now
+        }
+    }
+
+    /// What happened to its present user.
+    pub(crate) fn events(&self) -> Events {
+        let (now, before) = (self.controllers.events(), self.with(|state| state.before.1));
+        Events {
+            oom_kills: now.oom_kills.saturating_sub(before.oom_kills),
+            pids_denials: now.pids_denials.saturating_sub(before.pids_denials),
+        }
+    }
+
+    pub(crate) fn hold(&self) -> Option<&dyn Hold> {
+        self.hold.as_deref()
+    }
+
+    /// Whether nobody is in it. Each tree is asked: leaving them all takes a dying process a moment.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        for dir in &self.dirs {
+            if !dir.processes()?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn counters(&self) -> Counters {
+        let counters = self.controllers.usage();
+        match &self.v2 {
+            Some(dir) if counters.cpu_user_us.is_none() => cpu_time(dir, counters),
+            _ => counters,
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

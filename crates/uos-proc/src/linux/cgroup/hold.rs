@@ -1,0 +1,131 @@
+//! Holding a whole group still, and killing it.
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::dir::Dir;
+
+/// What can be done to all processes of a group at once.
+pub(super) trait Hold: Debug + Send + Sync {
+    /// Holds all of them still, or lets them go on.
+    fn freeze(&self, frozen: bool) -> io::Result<()>;
+
+    /// Kills all of them, those that are held still and those just being made too. Whether nothing more has to be
+    /// done for it: if not, [`kill_slowly`](Hold::kill_slowly) does it.
+    fn kill(&self) -> io::Result<bool>;
+
+    /// The same where it takes a while. Blocks until the group is empty or it has tried long enough.
+    fn kill_slowly(&self) -> io::Result<()>;
+
+    /// Whether none of them is left.
+    fn is_empty(&self) -> io::Result<bool>;
+
+    /// Has a killed group die though it may be held still.
+    fn let_die(&self) -> io::Result<()>;
+}
+
+/// By the second version of control groups, also in a tree without controllers. One write does it all, and a process
+/// that is being made while it happens is killed as it comes into being.
+#[derive(Debug)]
+pub(super) struct ByKernel(pub(super) Arc<Dir>);
+
+impl Hold for ByKernel {
+    fn freeze(&self, frozen: bool) -> io::Result<()> {
+        self.0.write("cgroup.freeze", if frozen { "1" } else { "0" })
+    }
+
+    fn kill(&self) -> io::Result<bool> {
+        self.0.write("cgroup.kill", "1").map(|()| true)
+    }
+
+    fn kill_slowly(&self) -> io::Result<()> {
+        self.kill().map(drop)
+    }
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.0.field("cgroup.events", "populated")? == 0)
+    }
+
+    /// The kernel sees to it.
+    fn let_die(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// By the freezer of the first version. What is frozen cannot make new processes, so all that are listed then are all
+/// there are.
+#[derive(Debug)]
+pub(super) struct ByFreezer(pub(super) Arc<Dir>);
+
+const STATE: &str = "freezer.state";
+/// How often, 1 ms apart, to look whether all are frozen. One that waits for a disk is not for as long as that takes.
+const LOOKS: u32 = 100;
+const ROUNDS: u32 = 1000;
+
+impl ByFreezer {
+    fn wait_until_frozen(&self) -> io::Result<()> {
+        for _ in 0..LOOKS {
+            if self.0.read(STATE)?.trim() == "FROZEN" {
+                break;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+impl Hold for ByFreezer {
+    fn freeze(&self, frozen: bool) -> io::Result<()> {
+        self.0.write(STATE, if frozen { "FROZEN" } else { "THAWED" })
+    }
+
+    fn kill(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn kill_slowly(&self) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            self.freeze(true)?;
+            self.wait_until_frozen()?;
+            let killed = signal_all(&self.0);
+            self.freeze(false)?;
+            killed?;
+            if self.is_empty()? {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.0.processes()?.is_empty())
+    }
+
+    fn let_die(&self) -> io::Result<()> {
+        self.freeze(false)
+    }
+}
+
+/// Kills every process listed in `dir`. A number may be given to somebody else between reading it and using it, so it
+/// is bound to its process first and must then still be listed.
+pub(super) fn signal_all(dir: &Dir) -> io::Result<()> {
+    // A bounded number of descriptors at a time.
+    for some in dir.processes()?.chunks(64) {
+        let bind = |pid: &i32| Some((*pid, pidfd_open(Pid::from_raw(*pid)?, PidfdFlags::empty()).ok()?));
+        let bound: Vec<_> = some.iter().filter_map(bind).collect();
+        let listed = dir.processes()?;
+        for (pid, pidfd) in bound {
+            if listed.contains(&pid) {
+                // It may have ended by itself.
+                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Limits by the first version of control groups: a tree for each controller, or for a few.
+
+use std::io;
+use std::sync::Arc;
+
+use super::bounds::{Bounds, PERIOD_US};
+use super::change::{Changes, Refused, or};
+use super::dir::Dir;
+use super::{Controllers, Counters, Events, pids};
+
+/// The directories of one group, as far as there are such trees here.
+#[derive(Debug, Default)]
+pub(super) struct V1 {
+    pub(super) memory: Option<Arc<Dir>>,
+    pub(super) cpu: Option<Arc<Dir>>,
+    pub(super) cpuacct: Option<Arc<Dir>>,
+    pub(super) pids: Option<Arc<Dir>>,
+}
+
+impl V1 {
+    /// Memory, and memory with swap, which the kernel never lets be less. So what grows, grows from the outside.
+    fn memory<'a>(&'a self, changes: &mut Changes<'a>, from: &Bounds, to: &Bounds) -> Result<(), Refused> {
+        let both = |bounds: &Bounds| {
+            let swap = bounds.swap_bytes.unwrap_or(0);
+            bounds.memory_bytes.map(|memory| memory.saturating_add(swap))
+        };
+        let grows = both(to).unwrap_or(u64::MAX) > both(from).unwrap_or(u64::MAX);
+        let dir = self.memory.as_deref();
+        let field = if from.memory_bytes == to.memory_bytes { "memory_swap_bytes" } else { "memory_bytes" };
+        // Where swap is not accounted for, the kernel has no such file, and `Groups` has said so.
+        let with_swap = dir.filter(|dir| dir.has(WITH_SWAP));
+        let outer = |changes: &mut Changes<'a>| match (with_swap, to.swap_bytes) {
+            (None, None) => Ok(()),
+            (dir, _) => changes.add(field, dir, WITH_SWAP, or(both(from), "-1"), or(both(to), "-1")),
+        };
+        if grows {
+            outer(changes)?;
+        }
+        let (before, value) = (or(from.memory_bytes, "-1"), or(to.memory_bytes, "-1"));
+        changes.add("memory_bytes", dir, "memory.limit_in_bytes", before, value)?;
+        if !grows {
+            outer(changes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Controllers for V1 {
+    fn apply(&self, from: &Bounds, to: &Bounds) -> Result<(), Refused> {
+        let mut changes = Changes::default();
+        self.memory(&mut changes, from, to)?;
+        let cpu = self.cpu.as_deref();
+        let (before, value) = (or(from.quota_us(), "-1"), or(to.quota_us(), "-1"));
+        changes.add("cpu_percent", cpu, "cpu.cfs_quota_us", before, value)?;
+        changes.add("cpu_weight", cpu, "cpu.shares", shares(from), shares(to))?;
+        pids::change(&mut changes, self.pids.as_deref(), from, to)?;
+        changes.make()
+    }
+
+    fn usage(&self) -> Counters {
+        let memory = |file| self.memory.as_ref()?.number(file).ok();
+        let cpu_us = |file| Some(self.cpuacct.as_ref()?.number(file).ok()? / 1000);
+        Counters {
+            memory_bytes: memory("memory.usage_in_bytes"),
+            memory_peak_bytes: memory("memory.max_usage_in_bytes"),
+            cpu_user_us: cpu_us("cpuacct.usage_user"),
+            cpu_system_us: cpu_us("cpuacct.usage_sys"),
+            ..pids::usage(self.pids.as_deref())
+        }
+    }
+
+    fn events(&self) -> Events {
+        let oom_kills = self.memory.as_ref().and_then(|dir| dir.field("memory.oom_control", "oom_kill").ok());
+        Events { oom_kills: oom_kills.unwrap_or(0), pids_denials: pids::denials(self.pids.as_deref()) }
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let Some(cpu) = &self.cpu else { return Ok(()) };
+        if cpu.number(PERIOD)? == PERIOD_US { Ok(()) } else { cpu.write(PERIOD, &PERIOD_US.to_string()) }
+    }
+
+    /// What the last processes left behind in memory is given back as far as it goes; the rest is reclaimed when the
+    /// limit is met. The peaks begin anew.
+    fn renew(&self) -> io::Result<bool> {
+        if let Some(memory) = &self.memory {
+            memory.write("memory.force_empty", "0")?;
+            memory.write("memory.max_usage_in_bytes", "0")?;
+        }
+        Ok(true)
+    }
+}
+
+const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
+const PERIOD: &str = "cpu.cfs_period_us";
+
+/// A weight in the older unit, of which the usual is 1024 instead of 100.
+fn shares(bounds: &Bounds) -> String {
+    (u64::from(bounds.weight()) * 1024 / 100).to_string()
+}
