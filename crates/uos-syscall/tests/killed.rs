@@ -194,6 +194,11 @@ fn killed_at_random_points_nothing_is_left() {
         let mut dice = Dice(seed);
         let empty = InUse { processes: 1, handles: 0, pipe_bytes: 0, output_bytes: 0 };
         assert_eq!(world.kernel.in_use(), empty);
+        // What the spawner keeps for good it makes at the first start.
+        let init = world.kernel.init();
+        let first = world.call(&init, common::program("/usr/bin/true", &[])).await.unwrap().pid;
+        common::wait(&world, &init, first).await;
+        until("the first program's record is kept and no more", || world.kernel.in_use() == empty).await;
         let (fds, few) = (descriptors(), threads());
         for kill in 0..kills {
             round(&world, &mut dice).await;
