@@ -205,7 +205,8 @@ fn killed_at_random_points_nothing_is_left() {
             let what = |what: &str| format!("{what}, after kill {kill} of seed {seed}");
             until(&what("all quotas are back"), || world.kernel.in_use() == empty).await;
             until(&what("no program is left"), || programs() == 0).await;
-            until(&what("all descriptors are back"), || descriptors() == fds).await;
+            // The first program's own may have been there still when they were counted.
+            until(&what("all descriptors are back"), || descriptors() <= fds).await;
             let stats = world.call(&world.kernel.init(), v1::GetSchedulerStats {}).await.unwrap();
             assert_eq!(stats.active, 1, "{}", what("the scheduler counts process 1 alone"));
             // The pool's threads stay for a while, but are never more than the pool may have.
