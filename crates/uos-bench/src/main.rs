@@ -51,9 +51,10 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(which) = &arguments.one_round_of {
-        let round = match which.strip_prefix("sched-memory:") {
-            Some(policy) => sched::memory_of(policy),
-            None => vfs::one_round_of(which),
+        let round = match which.split_once(':') {
+            Some(("sched-memory", policy)) => sched::memory_of(policy),
+            Some(("sched-holder", pids)) => sched::hold(pids),
+            _ => vfs::one_round_of(which),
         };
         return match round {
             Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! Ours is the whole call, `switch`, with its checks, books and statistics; a peer is only the structure: taken out,
 //! charged, put in again. Counted is the CPU time of the calling thread.
 
+mod gate;
 mod treap;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     process::Command,
 };
 
+pub(crate) use gate::hold;
 use rustix::{
     process::{Pid, setpriority_process},
     time::{ClockId, clock_gettime},
@@ -75,6 +77,8 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     }
     all.extend(changes()?);
     all.push(real()?);
+    all.push(gate::next_in_line()?);
+    all.push(gate::killed()?);
     Ok(all)
 }
 
