@@ -1,5 +1,6 @@
 //! A control group for each process, by version 2 or version 1 of the kernel's interface.
 
+use super::process::vanished;
 use crate::{Nanos, Quota, Weight};
 use std::fs::{self, File};
 use std::io;
@@ -131,7 +132,7 @@ impl Root {
 
     /// The group a process is in now.
     fn place_of(&self, pid: u32) -> io::Result<PathBuf> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(vanished)?;
         Ok(self.path.join(place_in(&groups, self.version).unwrap_or_default()))
     }
 }
