@@ -249,6 +249,19 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
             Err(other) => panic!("{other}"),
         }
     }
+    // The CPUs are written first, and then the kernel reserves nothing for one that may not use all there are.
+    let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..reserve(1) };
+    let (asleep, cpus) = (Busy::asleep(), std::thread::available_parallelism().unwrap().get());
+    let pid = asleep.0.id();
+    control.adopt(pid, &wanted(2048)).unwrap();
+    let adopted = threads(pid);
+    let answer = control.apply(pid, &bound);
+    if cpus > 1 {
+        assert!(matches!(answer, Err(ControlError::System { .. })), "{answer:?}");
+        assert_eq!(threads(pid), adopted);
+        assert_eq!(control.apply(pid, &wanted(2048)).unwrap(), 0);
+    }
+
     let (pid, before) = refused.expect("a machine has fewer than 64 CPUs, or this test needs more sleepers");
     control.release(pid).unwrap();
     assert!(matches!(control.adopt(pid, &reserve(90)), Err(ControlError::Overload { .. })));
