@@ -4,6 +4,7 @@
 //! charged, put in again. Counted is the CPU time of the calling thread.
 
 mod gate;
+mod shares;
 mod treap;
 
 use std::{
@@ -77,6 +78,8 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     }
     all.extend(changes()?);
     all.push(real()?);
+    all.extend(shares::by_weight()?);
+    all.extend(shares::by_turns()?);
     all.push(gate::next_in_line()?);
     all.push(gate::killed()?);
     Ok(all)

@@ -18,15 +18,15 @@ const ROUNDS: usize = 20;
 const CPU: Cpu = Cpu(0);
 
 /// A process that uses up all it gets.
-struct Busy(Child);
+pub(super) struct Busy(Child);
 
 impl Busy {
-    fn start() -> Result<Busy> {
+    pub(super) fn start() -> Result<Busy> {
         let shell = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn()?;
         Ok(Busy(shell))
     }
 
-    fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.0.id()
     }
 
