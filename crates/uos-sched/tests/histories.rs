@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn every_policy_is_its_reference(
         policy in prop::sample::select(policies()),
-        crowd in prop_oneof![4 => Just(0usize), 1 => 60..90usize],
+        crowd in prop_oneof![4 => Just(0usize), 1 => 60..250usize],
         history in anything(),
     ) {
         let mut world = World::new(policy);

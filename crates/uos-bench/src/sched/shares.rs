@@ -63,9 +63,9 @@ pub(super) fn by_weight() -> Result<Vec<Measurement>> {
             peer,
             peer_best,
             peer_name: "nice values",
-            unit,
+            unit: "ppm",
             ratio: peer / ours,
-            target: format!("≤ {most} {unit}"),
+            target: format!("≤ {most} ppm"),
             holds: ours <= most,
             n: ROUNDS,
         };
