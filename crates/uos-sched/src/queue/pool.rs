@@ -37,6 +37,11 @@ impl Default for Pool {
 impl Chain {
     pub(crate) const EMPTY: Chain = Chain { first: NONE, last: NONE, filled: 0 };
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
     /// Whether it is no more than a chunk.
     pub(crate) fn is_short(&self) -> bool {
         self.first == self.last
@@ -53,6 +58,7 @@ impl Pool {
         chain.filled += 1;
     }
 
+    #[inline(never)]
     fn lengthen(&mut self, chain: &mut Chain, entry: Entry) {
         let new = match self.free {
             NONE => {

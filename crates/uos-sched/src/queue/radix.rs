@@ -63,11 +63,16 @@ impl Radix {
             return;
         }
         let bucket = bucket_of(entry.key, entry.key ^ self.last);
-        self.pool.push(&mut self.buckets[bucket], entry);
-        self.occupied[bucket / 64] |= 1 << (bucket % 64);
+        let chain = &mut self.buckets[bucket];
+        // Seldom, and to write it every time would make each wait for the one before.
+        if chain.is_empty() {
+            self.occupied[bucket / 64] |= 1 << (bucket % 64);
+        }
+        self.pool.push(chain, entry);
     }
 
     /// Behind those of its key.
+    #[inline(never)]
     fn sort_in(&mut self, entry: Entry) {
         if self.next.last().is_none_or(|last| last.key <= entry.key) {
             self.next.push(entry);
