@@ -83,6 +83,37 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
 }
 
 #[test]
+fn who_vanishes_at_any_moment_is_gone_and_nothing_else_is_wrong() {
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let stays = Busy::asleep();
+        control.adopt(stays.0.id(), &wanted(2048)).unwrap();
+        let settings = [Class::Batch, Class::Idle, Class::Fifo(RtPriority::new(1).unwrap()), Class::Normal];
+        for round in 0..200u64 {
+            // It ends while it is adopted, changed, asked or released: at another moment each time.
+            let ending =
+                Command::new("sleep").arg(format!("0.{:04}", round % 40)).stdin(Stdio::null()).spawn();
+            let mut ending = Busy(ending.unwrap());
+            let pid = ending.0.id();
+            let mut answers = vec![control.adopt(pid, &wanted(512)).map(|()| 0)];
+            for (at, &class) in settings.iter().cycle().take(40).enumerate() {
+                answers.push(control.apply(pid, &Wanted { class, ..wanted(512 + at as u32) }));
+                answers.push(control.used(pid).map(|_| 0));
+            }
+            answers.push(control.release(pid).map(|()| 0));
+            for answer in answers {
+                let expected = matches!(
+                    answer,
+                    Ok(_) | Err(ControlError::Gone { .. } | ControlError::NotAdopted { .. })
+                );
+                assert!(expected, "{answer:?}");
+            }
+            ending.0.wait().unwrap();
+        }
+        assert_eq!(control.apply(stays.0.id(), &wanted(2048)).unwrap(), 0);
+    }
+}
+
+#[test]
 fn what_nice_values_cannot_do_is_refused() {
     let busy = Busy::start();
     let mut control = OsControl::by_nice();
@@ -218,6 +249,19 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
             Err(other) => panic!("{other}"),
         }
     }
+    // The CPUs are written first, and then the kernel reserves nothing for one that may not use all there are.
+    let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..reserve(1) };
+    let (asleep, cpus) = (Busy::asleep(), std::thread::available_parallelism().unwrap().get());
+    let pid = asleep.0.id();
+    control.adopt(pid, &wanted(2048)).unwrap();
+    let adopted = threads(pid);
+    let answer = control.apply(pid, &bound);
+    if cpus > 1 {
+        assert!(matches!(answer, Err(ControlError::System { .. })), "{answer:?}");
+        assert_eq!(threads(pid), adopted);
+        assert_eq!(control.apply(pid, &wanted(2048)).unwrap(), 0);
+    }
+
     let (pid, before) = refused.expect("a machine has fewer than 64 CPUs, or this test needs more sleepers");
     control.release(pid).unwrap();
     assert!(matches!(control.adopt(pid, &reserve(90)), Err(ControlError::Overload { .. })));

@@ -1,5 +1,6 @@
 //! A control group for each process, by version 2 or version 1 of the kernel's interface.
 
+use super::process::vanished;
 use crate::{Nanos, Quota, Weight};
 use std::fs::{self, File};
 use std::io;
@@ -86,8 +87,11 @@ impl Root {
     /// Removes the groups of those who were killed before they could; whom they hold goes to the root.
     fn sweep(&self) {
         for (name, owner) in self.groups() {
-            if !Path::new("/proc").join(owner.to_string()).exists() {
-                clear(&self.path.join(name), &self.path);
+            let (group, gone) = (self.path.join(name), !Path::new("/proc").join(owner.to_string()).exists());
+            // Where its members have no number here, its owner may have another number too.
+            let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            if gone && !members.lines().any(|member| member == "0") {
+                clear(&group, &self.path);
             }
         }
     }
@@ -128,7 +132,7 @@ impl Root {
 
     /// The group a process is in now.
     fn place_of(&self, pid: u32) -> io::Result<PathBuf> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(vanished)?;
         Ok(self.path.join(place_in(&groups, self.version).unwrap_or_default()))
     }
 }
@@ -172,7 +176,8 @@ fn clear(group: &Path, home: &Path) {
     // Its children may have been born into it, and the dead leave it a moment after their end.
     for _ in 0..50 {
         let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-        for member in members.lines() {
+        // Whom this process can't see is listed as 0, and to write that would move ourselves.
+        for member in members.lines().filter(|&member| member != "0") {
             let _ = fs::write(home.join("cgroup.procs"), member);
         }
         if kernel::remove(group).is_ok() || !group.exists() {
@@ -415,9 +420,13 @@ mod tests {
             make(&path.join(name)).unwrap();
         }
         fs::write(path.join(&dead).join("cgroup.procs"), "77").unwrap();
+        let elsewhere = format!("uos-sched.{}.7", i32::MAX - 1);
+        make(&path.join(&elsewhere)).unwrap();
+        fs::write(path.join(&elsewhere).join("cgroup.procs"), "0\n0").unwrap();
         assert!(Root { version: Version::V1, path: path.clone(), switched_on: false }.works());
         assert!(!path.join(&dead).exists() && path.join(&alive).exists());
         assert!(path.join("uos-sched.what").exists() && path.join("other").exists());
+        assert!(path.join(&elsewhere).exists(), "whose members are not of this machine's numbers");
         assert_eq!(read(&path, "cgroup.procs"), "77", "whom it held is not lost");
         fs::remove_dir_all(path).unwrap();
     }
