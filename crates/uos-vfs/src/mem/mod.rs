@@ -20,6 +20,7 @@ mod names;
 mod node;
 mod past;
 mod quick;
+mod recent;
 mod rename;
 mod saved;
 mod snapshot;
