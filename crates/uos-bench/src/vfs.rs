@@ -3,6 +3,7 @@
 //!
 //! Both sides are used by path, as somebody would who takes the crate alone.
 
+mod fuse;
 mod large;
 mod worlds;
 
@@ -115,6 +116,7 @@ fn all() -> Done<Vec<Measurement>> {
     }
     drop((ours, memory));
     all.extend(large::measure()?);
+    all.extend(fuse::measure()?);
     Ok(all)
 }
 
