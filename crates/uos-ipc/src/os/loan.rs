@@ -199,10 +199,11 @@ impl Lender {
     /// Takes back what the receiver has given back. It happens by itself when there is nothing else left.
     pub fn collect(&mut self) -> Result<(), LoanError> {
         self.free.append(&mut self.shared.unsent.lock());
+        let mut slot = [0; SLOT_BYTES];
         loop {
             // Whoever gives back never waits for room, as there is a slot for every block.
-            match self.back.try_pop() {
-                Ok(slot) => self.returned(&slot)?,
+            match self.back.try_pop_into(&mut slot) {
+                Ok(()) => self.returned(&slot)?,
                 Err(QueueError::Empty) => return Ok(()),
                 // Whoever is gone has nothing any more.
                 Err(QueueError::Ended) => {
@@ -298,7 +299,8 @@ impl Borrower {
     /// Takes the next block, if there is one.
     pub fn try_recv(&mut self) -> Result<Borrowed, LoanError> {
         // Whoever lends never waits for room, as there is a slot for every block.
-        let slot = self.from.try_pop()?;
+        let mut slot = [0; SLOT_BYTES];
+        self.from.try_pop_into(&mut slot)?;
         self.borrowed(&slot)
     }
 

@@ -158,12 +158,19 @@ impl SlotReceiver {
     /// Takes a slot out and wakes nobody: for a sender that never sleeps, or before a [`wake`](Self::wake) for many.
     #[inline]
     pub fn try_pop(&mut self) -> Result<[u8; SLOT_BYTES], QueueError> {
+        let mut slot = [0; SLOT_BYTES];
+        self.try_pop_into(&mut slot).map(|()| slot)
+    }
+
+    /// The same to where it is wanted, which saves moving it about.
+    #[inline]
+    pub fn try_pop_into(&mut self, slot: &mut [u8; SLOT_BYTES]) -> Result<(), QueueError> {
         if !self.consumer.has_slot() {
             return Err(self.nothing());
         }
-        let slot = self.consumer.slot();
+        *slot = self.consumer.slot();
         self.consumer.release(SLOT);
-        Ok(slot)
+        Ok(())
     }
 
     /// Wakes the sender, if it sleeps, for what was popped.
@@ -178,6 +185,14 @@ impl SlotReceiver {
         let slot = self.try_pop()?;
         self.wake();
         Ok(slot)
+    }
+
+    /// The same to where it is wanted.
+    #[inline]
+    pub fn try_recv_into(&mut self, slot: &mut [u8; SLOT_BYTES]) -> Result<(), QueueError> {
+        self.try_pop_into(slot)?;
+        self.wake();
+        Ok(())
     }
 
     /// The same, sleeping until there is one.
