@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Enforcement, Exit, Input, Output, Signal, SignalError, Usage};
+use crate::{Enforcement, Exit, Input, Output, Pty, PtySize, Signal, SignalError, Usage};
 
 /// A started program. Cheap to clone; all clones are the same program.
 ///
@@ -31,6 +31,8 @@ pub struct Streams {
     pub stdout: Option<Output>,
     /// Comes from descriptor 2.
     pub stderr: Option<Output>,
+    /// Our side of its terminal.
+    pub pty: Option<Pty>,
 }
 
 /// What a [`Spawner`](crate::Spawner) supplies to make a [`Child`]; the methods promise what the child's do.
@@ -49,6 +51,8 @@ pub trait Process: Send + Sync {
     fn kill_tree(&self) -> Result<(), SignalError>;
     /// See [`Child::set_nice`].
     fn set_nice(&self, nice: i32) -> Result<(), SignalError>;
+    /// See [`Child::resize`].
+    fn resize(&self, size: PtySize) -> Result<(), SignalError>;
     /// See [`Child::usage`].
     fn usage(&self) -> Usage;
 }
@@ -98,6 +102,12 @@ impl Child {
         self.0.process.set_nice(nice)
     }
 
+    /// Changes the size of its terminal; its foreground job is told by `SIGWINCH`. Without a terminal, or when that was
+    /// hung up, this is refused with `ENOTTY`.
+    pub fn resize(&self, size: PtySize) -> Result<(), SignalError> {
+        self.0.process.resize(size)
+    }
+
     /// What the program has used so far, or in its whole life once it has exited. While a real program runs this
     /// is read from `/proc`, and all zeroes where that is not mounted.
     #[must_use]
@@ -127,6 +137,12 @@ impl Child {
     #[must_use]
     pub fn take_stderr(&self) -> Option<Output> {
         self.streams(|streams| streams.stderr.take())
+    }
+
+    /// Our side of its terminal, once, if the spec asked for one.
+    #[must_use]
+    pub fn take_pty(&self) -> Option<Pty> {
+        self.streams(|streams| streams.pty.take())
     }
 
     fn streams<T>(&self, take: impl FnOnce(&mut Streams) -> T) -> T {

@@ -52,6 +52,7 @@ mod guarantee;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod pty;
 mod signal;
 mod spawner;
 mod spec;
@@ -66,6 +67,7 @@ pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use linux::{Isolation, LinuxSpawner};
+pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use spawner::Spawner;
 pub use spec::{Cwd, Level, OnLeaderExit, Program, Spec, Stdio};

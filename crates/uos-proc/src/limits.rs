@@ -42,8 +42,10 @@ impl Limits {
             cpu_seconds: self.cpu_seconds.or(of.cpu_seconds),
             core_bytes: self.core_bytes,
             memory_bytes: self.memory_bytes.or(of.memory_bytes),
+            memory_swap_bytes: self.memory_swap_bytes.or(of.memory_swap_bytes),
             pids: self.pids.or(of.pids),
             cpu_percent: self.cpu_percent.or(of.cpu_percent),
+            cpu_weight: self.cpu_weight.or(of.cpu_weight),
         }
     }
 }

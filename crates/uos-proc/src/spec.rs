@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::{Guarantee, Init, Limits, Mount, Network};
+use crate::{Guarantee, Init, Limits, Mount, Network, PtySize};
 
 /// How tightly a program is held, tightest first.
 ///
@@ -80,6 +80,9 @@ pub enum Stdio {
     Pipe,
     /// To this descriptor.
     Fd(OwnedFd),
+    /// To a terminal of its own, whose other side the [`Child`](crate::Child) hands out. All streams that say so share
+    /// one. It is the program's controlling terminal, so job control works.
+    Pty,
 }
 
 /// What becomes of the rest of a program's process group when its leader exits.
@@ -113,6 +116,8 @@ pub struct Spec {
     pub stdout: Stdio,
     /// Descriptor 2.
     pub stderr: Stdio,
+    /// The size of its terminal, if it has one.
+    pub pty_size: PtySize,
     /// How tightly the program is held.
     pub level: Level,
     /// What it may use up.
@@ -154,6 +159,7 @@ impl Spec {
             stdin: Stdio::Null,
             stdout: Stdio::Null,
             stderr: Stdio::Null,
+            pty_size: PtySize::default(),
             level: Level::Standard,
             limits: Limits::default(),
             nice: 0,
@@ -226,6 +232,14 @@ impl Spec {
     #[must_use]
     pub fn stderr(mut self, stderr: Stdio) -> Self {
         self.stderr = stderr;
+        self
+    }
+
+    /// Has all three streams lead to a terminal of this size.
+    #[must_use]
+    pub fn on_pty(mut self, size: PtySize) -> Self {
+        (self.stdin, self.stdout, self.stderr) = (Stdio::Pty, Stdio::Pty, Stdio::Pty);
+        self.pty_size = size;
         self
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::script::{Script, Step};
 use super::stream::{Reader, Writer};
 use crate::child::{Process, Streams};
-use crate::{Exit, ExitCause, Input, Output, Signal, SignalError, Spec, Stdio, Usage};
+use crate::{Exit, ExitCause, Input, Output, PtySize, Signal, SignalError, Spec, Stdio, Usage};
 
 /// Plays `script` as far as it goes by itself.
 pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess, Streams) {
@@ -40,6 +40,7 @@ pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess
         stdin: has_stdin.then(|| Input::new(Writer { player: Arc::clone(&player) })),
         stdout: has_stdout.then(|| output(0)),
         stderr: has_stderr.then(|| output(1)),
+        pty: None,
     };
     (ScriptedProcess { os_pid, player }, streams)
 }
@@ -75,7 +76,7 @@ pub(super) enum Sink {
 impl Sink {
     fn new(stdio: Stdio) -> Self {
         match stdio {
-            Stdio::Null => Sink::Null,
+            Stdio::Null | Stdio::Pty => Sink::Null,
             Stdio::Pipe => Sink::Kept(VecDeque::new()),
             Stdio::Fd(fd) => Sink::File(File::from(fd)),
         }
@@ -214,6 +215,11 @@ impl Process for ScriptedProcess {
             return Err(SignalError::Refused { errno: libc::EINVAL });
         }
         if self.player.state().has_ended { Err(SignalError::NoSuchProcess) } else { Ok(()) }
+    }
+
+    /// Scripts have no terminal.
+    fn resize(&self, _: PtySize) -> Result<(), SignalError> {
+        Err(SignalError::Refused { errno: libc::ENOTTY })
     }
 
     fn usage(&self) -> Usage {

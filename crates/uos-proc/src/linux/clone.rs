@@ -71,7 +71,7 @@ impl Drop for Stack {
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
 /// at a time.
 pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
-    let Launch { life, on_exit, sandbox, .. } = launch;
+    let Launch { life, on_exit, sandbox, terminal, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
@@ -110,7 +110,7 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         while let Err(rustix::io::Errno::INTR) = exited() {}
         return Err(failure);
     }
-    Ok(Leader { pid, pidfd, on_exit, sandbox, spawner_peak_kib: sys::own_peak_kib() })
+    Ok(Leader { pid, pidfd, on_exit, sandbox, terminal, spawner_peak_kib: sys::own_peak_kib() })
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -13,6 +13,7 @@ mod means;
 mod pipe;
 mod prepare;
 mod process;
+mod pty;
 mod reap;
 mod sandbox;
 mod steps;

@@ -4,17 +4,21 @@ use std::ffi::{CString, OsStr, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Weak};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::{fcntl_dupfd_cloexec, pread};
 
 use super::life::Life;
 use super::pipe;
+use super::pty;
 use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
 use super::steps::{Place, Rlimit};
 use super::thread::Queue;
 use crate::check::invalid;
-use crate::{Cwd, Input, Level, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
+use crate::{
+    Cwd, Input, Level, OnLeaderExit, Output, Program, Pty, PtySize, SpawnError, Spec, Stage, Stdio, Streams,
+};
 
 /// A child to be: owned, and good on any thread, so that it can travel to the spawner's.
 pub(super) struct Launch {
@@ -23,6 +27,8 @@ pub(super) struct Launch {
     /// The namespaces it is cloned into.
     pub(super) flags: c_int,
     pub(super) sandbox: Option<Held>,
+    /// Our side of its terminal, for as long as somebody holds it.
+    pub(super) terminal: Option<Weak<OwnedFd>>,
     /// A call that is not made, and the errno it fails with instead.
     #[cfg(test)]
     pub(super) fault: Option<(usize, i32)>,
@@ -36,6 +42,7 @@ impl Launch {
             on_exit: OnLeaderExit::KillGroup,
             flags: 0,
             sandbox: None,
+            terminal: None,
             #[cfg(test)]
             fault: None,
         }
@@ -62,7 +69,8 @@ pub(super) fn prepare(
     // Descriptors that steps use by number stay clear of the numbers that the program wants.
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);
-    let (stdio, streams) = connect(spec.stdin, spec.stdout, spec.stderr).map_err(stdio_failed)?;
+    let connected = connect([spec.stdin, spec.stdout, spec.stderr], spec.pty_size).map_err(stdio_failed)?;
+    let Connected { stdio, streams, terminal, master } = connected;
     let nothing = || above(null().map_err(stdio_failed)?);
     let nothing = stdio.iter().any(Option::is_none).then(nothing).transpose()?;
     let [stdin, stdout, stderr] = stdio.map(|fd| fd.map(above).transpose());
@@ -117,6 +125,10 @@ pub(super) fn prepare(
         life.restrict(rules);
     }
     life.give_descriptors(fds);
+    let has_init = sandbox.as_ref().is_some_and(|sandbox| sandbox.init.is_some());
+    if let (Some(terminal), false) = (terminal, has_init) {
+        life.take_terminal(terminal);
+    }
     life.reset_signals();
     let init = sandbox.as_mut().and_then(|sandbox| sandbox.init.take());
     let init =
@@ -131,7 +143,9 @@ pub(super) fn prepare(
         sandbox.load_filter(&mut life);
     }
     match init {
-        None => life.execute(program, argv, envp),
+        None => {
+            life.execute(program, argv, envp);
+        }
         Some((binary, socket)) => {
             let (number, path) = match program {
                 Place::Path(path) => (None, path),
@@ -141,7 +155,7 @@ pub(super) fn prepare(
                     (Some(number), c"".to_owned())
                 }
             };
-            let mut all = arguments(socket.as_raw_fd(), number, path, false);
+            let mut all = arguments(socket.as_raw_fd(), number, path, terminal);
             all.extend::<Vec<CString>>(argv);
             life.fd(socket);
             life.execute_at(Stage::Init, Place::Fd(binary), all, envp);
@@ -149,6 +163,7 @@ pub(super) fn prepare(
     }
     let mut launch = Launch::of(life);
     launch.on_exit = spec.on_leader_exit;
+    launch.terminal = master;
     launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
     launch.sandbox = sandbox.map(Sandbox::held);
     Ok((launch, streams))
@@ -176,9 +191,22 @@ fn reopen(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     open(link, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
-/// The child's ends, none where it gets nothing, and ours.
-fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<OwnedFd>; 3], Streams)> {
+/// What the streams lead to.
+struct Connected {
+    /// The child's ends; none where it gets nothing.
+    stdio: [Option<OwnedFd>; 3],
+    /// Ours.
+    streams: Streams,
+    /// The first of the child's streams that is its terminal.
+    terminal: Option<i32>,
+    master: Option<Weak<OwnedFd>>,
+}
+
+fn connect(wanted: [Stdio; 3], size: PtySize) -> io::Result<Connected> {
     let mut streams = Streams::default();
+    let terminal = wanted.iter().position(|stdio| matches!(stdio, Stdio::Pty));
+    let pty = terminal.map(|_| pty::open(size)).transpose()?;
+    let [stdin, stdout, stderr] = wanted;
     let stdin = match stdin {
         Stdio::Null => None,
         Stdio::Fd(fd) => Some(fd),
@@ -187,6 +215,7 @@ fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<Ow
             streams.stdin = Some(Input::new(ours));
             Some(theirs)
         }
+        Stdio::Pty => slave(&pty)?,
     };
     let output = |stdio: Stdio, stream: &mut Option<Output>| match stdio {
         Stdio::Null => Ok::<_, io::Error>(None),
@@ -196,10 +225,21 @@ fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<Ow
             *stream = Some(Output::new(ours));
             Ok(Some(theirs))
         }
+        Stdio::Pty => slave(&pty),
     };
     let stdout = output(stdout, &mut streams.stdout)?;
     let stderr = output(stderr, &mut streams.stderr)?;
-    Ok(([stdin, stdout, stderr], streams))
+    let master = pty.map(|(master, _)| {
+        let weak = Arc::downgrade(&master);
+        streams.pty = Some(Pty::new(pty::Side::new(master)));
+        weak
+    });
+    let terminal = terminal.and_then(|stream| i32::try_from(stream).ok());
+    Ok(Connected { stdio: [stdin, stdout, stderr], streams, terminal, master })
+}
+
+fn slave(pty: &Option<(pty::Master, OwnedFd)>) -> io::Result<Option<OwnedFd>> {
+    pty.as_ref().map(|(_, slave)| slave.try_clone()).transpose()
 }
 
 /// Opened anew for each child: a shared description would let children set flags on each other.

@@ -12,9 +12,9 @@ use rustix::process::{Pid, setpriority_pgrp, setpriority_user};
 use super::reap::Leader;
 use super::sandbox::Held;
 use super::thread::Queue;
-use super::{sys, usage};
+use super::{pty, sys, usage};
 use crate::child::Process;
-use crate::{Exit, OnLeaderExit, Signal, SignalError, Usage};
+use crate::{Exit, OnLeaderExit, PtySize, Signal, SignalError, Usage};
 
 pub(super) struct LinuxProcess {
     leader: Arc<Leader>,
@@ -101,6 +101,13 @@ impl Process for LinuxProcess {
             Some(uid) => Ok(setpriority_user(uid, nice)?),
             None => set_nice(self.leader.pid, nice),
         })
+    }
+
+    fn resize(&self, size: PtySize) -> Result<(), SignalError> {
+        match &self.leader.terminal {
+            Some(terminal) => self.if_alive(|| pty::resize(terminal, size)),
+            None => Err(SignalError::Refused { errno: libc::ENOTTY }),
+        }
     }
 
     fn usage(&self) -> Usage {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Weak;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -21,6 +22,8 @@ pub(super) struct Leader {
     pub(super) on_exit: OnLeaderExit,
     /// What is kept of its sandbox, if it is in one.
     pub(super) sandbox: Option<Held>,
+    /// Our side of its terminal, if it has one, for as long as somebody holds it.
+    pub(super) terminal: Option<Weak<OwnedFd>>,
     /// What the spawning program's peak memory was when the child executed, in KiB.
     pub(super) spawner_peak_kib: i64,
 }
