@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::{Enforcement, Exit, Input, Output, Pty, PtySize, Signal, SignalError, Usage};
 
@@ -11,7 +12,7 @@ use crate::{Enforcement, Exit, Input, Output, Pty, PtySize, Signal, SignalError,
 ///
 /// When the last clone is dropped and the program has not exited, it is killed, with its process group unless the
 /// spec says [`LeaveGroup`](crate::OnLeaderExit::LeaveGroup), and reaped in the background. It never stays behind,
-/// running or as a zombie.
+/// running or as a zombie, unless the spec says [`Detach`](crate::OnDrop::Detach): then it runs on to its end.
 #[derive(Clone)]
 pub struct Child(Arc<Shared>);
 
@@ -37,7 +38,7 @@ pub struct Streams {
 
 /// What a [`Spawner`](crate::Spawner) supplies to make a [`Child`]; the methods promise what the child's do.
 ///
-/// Dropping it ends the program.
+/// Dropping it ends the program, or lets it run on, as the spec says.
 pub trait Process: Send + Sync {
     /// See [`Child::os_pid`].
     fn os_pid(&self) -> u32;
@@ -95,6 +96,25 @@ impl Child {
     /// has been noticed this is [`SignalError::NoSuchProcess`].
     pub fn kill_tree(&self) -> Result<(), SignalError> {
         self.0.process.kill_tree()
+    }
+
+    /// Ends the program: asks it to by `SIGTERM`, waits up to `grace`, then kills it with everything that still belongs
+    /// to it. One that is stopped is continued, so that it hears. Gives the exit, also if it had happened before. May be
+    /// dropped at any point; the program may then go on.
+    ///
+    /// # Panics
+    ///
+    /// Like [`wait`](Child::wait).
+    pub async fn stop(&self, grace: Duration) -> Exit {
+        if self.signal(Signal::TERM).is_ok() {
+            let _ = self.signal(Signal::CONT);
+            if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
+                return exit;
+            }
+        }
+        // Refused only if it has exited meanwhile.
+        let _ = self.kill_tree();
+        self.wait().await
     }
 
     /// Sets the niceness, -20 to 19, of the program and everything in its process group.

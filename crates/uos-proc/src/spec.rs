@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Guarantee, Init, Limits, Mount, Network, PtySize};
 
@@ -96,6 +97,16 @@ pub enum OnLeaderExit {
     LeaveGroup,
 }
 
+/// What becomes of a program when the last handle of its [`Child`](crate::Child) is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDrop {
+    /// It is killed, with what is to go with it.
+    #[default]
+    Kill,
+    /// It runs on and is collected when it ends. Its spawner still takes it along, and so does its deadline.
+    Detach,
+}
+
 /// Everything a [`Spawner`](crate::Spawner) needs to start one program.
 ///
 /// What is not said is not inherited: the environment is empty, the streams lead to `/dev/null`, the directory is
@@ -126,6 +137,10 @@ pub struct Spec {
     pub nice: i32,
     /// What becomes of its process group when it exits.
     pub on_leader_exit: OnLeaderExit,
+    /// What becomes of it when its last handle is dropped.
+    pub on_drop: OnDrop,
+    /// How long it may run, by the clock on the wall. It is then killed, with what is to go with it.
+    pub deadline: Option<Duration>,
     /// Descriptors it gets beside 0, 1 and 2, under numbers from 3 to 1023. None is a directory in a sandbox.
     pub fds: Vec<(i32, OwnedFd)>,
     /// What it sees beside the system's programs, where it has a root of its own.
@@ -164,6 +179,8 @@ impl Spec {
             limits: Limits::default(),
             nice: 0,
             on_leader_exit: OnLeaderExit::KillGroup,
+            on_drop: OnDrop::Kill,
+            deadline: None,
             fds: Vec::new(),
             mounts: Vec::new(),
             system: true,
@@ -261,6 +278,20 @@ impl Spec {
     #[must_use]
     pub fn nice(mut self, nice: i32) -> Self {
         self.nice = nice;
+        self
+    }
+
+    /// Sets what becomes of the program when its last handle is dropped.
+    #[must_use]
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.on_drop = on_drop;
+        self
+    }
+
+    /// Sets how long the program may run.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 

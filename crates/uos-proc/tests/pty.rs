@@ -42,7 +42,9 @@ impl Screen {
                 return before;
             }
             let mut bytes = [0; 4096];
-            let read = within(self.pty.read(&mut bytes)).await.unwrap();
+            let wait = std::time::Duration::from_secs(30);
+            let read = tokio::time::timeout(wait, self.pty.read(&mut bytes)).await;
+            let read = read.unwrap_or_else(|_| panic!("no {text:?} after {:?}", self.shown)).unwrap();
             assert_ne!(read, 0, "the end, without {text:?} after {:?}", self.shown);
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
         }
@@ -111,6 +113,7 @@ async fn jobs_are_stopped_and_brought_back() {
         screen.types("jobs; echo l''isted\n").await;
         assert!(screen.until("listed\r\n").await.contains("cat"), "{level:?}");
         screen.types("fg\n").await;
+        screen.until("cat\r\n").await;
         screen.types("again\n").await;
         screen.until("again\r\nagain\r\n").await;
         screen.types("\x04").await;

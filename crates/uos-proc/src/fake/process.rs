@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use super::script::{Script, Step};
 use super::stream::{Reader, Writer};
 use crate::child::{Process, Streams};
-use crate::{Exit, ExitCause, Input, Output, PtySize, Signal, SignalError, Spec, Stdio, Usage};
+use crate::{Exit, ExitCause, Input, OnDrop, Output, PtySize, Signal, SignalError, Spec, Stdio, Usage};
 
 /// Plays `script` as far as it goes by itself.
 pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess, Streams) {
     let [has_stdin, has_stdout, has_stderr] =
         [&spec.stdin, &spec.stdout, &spec.stderr].map(|stdio| matches!(stdio, Stdio::Pipe));
+    let on_drop = spec.on_drop;
     let state = State {
         script,
         stdin: VecDeque::new(),
@@ -42,7 +43,7 @@ pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess
         stderr: has_stderr.then(|| output(1)),
         pty: None,
     };
-    (ScriptedProcess { os_pid, player }, streams)
+    (ScriptedProcess { os_pid, on_drop, player }, streams)
 }
 
 #[derive(Debug)]
@@ -154,6 +155,15 @@ impl Player {
         state.readers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
     }
 
+    fn kill(&self, cause: ExitCause) -> Result<(), SignalError> {
+        let mut state = self.state();
+        if state.has_ended {
+            return Err(SignalError::NoSuchProcess);
+        }
+        self.end(&mut state, cause);
+        Ok(())
+    }
+
     fn kill_by(&self, signal: Signal) -> Result<(), SignalError> {
         let mut state = self.state();
         if state.has_ended {
@@ -181,6 +191,7 @@ const UNDEADLY: [Signal; 8] = [
 
 pub(super) struct ScriptedProcess {
     os_pid: u32,
+    on_drop: OnDrop,
     player: Arc<Player>,
 }
 
@@ -207,7 +218,7 @@ impl Process for ScriptedProcess {
     }
 
     fn kill_tree(&self) -> Result<(), SignalError> {
-        self.player.kill_by(Signal::KILL)
+        self.player.kill(ExitCause::Killed)
     }
 
     fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
@@ -229,6 +240,8 @@ impl Process for ScriptedProcess {
 
 impl Drop for ScriptedProcess {
     fn drop(&mut self) {
-        let _ = self.player.kill_by(Signal::KILL);
+        if self.on_drop == OnDrop::Kill {
+            let _ = self.player.kill(ExitCause::Killed);
+        }
     }
 }

@@ -15,7 +15,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::child::{Orders, Report, enter};
 use super::life::Life;
 use super::prepare::Launch;
-use super::reap::Leader;
+use super::reap::{Ending, Leader};
 use super::sys;
 use crate::{SpawnError, Stage};
 
@@ -110,7 +110,15 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         while let Err(rustix::io::Errno::INTR) = exited() {}
         return Err(failure);
     }
-    Ok(Leader { pid, pidfd, on_exit, sandbox, terminal, spawner_peak_kib: sys::own_peak_kib() })
+    Ok(Leader {
+        pid,
+        pidfd,
+        on_exit,
+        sandbox,
+        terminal,
+        ending: Ending::default(),
+        spawner_peak_kib: sys::own_peak_kib(),
+    })
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use uos_proc::{ExitCause, Level, Usage};
+use uos_proc::{ExitCause, Level, Signal, Usage};
 use uos_proto::{Right, v1};
 
 use super::{reply_bytes, reply_entries, within};
@@ -188,6 +188,7 @@ fn exit_of(end: End) -> v1::WaitProcessReply {
     let (code, signal) = match end.exit.map(|exit| exit.cause) {
         Some(ExitCause::Exited(code)) => (code, 0),
         Some(ExitCause::Signaled { signal, .. }) => (128 + signal.number(), signal.number()),
+        Some(ExitCause::Killed | ExitCause::TimedOut) => (128 + Signal::KILL.number(), Signal::KILL.number()),
         Some(ExitCause::Lost) | None => (0, 0),
     };
     let cause = match (end.cause, signal) {
