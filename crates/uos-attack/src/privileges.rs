@@ -45,7 +45,8 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
             .into()
     }),
     ("lock-memory", |_| lock_memory().into()),
-    // Row 56: what it leaves behind is looked for by whoever started it.
+    // Rows 56 and 59: what it leaves behind is looked for by whoever started it.
+    ("grow", grow),
     ("daemonize", |_| daemonize()),
 ];
 
@@ -150,17 +151,55 @@ fn lock_memory() -> Answer {
 /// Out of its session, its group and its parentage, deaf to polite signals, in the background.
 fn daemonize() -> Verdict {
     let first = fork(|| {
-        let _ = call(libc::SYS_setsid, &[]);
-        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
-            ignore_signal(signal);
-        }
+        become_deaf();
         let _ = fork(|| sleep_for_ever());
     });
-    match first {
-        Ok(pid) => {
-            let _ = call(libc::SYS_wait4, &[pid, 0, 0, 0]);
-            Verdict::Did
-        }
+    match first.and_then(|pid| call(libc::SYS_wait4, &[pid, 0, 0, 0])) {
+        Ok(_) => Verdict::Did,
         Err(errno) => Verdict::Refused(errno),
     }
+}
+
+fn become_deaf() {
+    let _ = call(libc::SYS_setsid, &[]);
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        ignore_signal(signal);
+    }
+}
+
+/// A tree of some processes, each in a session of its own and deaf: double-forked daemons, plain children, or children
+/// that stop themselves. Says how it went, and stays.
+fn grow(args: &[String]) -> Verdict {
+    let kind = args.first().map(String::as_str);
+    let branch = |depth: u32| {
+        become_deaf();
+        if depth < 3 {
+            let _ = fork(|| sleep_for_ever());
+        }
+        if kind == Some("stopped") {
+            let own = call(libc::SYS_getpid, &[]).unwrap_or(0);
+            let _ = call(libc::SYS_kill, &[own, libc::SIGSTOP.cast_unsigned() as usize]);
+        }
+    };
+    let mut verdict = Verdict::Did;
+    for depth in 0..5 {
+        let grown = match kind {
+            Some("daemon") => daemonize(),
+            _ => fork(|| {
+                branch(depth);
+                sleep_for_ever()
+            })
+            .into(),
+        };
+        if grown != Verdict::Did {
+            verdict = grown;
+            break;
+        }
+    }
+    become_deaf();
+    println!("{verdict}");
+    if kind == Some("stopped") {
+        branch(3);
+    }
+    sleep_for_ever()
 }

@@ -18,9 +18,7 @@ use nix::{
     sys::wait::waitpid,
 };
 use tokio::runtime::Runtime;
-use uos_proc::{
-    Guarantee, Isolation, Level, Limits, LinuxSpawner, Mount, Network, Spawner, Spec, Stdio,
-};
+use uos_proc::{Guarantee, Isolation, Level, Limits, LinuxSpawner, Mount, Network, Spawner, Spec, Stdio};
 
 use crate::{
     Result,
@@ -78,12 +76,14 @@ impl World {
     }
 
     fn sandboxed(&self, level: Level) -> Result<()> {
-        let spec = Spec::new("/b/true").level(level).mount(Mount::read_only(self.folder.path()).seen_at("/b"));
+        let spec =
+            Spec::new("/b/true").level(level).mount(Mount::read_only(self.folder.path()).seen_at("/b"));
         self.ours(&self.spawner, spec)
     }
 
     fn without_namespaces(&self) -> Result<()> {
-        let spec = Spec::new(&self.program).level(Level::Standard).mount(Mount::read_only(self.folder.path()));
+        let spec =
+            Spec::new(&self.program).level(Level::Standard).mount(Mount::read_only(self.folder.path()));
         let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
         self.ours(&self.bare, weak.into_iter().fold(spec, Spec::accept))
     }
@@ -99,7 +99,14 @@ impl World {
 
     fn bubblewrap(&self) -> Result<()> {
         let mut command = Command::new("bwrap");
-        command.args(["--unshare-all", "--new-session", "--die-with-parent", "--clearenv", "--proc", "/proc"]);
+        command.args([
+            "--unshare-all",
+            "--new-session",
+            "--die-with-parent",
+            "--clearenv",
+            "--proc",
+            "/proc",
+        ]);
         command.args(["--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]).arg(self.folder.path()).arg("/b");
         for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"] {
             match fs::read_link(place) {
@@ -131,7 +138,9 @@ fn beside_posix_spawn(world: &World) -> Result<Vec<Measurement>> {
     }
     let spawned = times.pop().unwrap_or_default();
     let rows = ours.into_iter().zip(times);
-    Ok(rows.map(|((name, most, _), times)| row(name, "posix_spawn", times, spawned.clone(), 1.0 / most)).collect())
+    Ok(rows
+        .map(|((name, most, _), times)| row(name, "posix_spawn", times, spawned.clone(), 1.0 / most))
+        .collect())
 }
 
 fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
@@ -139,7 +148,9 @@ fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
         return Err("bubblewrap is missing: install the package `bubblewrap`".into());
     }
     let mut all = Vec::new();
-    for (name, level) in [("Minimal beside bubblewrap", Level::Minimal), ("Standard beside bubblewrap", Level::Standard)] {
+    for (name, level) in
+        [("Minimal beside bubblewrap", Level::Minimal), ("Standard beside bubblewrap", Level::Standard)]
+    {
         let (ours, peer): (Start<'_>, Start<'_>) =
             (Box::new(move || world.sandboxed(level)), Box::new(|| world.bubblewrap()));
         let (us, them) = turns(&ours, &peer)?;
@@ -174,9 +185,7 @@ fn large_parent(world: &World) -> Result<Vec<Measurement>> {
 
 /// Until all of them are gone: they all have a uid that nobody else has.
 fn kill_tree(world: &World) -> Result<Measurement> {
-    let script = format!(
-        "i=1; while [ $i -lt {TREE} ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait"
-    );
+    let script = format!("i=1; while [ $i -lt {TREE} ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait");
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let spec = Spec::new("/bin/sh").arg("-c").arg(&script).env("PATH", "/usr/bin:/bin");
@@ -281,7 +290,9 @@ fn uid_of(pid: u32) -> Result<u32> {
 }
 
 fn processes_of(uid: u32) -> Result<usize> {
-    let entries = fs::read_dir("/proc")?.flatten().filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit());
+    let entries = fs::read_dir("/proc")?
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit());
     let of = |path: &Path| uid_of(path.file_name()?.to_str()?.parse().ok()?).ok();
     Ok(entries.filter(|entry| of(&entry.path()) == Some(uid)).count())
 }

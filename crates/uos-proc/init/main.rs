@@ -4,7 +4,7 @@
 //!
 //! `uos-init hold FD`: waits for the end of file on FD, then exits.
 //! `uos-init run SOCKET PROGRAM TTY PATH ARGV…`: PROGRAM is the number of the program's descriptor, or `-`: then PATH is
-//! executed. With TTY `t`, descriptor 0 becomes the program's controlling terminal. On SOCKET it says, each in a
+//! executed. With TTY 0, 1 or 2, that descriptor becomes the program's controlling terminal. On SOCKET it says, each in a
 //! message of two 32-bit words: 1 and the program's process id when it has begun, or 2 and an errno when it could
 //! not; and 3 and the program's wait status when it has ended. When the other end of SOCKET is gone, so is the spawner,
 //! and it exits; the kernel then kills whatever else is in its process id namespace.
@@ -117,7 +117,8 @@ const POLLIN: u16 = 1;
 struct Start {
     socket: usize,
     program: Option<usize>,
-    terminal: bool,
+    /// The digit of a descriptor, or `-`.
+    terminal: u8,
     path: *const u8,
     argv: *const *const u8,
     envp: *const *const u8,
@@ -143,7 +144,7 @@ extern "C" fn begin(stack: *const usize) -> ! {
     let mut start = Start {
         socket: number(arg(2)),
         program: (first(arg(3)) != b'-').then(|| number(arg(3))),
-        terminal: first(arg(4)) == b't',
+        terminal: first(arg(4)),
         path: arg(5),
         // SAFETY: both lists are in the kernel's block, each ended by a null.
         argv: unsafe { argv.add(6) },
@@ -182,10 +183,10 @@ extern "C" fn enter(start: *mut Start) -> ! {
     unsafe {
         let s = &*start;
         let mut answer = 0;
-        if s.terminal {
+        if s.terminal != b'-' {
             const TIOCSCTTY: usize = 0x540E;
             call(nr::SETSID, [0; 6]);
-            answer = call(nr::IOCTL, [0, TIOCSCTTY, 0, 0, 0, 0]);
+            answer = call(nr::IOCTL, [(s.terminal - b'0') as usize, TIOCSCTTY, 0, 0, 0, 0]);
         } else {
             // A group of its own: what it sends to its group does not come here, to be passed on once more.
             call(nr::SETPGID, [0; 6]);

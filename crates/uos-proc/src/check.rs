@@ -21,6 +21,9 @@ pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, Spawn
     if !(-20..=19).contains(&spec.nice) {
         return invalid("nice", "outside -20..=19");
     }
+    if spec.deadline.is_some_and(|deadline| deadline.is_zero()) {
+        return invalid("deadline", "zero");
+    }
     check_limits(&spec.limits)?;
 
     check_fds(spec)?;

@@ -4,14 +4,17 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::{Enforcement, Exit, Input, Limits, LimitsError, Output, Signal, SignalError, Usage};
+use crate::{
+    Enforcement, Exit, Input, Limits, LimitsError, Output, Pty, PtySize, Signal, SignalError, Usage,
+};
 
 /// A started program. Cheap to clone; all clones are the same program.
 ///
 /// When the last clone is dropped and the program has not exited, it is killed, with its process group unless the
 /// spec says [`LeaveGroup`](crate::OnLeaderExit::LeaveGroup), and reaped in the background. It never stays behind,
-/// running or as a zombie.
+/// running or as a zombie, unless the spec says [`Detach`](crate::OnDrop::Detach): then it runs on to its end.
 #[derive(Clone)]
 pub struct Child(Arc<Shared>);
 
@@ -31,11 +34,13 @@ pub struct Streams {
     pub stdout: Option<Output>,
     /// Comes from descriptor 2.
     pub stderr: Option<Output>,
+    /// Our side of its terminal.
+    pub pty: Option<Pty>,
 }
 
 /// What a [`Spawner`](crate::Spawner) supplies to make a [`Child`]; the methods promise what the child's do.
 ///
-/// Dropping it ends the program.
+/// Dropping it ends the program, or lets it run on, as the spec says.
 pub trait Process: Send + Sync {
     /// See [`Child::os_pid`].
     fn os_pid(&self) -> u32;
@@ -55,6 +60,8 @@ pub trait Process: Send + Sync {
     fn pause(&self) -> Result<(), SignalError>;
     /// See [`Child::resume`].
     fn resume(&self) -> Result<(), SignalError>;
+    /// See [`Child::resize`].
+    fn resize(&self, size: PtySize) -> Result<(), SignalError>;
     /// See [`Child::usage`].
     fn usage(&self) -> Usage;
 }
@@ -100,6 +107,25 @@ impl Child {
         self.0.process.kill_tree()
     }
 
+    /// Ends the program: asks it to by `SIGTERM`, waits up to `grace`, then kills it with everything that still belongs
+    /// to it. One that is stopped is continued, so that it hears. Gives the exit, also if it had happened before. May be
+    /// dropped at any point; the program may then go on.
+    ///
+    /// # Panics
+    ///
+    /// Like [`wait`](Child::wait).
+    pub async fn stop(&self, grace: Duration) -> Exit {
+        if self.signal(Signal::TERM).is_ok() {
+            let _ = self.signal(Signal::CONT);
+            if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
+                return exit;
+            }
+        }
+        // Refused only if it has exited meanwhile.
+        let _ = self.kill_tree();
+        self.wait().await
+    }
+
     /// Sets the niceness, -20 to 19, of the program and everything in its process group.
     pub fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
         self.0.process.set_nice(nice)
@@ -124,6 +150,12 @@ impl Child {
     /// Lets what was paused go on.
     pub fn resume(&self) -> Result<(), SignalError> {
         self.0.process.resume()
+    }
+
+    /// Changes the size of its terminal; its foreground job is told by `SIGWINCH`. Without a terminal, or when that was
+    /// hung up, this is refused with `ENOTTY`.
+    pub fn resize(&self, size: PtySize) -> Result<(), SignalError> {
+        self.0.process.resize(size)
     }
 
     /// What the program has used so far, or in its whole life once it has exited. While a real program runs this
@@ -155,6 +187,12 @@ impl Child {
     #[must_use]
     pub fn take_stderr(&self) -> Option<Output> {
         self.streams(|streams| streams.stderr.take())
+    }
+
+    /// Our side of its terminal, once, if the spec asked for one.
+    #[must_use]
+    pub fn take_pty(&self) -> Option<Pty> {
+        self.streams(|streams| streams.pty.take())
     }
 
     fn streams<T>(&self, take: impl FnOnce(&mut Streams) -> T) -> T {

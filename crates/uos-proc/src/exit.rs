@@ -39,6 +39,10 @@ pub enum ExitCause {
     },
     /// The kernel killed it because its tree had used up its memory.
     OomKilled,
+    /// [`kill_tree`](crate::Child::kill_tree) or [`stop`](crate::Child::stop) killed it.
+    Killed,
+    /// It was still running at its [deadline](crate::Spec::deadline), and was killed.
+    TimedOut,
     /// It ended, and somebody else in this program collected its status: a `waitpid(-1)`, or `SIGCHLD` set to be
     /// ignored. Its process group is then left alone, since its number may be somebody else's by now.
     Lost,
@@ -59,6 +63,8 @@ impl fmt::Display for ExitCause {
             ExitCause::Signaled { signal, core: false } => write!(f, "ended by {signal}"),
             ExitCause::Signaled { signal, core: true } => write!(f, "ended by {signal}, core dumped"),
             ExitCause::OomKilled => f.write_str("out of memory"),
+            ExitCause::Killed => f.write_str("killed"),
+            ExitCause::TimedOut => f.write_str("killed at its deadline"),
             ExitCause::Lost => f.write_str("ended, status lost"),
         }
     }

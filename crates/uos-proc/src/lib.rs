@@ -10,7 +10,7 @@
 //! - **Never fork.** A large parent pays for a fork with its page tables; the Linux spawner shares memory with the
 //!   child until it executes, and tells by name which [`Stage`] of that short life failed.
 //!
-//! The crate deliberately knows nothing of who asked for a process and whether they may, of deadlines, of virtual
+//! The crate deliberately knows nothing of who asked for a process and whether they may, of virtual
 //! files or of any wire format: those are the caller's business. It also reaps only what it started, so it can
 //! live in a program that has other children.
 //!
@@ -52,6 +52,7 @@ mod guarantee;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod pty;
 mod signal;
 mod spawner;
 mod spec;
@@ -66,8 +67,9 @@ pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use linux::{Isolation, LinuxSpawner};
+pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use spawner::Spawner;
-pub use spec::{Cwd, Level, OnLeaderExit, Program, Spec, Stdio};
+pub use spec::{Cwd, Level, OnDrop, OnLeaderExit, Program, Spec, Stdio};
 pub use stream::{Input, Output};
 pub use view::{Init, Mount, Network, Source};

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::{Guarantee, Init, Limits, Mount, Network};
+use crate::{Guarantee, Init, Limits, Mount, Network, PtySize};
 
 /// How tightly a program is held, tightest first.
 ///
@@ -80,6 +81,9 @@ pub enum Stdio {
     Pipe,
     /// To this descriptor.
     Fd(OwnedFd),
+    /// To a terminal of its own, whose other side the [`Child`](crate::Child) hands out. All streams that say so share
+    /// one. It is the program's controlling terminal, so job control works.
+    Pty,
 }
 
 /// What becomes of the rest of a program's process group when its leader exits.
@@ -91,6 +95,16 @@ pub enum OnLeaderExit {
     KillGroup,
     /// The rest runs on, and nothing here can reach it any more.
     LeaveGroup,
+}
+
+/// What becomes of a program when the last handle of its [`Child`](crate::Child) is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDrop {
+    /// It is killed, with what is to go with it.
+    #[default]
+    Kill,
+    /// It runs on and is collected when it ends. Its spawner still takes it along, and so does its deadline.
+    Detach,
 }
 
 /// Everything a [`Spawner`](crate::Spawner) needs to start one program.
@@ -113,6 +127,8 @@ pub struct Spec {
     pub stdout: Stdio,
     /// Descriptor 2.
     pub stderr: Stdio,
+    /// The size of its terminal, if it has one.
+    pub pty_size: PtySize,
     /// How tightly the program is held.
     pub level: Level,
     /// What it may use up.
@@ -124,6 +140,10 @@ pub struct Spec {
     pub nice: i32,
     /// What becomes of its process group when it exits.
     pub on_leader_exit: OnLeaderExit,
+    /// What becomes of it when its last handle is dropped.
+    pub on_drop: OnDrop,
+    /// How long it may run, by the clock on the wall. It is then killed, with what is to go with it.
+    pub deadline: Option<Duration>,
     /// Descriptors it gets beside 0, 1 and 2, under numbers from 3 to 1023. None is a directory in a sandbox.
     pub fds: Vec<(i32, OwnedFd)>,
     /// What it sees beside the system's programs, where it has a root of its own.
@@ -157,11 +177,14 @@ impl Spec {
             stdin: Stdio::Null,
             stdout: Stdio::Null,
             stderr: Stdio::Null,
+            pty_size: PtySize::default(),
             level: Level::Standard,
             limits: Limits::default(),
             grouped: false,
             nice: 0,
             on_leader_exit: OnLeaderExit::KillGroup,
+            on_drop: OnDrop::Kill,
+            deadline: None,
             fds: Vec::new(),
             mounts: Vec::new(),
             system: true,
@@ -233,6 +256,14 @@ impl Spec {
         self
     }
 
+    /// Has all three streams lead to a terminal of this size.
+    #[must_use]
+    pub fn on_pty(mut self, size: PtySize) -> Self {
+        (self.stdin, self.stdout, self.stderr) = (Stdio::Pty, Stdio::Pty, Stdio::Pty);
+        self.pty_size = size;
+        self
+    }
+
     /// Sets how tightly the program is held.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
@@ -258,6 +289,20 @@ impl Spec {
     #[must_use]
     pub fn nice(mut self, nice: i32) -> Self {
         self.nice = nice;
+        self
+    }
+
+    /// Sets what becomes of the program when its last handle is dropped.
+    #[must_use]
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.on_drop = on_drop;
+        self
+    }
+
+    /// Sets how long the program may run.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 

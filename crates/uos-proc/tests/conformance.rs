@@ -136,6 +136,7 @@ conformance! {
     a_wait_may_be_given_up
     signals_end_what_does_not_ignore_them
     nobody_is_reached_after_the_exit
+    stop_gives_a_grace_and_then_kills
     dropping_the_last_handle_ends_it
     niceness_has_a_range
     nonsense_is_refused_by_field
@@ -233,8 +234,7 @@ async fn a_wait_may_be_given_up(world: World) {
         tokio::select! { biased; _ = child.wait() => panic!("it goes on"), () = yield_now() => {} }
     }
     child.kill_tree().unwrap();
-    let killed = ExitCause::Signaled { signal: Signal::KILL, core: false };
-    assert_eq!(within(child.wait()).await.cause, killed);
+    assert_eq!(within(child.wait()).await.cause, ExitCause::Killed);
 }
 
 async fn signals_end_what_does_not_ignore_them(world: World) {
@@ -260,6 +260,26 @@ async fn nobody_is_reached_after_the_exit(world: World) {
     assert_eq!(child.signal(Signal::TERM), Err(SignalError::NoSuchProcess));
     assert_eq!(child.kill_tree(), Err(SignalError::NoSuchProcess));
     assert_eq!(child.set_nice(5), Err(SignalError::NoSuchProcess));
+}
+
+async fn stop_gives_a_grace_and_then_kills(world: World) {
+    let polite = world.ready(Act::GoOn).await;
+    let by_term = ExitCause::Signaled { signal: Signal::TERM, core: false };
+    assert_eq!(within(polite.stop(Duration::from_secs(1000))).await.cause, by_term);
+    assert_eq!(within(polite.stop(Duration::ZERO)).await.cause, by_term);
+
+    let deaf = world.ready(Act::GoOnWithoutTerm).await;
+    assert_eq!(within(deaf.stop(Duration::from_millis(50))).await.cause, ExitCause::Killed);
+
+    let ended = world.spawn(Act::Exit(4), |spec| spec);
+    within(ended.wait()).await;
+    assert_eq!(within(ended.stop(Duration::from_secs(1000))).await.cause, ExitCause::Exited(4));
+
+    // Killed by a signal that somebody chose to send is told as that.
+    let other = world.ready(Act::GoOn).await;
+    other.signal(Signal::KILL).unwrap();
+    let by_kill = ExitCause::Signaled { signal: Signal::KILL, core: false };
+    assert_eq!(within(other.wait()).await.cause, by_kill);
 }
 
 async fn dropping_the_last_handle_ends_it(world: World) {
@@ -300,6 +320,7 @@ async fn nonsense_is_refused_by_field(world: World) {
     check("env", &|spec| spec.env("A", "\0x"));
     check("cwd", &|spec| spec.cwd(Cwd::Path("tmp".into())));
     check("cwd", &|spec| spec.cwd(Cwd::Path("/tmp\0".into())));
+    check("deadline", &|spec| spec.deadline(Duration::ZERO));
     check("nice", &|spec| spec.nice(20));
     check("nice", &|spec| spec.nice(-21));
     let none = Limits::default();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::{SPAWNER, refusal, rest, run, shell, spawn, spec, within};
 use tokio::io::AsyncWriteExt;
-use uos_proc::{ExitCause, Stdio};
+use uos_proc::{ExitCause, Guarantee, Level, Stdio};
 
 /// This test program, about to play `role`: behind `program`, if that is to arrange something first.
 fn host(role: &str, program: &[&str]) -> Command {
@@ -54,6 +54,59 @@ fn play_a_host() {
     let _children: Vec<_> = (0..5).map(start).collect();
     loop {
         std::thread::park();
+    }
+}
+
+/// At whatever moment of a life of spawning, at every level. `UOS_CAMPAIGN_HOSTS` is how many hosts are killed.
+#[test]
+fn a_host_killed_at_any_moment_leaves_nobody() {
+    let count =
+        std::env::var("UOS_CAMPAIGN_HOSTS").ok().and_then(|count| count.parse().ok()).unwrap_or(20u64);
+    for number in 0..count {
+        // Processes are known by a word of theirs that nobody else has.
+        let mark = format!("uos-host-{}-{number}", std::process::id());
+        let mut host =
+            host("play_a_busy_host", &[]).env("MARK", &mark).stdout(HostStdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(host.stdout.take().unwrap());
+        let begun = said.by_ref().lines().map_while(Result::ok).any(|line| line.contains("begun"));
+        assert!(begun, "the host did not begin");
+        std::thread::sleep(Duration::from_micros(number * 7919 % 40_000));
+        host.kill().unwrap();
+        host.wait().unwrap();
+        let left = || {
+            let processes = std::fs::read_dir("/proc").unwrap().flatten();
+            let commands = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+            commands.filter(|command| command.windows(mark.len()).any(|word| word == mark.as_bytes())).count()
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while left() > 0 {
+            assert!(std::time::Instant::now() < deadline, "{} processes outlive host {number}", left());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    println!("{count} hosts killed, nobody left");
+}
+
+#[test]
+#[ignore = "played by a_host_killed_at_any_moment_leaves_nobody"]
+fn play_a_busy_host() {
+    if !plays() {
+        return;
+    }
+    let mark = std::env::var("MARK").unwrap();
+    let levels = [Level::Standard, Level::Minimal, Level::Privileged];
+    let mut children = std::collections::VecDeque::new();
+    for number in 0.. {
+        let words = ["-c", "read nothing", &mark];
+        let spec = spec("/bin/sh").args(words).stdin(Stdio::Pipe).level(levels[number % 3]);
+        let spec = spec.accept(Guarantee::Memory).accept(Guarantee::Cpu);
+        children.push_back(spawn(spec));
+        if number == 3 {
+            println!("begun");
+        }
+        if children.len() > 8 {
+            children.pop_front();
+        }
     }
 }
 

@@ -212,16 +212,16 @@ async fn what_is_paused_stands_still_and_can_be_killed() {
 }
 
 /// Trees that don't want to go: double forks, sessions of their own, signals ignored, stopped, forking all the while.
-/// `UOS_CAMPAIGN_TREES`: how many.
+/// `UOS_CAMPAIGN_SHELLS`: how many.
 #[tokio::test]
-async fn hostile_trees_leave_nothing() {
+async fn shells_that_do_not_want_to_go_leave_nothing() {
     let storms = [
         "(setsid sh -c 'trap \"\" TERM INT HUP; echo ready; while :; do sleep 1; done' &); wait; exec sleep 1000",
         "trap '' TERM; (sh -c 'kill -STOP $$' &); echo ready; exec sleep 1000",
         "storm() { while :; do (sleep 0.001 &) ; done; }; storm & storm & echo ready; storm",
         "i=0; while [ $i -lt 20 ]; do (setsid setsid sleep 1000 &); i=$((i+1)); done; echo ready; exec sleep 1000",
     ];
-    let rounds = count("UOS_CAMPAIGN_TREES", 24);
+    let rounds = count("UOS_CAMPAIGN_SHELLS", 24);
     for round in 0..rounds {
         let script = storms[round % storms.len()];
         let grouped = (round / storms.len()) % 3 == 2;

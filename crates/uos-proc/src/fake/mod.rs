@@ -64,6 +64,9 @@ impl Spawner for FakeSpawner {
             // Reading it could block, and a script has no thread of its own to block.
             return invalid("stdin", "a script reads a pipe or nothing");
         }
+        if [&spec.stdin, &spec.stdout, &spec.stderr].iter().any(|stdio| matches!(stdio, Stdio::Pty)) {
+            return invalid("stdio", "a script has no terminal");
+        }
         Ok(enforcement)
     }
 

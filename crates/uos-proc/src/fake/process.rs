@@ -17,13 +17,15 @@ use super::stream::{Reader, Writer};
 use crate::check::check_limits;
 use crate::child::{Process, Streams};
 use crate::{
-    Exit, ExitCause, Input, LimitEvents, Limits, LimitsError, Output, Signal, SignalError, Spec, Stdio, Usage,
+    Exit, ExitCause, Input, LimitEvents, Limits, LimitsError, OnDrop, Output, PtySize, Signal, SignalError,
+    Spec, Stdio, Usage,
 };
 
 /// Plays `script` as far as it goes by itself.
 pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess, Streams) {
     let [has_stdin, has_stdout, has_stderr] =
         [&spec.stdin, &spec.stdout, &spec.stderr].map(|stdio| matches!(stdio, Stdio::Pipe));
+    let on_drop = spec.on_drop;
     let state = State {
         script,
         stdin: VecDeque::new(),
@@ -43,8 +45,9 @@ pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess
         stdin: has_stdin.then(|| Input::new(Writer { player: Arc::clone(&player) })),
         stdout: has_stdout.then(|| output(0)),
         stderr: has_stderr.then(|| output(1)),
+        pty: None,
     };
-    (ScriptedProcess { os_pid, player }, streams)
+    (ScriptedProcess { os_pid, on_drop, player }, streams)
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ pub(super) enum Sink {
 impl Sink {
     fn new(stdio: Stdio) -> Self {
         match stdio {
-            Stdio::Null => Sink::Null,
+            Stdio::Null | Stdio::Pty => Sink::Null,
             Stdio::Pipe => Sink::Kept(VecDeque::new()),
             Stdio::Fd(fd) => Sink::File(File::from(fd)),
         }
@@ -156,6 +159,15 @@ impl Player {
         state.readers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
     }
 
+    fn kill(&self, cause: ExitCause) -> Result<(), SignalError> {
+        let mut state = self.state();
+        if state.has_ended {
+            return Err(SignalError::NoSuchProcess);
+        }
+        self.end(&mut state, cause);
+        Ok(())
+    }
+
     fn kill_by(&self, signal: Signal) -> Result<(), SignalError> {
         let mut state = self.state();
         if state.has_ended {
@@ -183,6 +195,7 @@ const UNDEADLY: [Signal; 8] = [
 
 pub(super) struct ScriptedProcess {
     os_pid: u32,
+    on_drop: OnDrop,
     player: Arc<Player>,
 }
 
@@ -209,7 +222,7 @@ impl Process for ScriptedProcess {
     }
 
     fn kill_tree(&self) -> Result<(), SignalError> {
-        self.player.kill_by(Signal::KILL)
+        self.player.kill(ExitCause::Killed)
     }
 
     fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
@@ -233,6 +246,11 @@ impl Process for ScriptedProcess {
         self.player.kill_by(Signal::CONT)
     }
 
+    /// Scripts have no terminal.
+    fn resize(&self, _: PtySize) -> Result<(), SignalError> {
+        Err(SignalError::Refused { errno: libc::ENOTTY })
+    }
+
     fn usage(&self) -> Usage {
         self.try_wait().map_or_else(|| self.player.state().script.usage, |exit| exit.usage)
     }
@@ -240,6 +258,8 @@ impl Process for ScriptedProcess {
 
 impl Drop for ScriptedProcess {
     fn drop(&mut self) {
-        let _ = self.player.kill_by(Signal::KILL);
+        if self.on_drop == OnDrop::Kill {
+            let _ = self.player.kill(ExitCause::Killed);
+        }
     }
 }

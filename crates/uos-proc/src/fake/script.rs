@@ -84,6 +84,13 @@ impl Script {
         self
     }
 
+    /// Is killed at its deadline after the last step. A script reads no clock, so this is how it comes to one.
+    #[must_use]
+    pub fn time_out(mut self) -> Self {
+        self.end = ExitCause::TimedOut;
+        self
+    }
+
     /// Reports this usage from the start to the end.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {

@@ -16,7 +16,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::child::{Orders, Report, enter};
 use super::life::Life;
 use super::prepare::Launch;
-use super::reap::Leader;
+use super::reap::{Ending, Leader};
 use super::sys;
 use crate::{SpawnError, Stage};
 
@@ -72,7 +72,7 @@ impl Drop for Stack {
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
 /// at a time.
 pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
-    let Launch { life, on_exit, sandbox, group, .. } = launch;
+    let Launch { life, on_exit, sandbox, group, terminal, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
@@ -112,7 +112,17 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         return Err(failure);
     }
     let killed = AtomicBool::new(false);
-    Ok(Leader { pid, pidfd, on_exit, sandbox, group, killed, spawner_peak_kib: sys::own_peak_kib() })
+    Ok(Leader {
+        pid,
+        pidfd,
+        on_exit,
+        sandbox,
+        group,
+        killed,
+        terminal,
+        ending: Ending::default(),
+        spawner_peak_kib: sys::own_peak_kib(),
+    })
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -13,6 +13,7 @@ mod means;
 mod pipe;
 mod prepare;
 mod process;
+mod pty;
 mod reap;
 mod sandbox;
 mod steps;
@@ -22,6 +23,7 @@ mod usage;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use crate::check::judge;
 use crate::{Child, Enforcement, Init, Level, SpawnError, Spawner, Spec, Stage, Streams, Support};
@@ -169,9 +171,12 @@ impl Spawner for LinuxSpawner {
 
     fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
         let enforcement = self.plan(&spec)?;
+        // One too far to be told in time is none.
+        let deadline = spec.deadline.and_then(|length| Instant::now().checked_add(length));
+        let on_drop = spec.on_drop;
         let (launch, streams) = self.prepare(spec)?;
         let (leader, queue) = self.launch(launch)?;
-        let process = LinuxProcess::new(leader, queue);
+        let process = LinuxProcess::new(leader, queue, on_drop, deadline);
         Ok(Child::new(process, streams, enforcement))
     }
 }

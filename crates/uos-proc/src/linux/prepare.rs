@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Weak};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::{fcntl_dupfd_cloexec, pread};
@@ -12,11 +13,14 @@ use super::cgroup::Groups;
 use super::grouped::{Grouped, wants_group};
 use super::life::Life;
 use super::pipe;
+use super::pty;
 use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
 use super::steps::{Place, Rlimit};
 use super::thread::Queue;
 use crate::check::invalid;
-use crate::{Cwd, Input, Level, OnLeaderExit, Output, Program, SpawnError, Spec, Stage, Stdio, Streams};
+use crate::{
+    Cwd, Input, Level, OnLeaderExit, Output, Program, Pty, PtySize, SpawnError, Spec, Stage, Stdio, Streams,
+};
 
 /// A child to be: owned, and good on any thread, so that it can travel to the spawner's.
 pub(super) struct Launch {
@@ -27,6 +31,8 @@ pub(super) struct Launch {
     pub(super) sandbox: Option<Held>,
     /// The control group that it joins.
     pub(super) group: Option<Grouped>,
+    /// Our side of its terminal, for as long as somebody holds it.
+    pub(super) terminal: Option<Weak<OwnedFd>>,
     /// A call that is not made, and the errno it fails with instead.
     #[cfg(test)]
     pub(super) fault: Option<(usize, i32)>,
@@ -41,6 +47,7 @@ impl Launch {
             flags: 0,
             sandbox: None,
             group: None,
+            terminal: None,
             #[cfg(test)]
             fault: None,
         }
@@ -70,7 +77,8 @@ pub(super) fn prepare(
     // Descriptors that steps use by number stay clear of the numbers that the program wants.
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);
-    let (stdio, streams) = connect(spec.stdin, spec.stdout, spec.stderr).map_err(stdio_failed)?;
+    let connected = connect([spec.stdin, spec.stdout, spec.stderr], spec.pty_size).map_err(stdio_failed)?;
+    let Connected { stdio, streams, terminal, master } = connected;
     let nothing = || above(null().map_err(stdio_failed)?);
     let nothing = stdio.iter().any(Option::is_none).then(nothing).transpose()?;
     let [stdin, stdout, stderr] = stdio.map(|fd| fd.map(above).transpose());
@@ -133,6 +141,10 @@ pub(super) fn prepare(
         life.restrict(rules);
     }
     life.give_descriptors(fds);
+    let has_init = sandbox.as_ref().is_some_and(|sandbox| sandbox.init.is_some());
+    if let (Some(terminal), false) = (terminal, has_init) {
+        life.take_terminal(terminal);
+    }
     life.reset_signals();
     let init = sandbox.as_mut().and_then(|sandbox| sandbox.init.take());
     let init =
@@ -147,7 +159,9 @@ pub(super) fn prepare(
         sandbox.load_filter(&mut life);
     }
     match init {
-        None => life.execute(program, argv, envp),
+        None => {
+            life.execute(program, argv, envp);
+        }
         Some((binary, socket)) => {
             let (number, path) = match program {
                 Place::Path(path) => (None, path),
@@ -157,7 +171,7 @@ pub(super) fn prepare(
                     (Some(number), c"".to_owned())
                 }
             };
-            let mut all = arguments(socket.as_raw_fd(), number, path, false);
+            let mut all = arguments(socket.as_raw_fd(), number, path, terminal);
             all.extend::<Vec<CString>>(argv);
             life.fd(socket);
             life.execute_at(Stage::Init, Place::Fd(binary), all, envp);
@@ -165,6 +179,7 @@ pub(super) fn prepare(
     }
     let mut launch = Launch::of(life);
     launch.on_exit = spec.on_leader_exit;
+    launch.terminal = master;
     launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
     launch.sandbox = sandbox.map(Sandbox::held);
     launch.group = group;
@@ -193,9 +208,22 @@ fn reopen(fd: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     open(link, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
-/// The child's ends, none where it gets nothing, and ours.
-fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<OwnedFd>; 3], Streams)> {
+/// What the streams lead to.
+struct Connected {
+    /// The child's ends; none where it gets nothing.
+    stdio: [Option<OwnedFd>; 3],
+    /// Ours.
+    streams: Streams,
+    /// The first of the child's streams that is its terminal.
+    terminal: Option<i32>,
+    master: Option<Weak<OwnedFd>>,
+}
+
+fn connect(wanted: [Stdio; 3], size: PtySize) -> io::Result<Connected> {
     let mut streams = Streams::default();
+    let terminal = wanted.iter().position(|stdio| matches!(stdio, Stdio::Pty));
+    let pty = terminal.map(|_| pty::open(size)).transpose()?;
+    let [stdin, stdout, stderr] = wanted;
     let stdin = match stdin {
         Stdio::Null => None,
         Stdio::Fd(fd) => Some(fd),
@@ -204,6 +232,7 @@ fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<Ow
             streams.stdin = Some(Input::new(ours));
             Some(theirs)
         }
+        Stdio::Pty => slave(&pty)?,
     };
     let output = |stdio: Stdio, stream: &mut Option<Output>| match stdio {
         Stdio::Null => Ok::<_, io::Error>(None),
@@ -213,10 +242,21 @@ fn connect(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<([Option<Ow
             *stream = Some(Output::new(ours));
             Ok(Some(theirs))
         }
+        Stdio::Pty => slave(&pty),
     };
     let stdout = output(stdout, &mut streams.stdout)?;
     let stderr = output(stderr, &mut streams.stderr)?;
-    Ok(([stdin, stdout, stderr], streams))
+    let master = pty.map(|(master, _)| {
+        let weak = Arc::downgrade(&master);
+        streams.pty = Some(Pty::new(pty::Side::new(master)));
+        weak
+    });
+    let terminal = terminal.and_then(|stream| i32::try_from(stream).ok());
+    Ok(Connected { stdio: [stdin, stdout, stderr], streams, terminal, master })
+}
+
+fn slave(pty: &Option<(pty::Master, OwnedFd)>) -> io::Result<Option<OwnedFd>> {
+    pty.as_ref().map(|(_, slave)| slave.try_clone()).transpose()
 }
 
 /// Opened anew for each child: a shared description would let children set flags on each other.

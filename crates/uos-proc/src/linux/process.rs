@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, setpriority_pgrp, setpriority_user};
 
@@ -13,13 +13,16 @@ use super::grouped;
 use super::reap::Leader;
 use super::sandbox::Held;
 use super::thread::Queue;
-use super::{sys, usage};
+use super::{pty, sys, usage};
 use crate::check::check_limits;
 use crate::child::Process;
-use crate::{Exit, Limits, LimitsError, OnLeaderExit, Signal, SignalError, Usage};
+use crate::{
+    Exit, ExitCause, Limits, LimitsError, OnDrop, OnLeaderExit, PtySize, Signal, SignalError, Usage,
+};
 
 pub(super) struct LinuxProcess {
     leader: Arc<Leader>,
+    on_drop: OnDrop,
     /// The exit, once noticed. Held while reaping, so there is one reaper, and while using the process's number,
     /// so that the number is surely still its own.
     exit: Mutex<Option<Exit>>,
@@ -27,8 +30,12 @@ pub(super) struct LinuxProcess {
 }
 
 impl LinuxProcess {
-    pub(super) fn new(leader: Leader, queue: Arc<Queue>) -> Self {
-        LinuxProcess { leader: Arc::new(leader), exit: Mutex::new(None), queue }
+    pub(super) fn new(leader: Leader, queue: Arc<Queue>, on_drop: OnDrop, deadline: Option<Instant>) -> Self {
+        let leader = Arc::new(leader);
+        if let Some(deadline) = deadline {
+            queue.end_at(deadline, &leader);
+        }
+        LinuxProcess { leader, on_drop, exit: Mutex::new(None), queue }
     }
 
     /// Notices an exit that has happened. While the guard is held, `None` in it means that the process, running
@@ -91,7 +98,10 @@ impl Process for LinuxProcess {
     }
 
     fn kill_tree(&self) -> Result<(), SignalError> {
-        self.if_alive(|| self.leader.kill_group())
+        self.if_alive(|| {
+            self.leader.ending.is_to_be(ExitCause::Killed);
+            self.leader.kill_group()
+        })
     }
 
     fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
@@ -124,6 +134,13 @@ impl Process for LinuxProcess {
         self.if_alive(|| self.leader.freeze(false))
     }
 
+    fn resize(&self, size: PtySize) -> Result<(), SignalError> {
+        match &self.leader.terminal {
+            Some(terminal) => self.if_alive(|| pty::resize(terminal, size)),
+            None => Err(SignalError::Refused { errno: libc::ENOTTY }),
+        }
+    }
+
     fn usage(&self) -> Usage {
         let exit = self.settle();
         match *exit {
@@ -136,10 +153,14 @@ impl Process for LinuxProcess {
     }
 }
 
-/// Kills what still runs, and leaves the reaping to the spawner thread if it takes longer than this.
+/// Kills what still runs, unless it is to be let go, and leaves the reaping to the spawner thread if it takes longer than this.
 impl Drop for LinuxProcess {
     fn drop(&mut self) {
         if self.settle().is_some() {
+            return;
+        }
+        if self.on_drop == OnDrop::Detach {
+            self.queue.adopt(Arc::clone(&self.leader));
             return;
         }
         let _ = match self.leader.on_exit {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, Weak};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -27,6 +28,9 @@ pub(super) struct Leader {
     pub(super) group: Option<Grouped>,
     /// Whether it was killed from here, and not by the kernel for want of memory.
     pub(super) killed: AtomicBool,
+    /// Our side of its terminal, if it has one, for as long as somebody holds it.
+    pub(super) terminal: Option<Weak<OwnedFd>>,
+    pub(super) ending: Ending,
     /// What the spawning program's peak memory was when the child executed, in KiB.
     pub(super) spawner_peak_kib: i64,
 }
@@ -46,7 +50,7 @@ impl Leader {
             let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
         }
         match sys::reap(self.pidfd.as_fd()) {
-            Ok(Some(death)) => Some(self.ended(self.exit(&death))),
+            Ok(Some(death)) => Some(self.ended(self.ending.tell(self.exit(&death)))),
             Ok(None) | Err(_) => Some(self.ended(lost())),
         }
     }
@@ -87,6 +91,13 @@ impl Leader {
     /// Whether the leader is not the program, but who looks after it.
     pub(super) fn looks_after(&self) -> bool {
         self.sandbox.as_ref().is_some_and(|held| held.reports().is_some())
+    }
+
+    /// Kills it because its time is over. By descriptor alone, so it needs no care for numbers; what is to go with it
+    /// goes when it is reaped.
+    pub(super) fn time_out(&self) {
+        self.ending.is_to_be(ExitCause::TimedOut);
+        let _ = self.kill();
     }
 
     /// Kills the leader alone.
@@ -139,6 +150,25 @@ impl Leader {
             voluntary_switches: count(rusage.ru_nvcsw),
             involuntary_switches: count(rusage.ru_nivcsw),
             ..Usage::default()
+        }
+    }
+}
+
+/// Why this program has killed a child, if it has: the first reason stays.
+#[derive(Debug, Default)]
+pub(super) struct Ending(OnceLock<ExitCause>);
+
+impl Ending {
+    /// Notes `cause`, before the kill it is the reason of.
+    pub(super) fn is_to_be(&self, cause: ExitCause) {
+        let _ = self.0.set(cause);
+    }
+
+    /// The same exit, but told by its reason if it was our doing.
+    fn tell(&self, exit: Exit) -> Exit {
+        match (exit.cause, self.0.get()) {
+            (ExitCause::Signaled { signal: Signal::KILL, .. }, Some(cause)) => Exit { cause: *cause, ..exit },
+            _ => exit,
         }
     }
 }

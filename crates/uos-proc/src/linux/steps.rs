@@ -40,6 +40,12 @@ impl Life {
         self.call(libc::SYS_setsid, []);
     }
 
+    /// Makes one of the streams the terminal of the session, which has none yet. Only its leader can.
+    pub(super) fn take_terminal(&mut self, stream: i32) {
+        self.stage(Stage::Session);
+        self.call(libc::SYS_ioctl, [stream.into(), Arg::Is(libc::TIOCSCTTY as c_long), 0.into()]);
+    }
+
     /// Sources are 3 or higher, so no target overwrites a source still needed, and each copy loses close-on-exec.
     /// `nothing` is for those that lead nowhere.
     pub(super) fn place_streams(&mut self, stdio: [Option<OwnedFd>; 3], nothing: Option<OwnedFd>) {

@@ -4,6 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -70,6 +71,13 @@ pub(super) fn send_signal_meaning(pidfd: BorrowedFd<'_>, signal: Signal, meant: 
 pub(super) fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open, and the same descriptor, until it is dropped; the AsyncFd owns it until then.
     unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
+}
+
+/// Registers our side of a terminal for reading and writing with the runtime this is polled in.
+pub(super) fn watch_both(master: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: an OwnedFd is open, and the same descriptor, until its last owner drops it; the AsyncFd is one of them.
+    unsafe { AsyncFd::register_with_interest(master, Interest::READABLE | Interest::WRITABLE) }
+        .map_err(Into::into)
 }
 
 /// Whether `close_range` knows `CLOSE_RANGE_CLOEXEC`. Asked about a range that holds no descriptor.

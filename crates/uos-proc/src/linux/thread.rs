@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{SendError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::clone::{Stack, clone_and_exec};
 use super::prepare::Launch;
@@ -29,8 +30,12 @@ pub(super) struct Queue {
 struct Inbox {
     requests: VecDeque<Request>,
     orphans: Vec<Arc<Leader>>,
+    deadlines: Vec<Deadline>,
     open: bool,
 }
+
+/// When a child is to end, if it is still there.
+type Deadline = (Instant, Weak<Leader>);
 
 struct Request {
     launch: Launch,
@@ -74,7 +79,7 @@ pub(super) fn start_after(
 
 fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let inbox = Inbox { requests: VecDeque::new(), orphans: Vec::new(), open: true };
+    let inbox = Inbox { requests: VecDeque::new(), orphans: Vec::new(), deadlines: Vec::new(), open: true };
     let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell });
     let stack = Stack::map()?;
     let heard = Arc::clone(&queue);
@@ -103,7 +108,13 @@ impl Queue {
         answer.recv().unwrap_or(Err(SpawnError::Gone))
     }
 
-    /// Takes over a child that was killed and is to be reaped when it is dead.
+    /// Has a child killed at `deadline`, unless it has been reaped by then.
+    pub(super) fn end_at(&self, deadline: Instant, leader: &Arc<Leader>) {
+        self.with(|inbox| inbox.deadlines.push((deadline, Arc::downgrade(leader))));
+        self.ring();
+    }
+
+    /// Takes over a child that was killed or let go, and is to be reaped when it is dead.
     pub(super) fn adopt(&self, orphan: Arc<Leader>) {
         let is_in = self.with(|inbox| {
             if inbox.open {
@@ -129,13 +140,16 @@ impl Queue {
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
-    /// Blocks until the bell rings or an orphan dies.
-    fn listen(&self, orphans: &[Arc<Leader>]) {
+    /// Blocks until the bell rings, an orphan dies, or the next deadline has come.
+    fn listen(&self, orphans: &[Arc<Leader>], next: Option<Instant>) {
         let mut watched = Vec::with_capacity(1 + orphans.len());
         watched.push(PollFd::new(&self.bell, PollFlags::IN));
         watched.extend(orphans.iter().map(|orphan| PollFd::new(&orphan.pidfd, PollFlags::IN)));
         // An interrupted poll is a needless look at the inbox, no more.
-        let _ = poll(&mut watched, None);
+        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
+        // A wait too long for the kernel is for ever, as good as.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let _ = poll(&mut watched, left.as_ref());
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
     }
 }
@@ -143,11 +157,23 @@ impl Queue {
 fn run(queue: &Queue, stack: &Stack) {
     let _closing = Closing(queue);
     let mut orphans = Vec::new();
+    let mut deadlines: Vec<Deadline> = Vec::new();
     loop {
-        queue.listen(&orphans);
-        let (requests, adopted, open) = queue.with(|inbox| {
-            (std::mem::take(&mut inbox.requests), std::mem::take(&mut inbox.orphans), inbox.open)
+        queue.listen(&orphans, deadlines.first().map(|(at, _)| *at));
+        let (requests, adopted, due, open) = queue.with(|inbox| {
+            let requests = std::mem::take(&mut inbox.requests);
+            (requests, std::mem::take(&mut inbox.orphans), std::mem::take(&mut inbox.deadlines), inbox.open)
         });
+        if !due.is_empty() {
+            deadlines.extend(due);
+            deadlines.retain(|(_, leader)| leader.strong_count() > 0);
+            deadlines.sort_by_key(|(at, _)| *at);
+        }
+        let now = Instant::now();
+        let over = deadlines.partition_point(|(at, _)| *at <= now);
+        for leader in deadlines.drain(..over).filter_map(|(_, leader)| leader.upgrade()) {
+            leader.time_out();
+        }
         orphans.extend(adopted);
         if !open {
             // Unanswered requests are dropped, which answers them with Gone.

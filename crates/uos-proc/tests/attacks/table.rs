@@ -296,7 +296,7 @@ pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("54", "flood of output", "flood: a_flood_of_output_waits_for_its_reader"),
     ("55", "a program that never reads, or closes its output", "flood: a_program_that_never_reads_holds_nobody_up"),
     ("56", "double fork and setsid", "trees: hostile_trees_leave_nothing"),
-    ("57", "TERM ignored", "child: stop_gives_a_grace_and_then_kills"),
+    ("57", "TERM ignored", "conformance: stop_gives_a_grace_and_then_kills"),
     ("58", "fork storm during the kill", "trees: hostile_trees_leave_nothing"),
     ("59", "stopping itself", "trees: hostile_trees_leave_nothing"),
     ("60", "the spawner killed", "host: a_host_killed_at_any_moment_leaves_nobody"),

@@ -189,6 +189,7 @@ fn exit_of(end: End) -> v1::WaitProcessReply {
         Some(ExitCause::Exited(code)) => (code, 0),
         Some(ExitCause::Signaled { signal, .. }) => (128 + signal.number(), signal.number()),
         Some(ExitCause::OomKilled) => (128 + Signal::KILL.number(), Signal::KILL.number()),
+        Some(ExitCause::Killed | ExitCause::TimedOut) => (128 + Signal::KILL.number(), Signal::KILL.number()),
         Some(ExitCause::Lost) | None => (0, 0),
     };
     let ran_out = end.exit.is_some_and(|exit| exit.cause == ExitCause::OomKilled);

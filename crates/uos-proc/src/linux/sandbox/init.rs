@@ -37,11 +37,11 @@ pub(in crate::linux) fn arguments(
     socket: i32,
     program: Option<i32>,
     path: CString,
-    terminal: bool,
+    terminal: Option<i32>,
 ) -> Vec<CString> {
     let program = program.map_or_else(|| c"-".to_owned(), number);
-    let terminal = if terminal { c"t" } else { c"-" };
-    vec![c"uos-init".to_owned(), c"run".to_owned(), number(socket), program, terminal.to_owned(), path]
+    let terminal = terminal.map_or_else(|| c"-".to_owned(), number);
+    vec![c"uos-init".to_owned(), c"run".to_owned(), number(socket), program, terminal, path]
 }
 
 /// The number of a descriptor, for the command line.

@@ -29,13 +29,16 @@ pub(in crate::linux) struct Lease {
 }
 
 impl Uids {
-    /// Claims a block that nobody has.
+    /// Claims a block that nobody has. The search begins somewhere else in each program: what a killed one has left
+    /// may be dying or unreaped for a moment still, and would count against the users of whoever came right after it.
     pub(super) fn claim() -> Option<Arc<Self>> {
         let claim = |block: &u32| {
             let name = format!("uos-proc/uids/{block}");
             SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name)).ok()
         };
-        let (block, claim) = (0..BLOCKS).find_map(|block| Some((block, claim(&block)?)))?;
+        let start = std::process::id() % BLOCKS;
+        let mut blocks = (0..BLOCKS).map(|offset| (start + offset) % BLOCKS);
+        let (block, claim) = blocks.find_map(|block| Some((block, claim(&block)?)))?;
         Some(Arc::new(Uids { first: FIRST + block * BLOCK, free: Mutex::default(), _claim: claim }))
     }
 

@@ -1,0 +1,79 @@
+//! Streams that are held up: by a reader that is slow, a program that never reads, an output that is closed.
+//!
+//! `UOS_CAMPAIGN_FLOOD_MIB` is how much a program pours into a slow reader.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{shell, spawn, spec, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uos_proc::{ExitCause, Signal, Stdio};
+
+/// One test at a time measures memory.
+#[tokio::test]
+async fn a_flood_of_output_waits_for_its_reader() {
+    let mib = std::env::var("UOS_CAMPAIGN_FLOOD_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(256u64);
+    let child = spawn(spec("/usr/bin/yes").stdout(Stdio::Pipe));
+    let mut stdout = child.take_stdout().unwrap();
+    let mut bytes = vec![0; 256 << 10];
+    // Nobody reads: it is held up after a pipe's length, and uses no more processor.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let idle = child.usage();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(child.usage().cpu_user_us, idle.cpu_user_us, "it goes on writing to nobody");
+
+    within(stdout.read(&mut bytes)).await.unwrap();
+    let before = resident_kib();
+    let mut left = mib << 20;
+    while left > 0 {
+        let read =
+            tokio::time::timeout(Duration::from_secs(60), stdout.read(&mut bytes)).await.unwrap().unwrap();
+        assert!(bytes[..read].iter().all(|byte| [b'y', b'\n'].contains(byte)));
+        left = left.saturating_sub(read as u64);
+    }
+    let grown = resident_kib().saturating_sub(before);
+    println!("{mib} MiB read, {grown} KiB more resident");
+    assert!(grown < 4096, "{grown} KiB more for {mib} MiB of output");
+    drop(stdout);
+    let by_pipe = ExitCause::Signaled { signal: Signal::PIPE, core: false };
+    assert_eq!(within(child.wait()).await.cause, by_pipe);
+}
+
+#[tokio::test]
+async fn a_program_that_never_reads_holds_nobody_up() {
+    let child = spawn(spec("/bin/sleep").arg("1000").stdin(Stdio::Pipe));
+    let mut stdin = child.take_stdin().unwrap();
+    let pour = async {
+        loop {
+            stdin.write_all(&[b'x'; 4096]).await.unwrap();
+        }
+    };
+    // The pipe is full, and the writer waits without holding a thread: others of the one there is go on.
+    tokio::select! {
+        () = pour => unreachable!("a pipe has an end"),
+        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+    }
+    assert_eq!(child.try_wait(), None);
+    let stopped = within(child.stop(Duration::from_secs(1000))).await;
+    assert_eq!(stopped.cause, ExitCause::Signaled { signal: Signal::TERM, core: false });
+    within(async { while stdin.write_all(b"x").await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn a_program_that_closes_its_output_runs_on() {
+    let child = spawn(shell("exec >&-; read go").stdin(Stdio::Pipe).stdout(Stdio::Pipe));
+    let mut stdout = child.take_stdout().unwrap();
+    assert_eq!(within(stdout.read(&mut [0; 8])).await.unwrap(), 0);
+    assert_eq!(child.try_wait(), None);
+    drop(child.take_stdin());
+    assert_eq!(within(child.wait()).await.cause, ExitCause::Exited(1));
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
