@@ -225,6 +225,29 @@ fn a_weight_counts_again_after_a_class_that_has_none() {
 }
 
 #[test]
+fn a_quota_is_the_kernels_with_what_it_saves_up() {
+    let mut control = OsControl::probe();
+    assert!(control.abilities().quotas, "it takes control groups: {:?}", control.abilities());
+    let asleep = Busy::asleep();
+    let pid = asleep.0.id();
+    let file = |names: [&str; 2]| {
+        let group = format!("uos-sched.{}.{pid}", std::process::id());
+        let mounts = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"];
+        let mut paths = mounts.iter().flat_map(|mount| names.map(|name| format!("{mount}/{group}/{name}")));
+        paths.find_map(|path| fs::read_to_string(path).ok()).unwrap().trim().to_owned()
+    };
+    let (budget, burst) = (["cpu.cfs_quota_us", "cpu.max"], ["cpu.cfs_burst_us", "cpu.max.burst"]);
+    let quota = Quota::new(MS * 50, MS * 20).unwrap();
+    control.adopt(pid, &Wanted { quota: Some(quota), ..wanted(1024) }).unwrap();
+    assert!(file(budget).starts_with("20000") && file(burst) == "0", "{} {}", file(budget), file(burst));
+    let saves = Wanted { quota: Some(quota.burst(MS * 5)), ..wanted(1024) };
+    assert_eq!(control.apply(pid, &saves).unwrap(), 1);
+    assert!(file(budget).starts_with("20000") && file(burst) == "5000", "{} {}", file(budget), file(burst));
+    assert_eq!(control.apply(pid, &wanted(1024)).unwrap(), 1);
+    assert!(["-1", "max 100000"].contains(&file(budget).as_str()) && file(burst) == "0");
+}
+
+#[test]
 fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
     let mut control = OsControl::probe();
     let sleepers: Vec<Busy> = (0..64).map(|_| Busy::asleep()).collect();
