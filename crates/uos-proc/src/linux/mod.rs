@@ -10,7 +10,6 @@ mod child;
 mod clone;
 mod life;
 mod means;
-mod pipe;
 mod prepare;
 mod process;
 mod pty;

@@ -70,8 +70,10 @@ const NONE: Limits = Limits {
     cpu_seconds: None,
     core_bytes: 0,
     memory_bytes: None,
+    memory_swap_bytes: None,
     pids: None,
     cpu_percent: None,
+    cpu_weight: None,
 };
 
 impl Row {
