@@ -38,6 +38,10 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FULL_DISKS", "3"),
                 ("UOS_CAMPAIGN_EVENTS", "2000"),
                 ("UOS_CAMPAIGN_EXAMPLES", "5"),
+                ("UOS_CAMPAIGN_RACES", "300"),
+                ("UOS_CAMPAIGN_TREES", "100"),
+                ("UOS_CAMPAIGN_HOSTS", "20"),
+                ("UOS_CAMPAIGN_FLOOD_MIB", "256"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
@@ -54,6 +58,10 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FULL_DISKS", "50"),
                 ("UOS_CAMPAIGN_EVENTS", "10000"),
                 ("UOS_CAMPAIGN_EXAMPLES", "200"),
+                ("UOS_CAMPAIGN_RACES", "3000"),
+                ("UOS_CAMPAIGN_TREES", "1000"),
+                ("UOS_CAMPAIGN_HOSTS", "100"),
+                ("UOS_CAMPAIGN_FLOOD_MIB", "10240"),
                 ("PROPTEST_CASES", "2048"),
             ],
         }

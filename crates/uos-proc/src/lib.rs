@@ -52,6 +52,8 @@ mod guarantee;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod pipe;
+mod portable;
 mod pty;
 mod signal;
 mod spawner;
@@ -67,6 +69,7 @@ pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use linux::{Isolation, LinuxSpawner};
+pub use portable::PortableSpawner;
 pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};
 pub use spawner::Spawner;

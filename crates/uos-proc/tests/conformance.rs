@@ -72,6 +72,16 @@ fn sandbox() -> World {
     World { spawner: Box::new(uos_proc::LinuxSpawner::new().unwrap()), spec }
 }
 
+fn portable() -> World {
+    let spec = |act| {
+        let spec = (linux().spec)(act);
+        [Guarantee::NoNewPrivileges, Guarantee::FdHygiene, Guarantee::Environment]
+            .into_iter()
+            .fold(spec, Spec::accept)
+    };
+    World { spawner: Box::new(uos_proc::PortableSpawner::new()), spec }
+}
+
 fn fake() -> World {
     let spec = |act| {
         let words: Vec<String> = match act {
@@ -119,6 +129,9 @@ macro_rules! conformance {
         #[cfg(target_os = "linux")]
         mod in_a_sandbox {
             $(#[tokio::test] async fn $name() { super::$name(super::sandbox()).await; })*
+        }
+        mod portable_spawner {
+            $(#[tokio::test] async fn $name() { super::$name(super::portable()).await; })*
         }
         mod fake_spawner {
             $(#[tokio::test] async fn $name() { super::$name(super::fake()).await; })*

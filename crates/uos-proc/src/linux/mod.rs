@@ -10,7 +10,6 @@ mod clone;
 mod grouped;
 mod life;
 mod means;
-mod pipe;
 mod prepare;
 mod process;
 mod pty;

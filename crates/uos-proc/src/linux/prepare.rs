@@ -12,12 +12,12 @@ use rustix::io::{fcntl_dupfd_cloexec, pread};
 use super::cgroup::Groups;
 use super::grouped::{Grouped, wants_group};
 use super::life::Life;
-use super::pipe;
 use super::pty;
 use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
 use super::steps::{Place, Rlimit};
 use super::thread::Queue;
 use crate::check::invalid;
+use crate::pipe;
 use crate::{
     Cwd, Input, Level, OnLeaderExit, Output, Program, Pty, PtySize, SpawnError, Spec, Stage, Stdio, Streams,
 };

@@ -100,6 +100,26 @@ async fn only_listed_calls_get_through() {
     page::check_calls(&native[0], &native[1]);
 }
 
+/// What the page says is tried elsewhere, is.
+#[test]
+fn every_trial_is_there() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for (number, what, test) in table::ELSEWHERE {
+        let (file, name) = test.split_once(": ").expect("a file and a name");
+        let text = ["", "attacks"].map(|folder| tests.join(folder).join(format!("{file}.rs")));
+        let text = text.iter().find_map(|path| std::fs::read_to_string(path).ok());
+        let text = text.unwrap_or_else(|| panic!("{number} {what}: there is no {file}.rs"));
+        assert!(text.contains(&format!("fn {name}(")), "{number} {what}: there is no {name} in {file}.rs");
+    }
+    let numbers: std::collections::BTreeSet<u32> = TABLE
+        .iter()
+        .map(|row| row.number)
+        .chain(table::ELSEWHERE.iter().map(|row| row.0))
+        .map(|number| number.parse().expect("a number"))
+        .collect();
+    assert!(numbers.into_iter().eq(1..=68), "a row of the threat model is tried nowhere");
+}
+
 #[test]
 fn the_page_of_attacks_is_fresh() {
     page::check_table();

@@ -5,24 +5,23 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 /// A pipe the child writes: our end, and the child's, which stays blocking as programs expect.
-pub(super) fn outward() -> io::Result<(Lazy<Receiver>, OwnedFd)> {
-    let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((Lazy::Idle(Some(ours)), theirs))
+pub(crate) fn outward() -> io::Result<(Lazy<Receiver>, OwnedFd)> {
+    let (ours, theirs) = io::pipe()?;
+    Ok((Lazy::Idle(Some(ours.into())), theirs.into()))
 }
 
 /// A pipe the child reads: our end, and the child's.
-pub(super) fn inward() -> io::Result<(Lazy<Sender>, OwnedFd)> {
-    let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((Lazy::Idle(Some(ours)), theirs))
+pub(crate) fn inward() -> io::Result<(Lazy<Sender>, OwnedFd)> {
+    let (theirs, ours) = io::pipe()?;
+    Ok((Lazy::Idle(Some(ours.into())), theirs.into()))
 }
 
 /// A pipe end before and after it is registered with a runtime.
-pub(super) enum Lazy<T> {
+pub(crate) enum Lazy<T> {
     Idle(Option<OwnedFd>),
     Live(T),
 }
