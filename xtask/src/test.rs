@@ -42,6 +42,9 @@ impl Campaign {
                 ("UOS_CAMPAIGN_TREES", "100"),
                 ("UOS_CAMPAIGN_HOSTS", "20"),
                 ("UOS_CAMPAIGN_FLOOD_MIB", "256"),
+                ("UOS_CAMPAIGN_PEER_KILLS", "20"),
+                ("UOS_CAMPAIGN_SCRIBBLES", "200"),
+                ("UOS_CAMPAIGN_SCHEDULES", "2000"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
@@ -62,6 +65,10 @@ impl Campaign {
                 ("UOS_CAMPAIGN_TREES", "1000"),
                 ("UOS_CAMPAIGN_HOSTS", "100"),
                 ("UOS_CAMPAIGN_FLOOD_MIB", "10240"),
+                ("UOS_CAMPAIGN_PEER_KILLS", "1000"),
+                // Rings; about a minute.
+                ("UOS_CAMPAIGN_SCRIBBLES", "200000"),
+                ("UOS_CAMPAIGN_SCHEDULES", "100000"),
                 ("PROPTEST_CASES", "2048"),
             ],
         }
