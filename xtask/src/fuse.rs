@@ -82,7 +82,7 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
     let _tmpfs = Mounted::tmpfs(&tmpfs)?;
     let bar = judged(&tools, &folder, &tmpfs, &second)?;
     // The overlay is judged in a directory that it has from two layers, beside files that fsx finds there.
-    let (upper_layer, lower_layer) = (place("layers/1/judged")?, place("layers/2/judged")?);
+    let (upper_layer, lower_layer) = (place("layers/1/j")?, place("layers/2/j")?);
     for seed in SEEDS {
         fs::write(lower_layer.join(format!("fsx{seed}")), "from below")?;
     }
@@ -91,8 +91,9 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
     let overlay = format!("overlay:{},{}:mem", layer(1), layer(2));
     let operations = if matches!(campaign, Campaign::Long) { "20000" } else { "2000" };
     let mut passed = Vec::new();
-    for (name, source, within) in [("MemFs", "mem", ""), ("OverlayFs", &overlay, "judged")] {
-        let at = place(name)?;
+    for (name, source, within) in [("MemFs", "mem", ""), ("OverlayFs", &overlay, "j")] {
+        // No longer than that of tmpfs: the address of a socket has room for little more.
+        let at = place(&name[..1])?;
         let mounted = Mounted::ours(source, &at)?;
         let at = at.join(within);
         let score = judged(&tools, &folder, &at, &second)?;

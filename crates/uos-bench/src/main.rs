@@ -53,8 +53,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(which) = &arguments.one_round_of {
-        let played = if which == "ipc" { ipc::be_the_peer() } else { vfs::one_round_of(which) };
-        return match played {
+        let round = match which.split_once(':') {
+            Some(("sched-memory", policy)) => sched::memory_of(policy),
+            Some(("sched-holder", pids)) => sched::hold(pids),
+            _ if which == "ipc" => ipc::be_the_peer(),
+            _ => vfs::one_round_of(which),
+        };
+        return match round {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("uos-bench: {error}");

@@ -3,6 +3,8 @@
 //! Ours is the whole call, `switch`, with its checks, books and statistics; a peer is only the structure: taken out,
 //! charged, put in again. Counted is the CPU time of the calling thread.
 
+mod gate;
+mod shares;
 mod treap;
 
 use std::{
@@ -11,6 +13,7 @@ use std::{
     process::Command,
 };
 
+pub(crate) use gate::hold;
 use rustix::{
     process::{Pid, setpriority_process},
     time::{ClockId, clock_gettime},
@@ -66,9 +69,73 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let eevdf = beside(name, Policy::EEVDF, 1_000_000, tree, "bare augmented treap", both[0])?;
     all.push(Measurement { target: "≥ 2 ×".into(), holds: eevdf.ratio >= 2.0, ..again(&eevdf) });
     all.push(eevdf);
+    for (name, policy) in [
+        ("round-robin memory per task, 1e6", "round-robin"),
+        ("fair memory per task, 1e6", "fair"),
+        ("EEVDF memory per task, 1e6", "eevdf"),
+    ] {
+        all.push(memory(name, policy)?);
+    }
     all.extend(changes()?);
     all.push(real()?);
+    all.extend(shares::by_weight()?);
+    all.extend(shares::by_turns()?);
+    all.push(gate::next_in_line()?);
+    all.push(gate::killed()?);
     Ok(all)
+}
+
+const MANY: u32 = 1_000_000;
+
+/// What a process has grown by, for each task, when it has made a scheduler with a million tasks and let each of
+/// them run twice. A process of its own each time: one that has done something else has memory lying idle.
+fn memory(name: &'static str, policy: &str) -> Result<Measurement> {
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        let which = format!("sched-memory:{policy}");
+        let output = Command::new(std::env::current_exe()?).args(["--one-round-of", &which]).output()?;
+        rounds.push(String::from_utf8(output.stdout)?.trim().parse::<f64>()?);
+    }
+    let (n, (ours_best, ours)) = (rounds.len(), summary(rounds, true));
+    let bare = (size_of::<(u64, u32, u32)>() + size_of::<u32>()) as f64;
+    Ok(Measurement {
+        name,
+        ours,
+        ours_best,
+        peer: bare,
+        peer_best: bare,
+        peer_name: "key, id and weight alone",
+        unit: "B",
+        ratio: bare / ours,
+        target: "≤ 128 B".into(),
+        holds: ours <= 128.0,
+        n,
+    })
+}
+
+/// One round of that: the bytes a task.
+pub(crate) fn memory_of(policy: &str) -> Result<()> {
+    let policy = Policy::named(policy).ok_or("no such policy")?;
+    let before = resident()?;
+    let (mut sched, ids) = filled(policy, MANY)?;
+    let (mut now, mut random) = (Nanos::ZERO, 7);
+    sched.pick(Cpu(0), now)?;
+    for _ in 0..2 * MANY {
+        step(&mut sched, &mut now, part(&mut random))?;
+    }
+    // The list of ids is the caller's.
+    let own = resident()?.saturating_sub(before + ids.capacity() * size_of::<TaskId>());
+    println!("{:.1}", own as f64 / f64::from(MANY));
+    drop(sched);
+    Ok(())
+}
+
+/// How much memory this process has, in bytes.
+fn resident() -> Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("a process has memory")?;
+    let kib: usize = line.split_whitespace().nth(1).ok_or("which is a number")?.parse()?;
+    Ok(kib * 1024)
 }
 
 /// Another weight for a real process, by the best means there are, beside the one system call that sets a nice value.

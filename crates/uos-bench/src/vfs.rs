@@ -3,6 +3,7 @@
 //!
 //! Both sides are used by path, as somebody would who takes the crate alone.
 
+mod fuse;
 mod large;
 mod worlds;
 
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use uos_vfs::{FileSystem, LocalFs, MemFs, OpenOptions};
+use uos_vfs::{FileSystem, LocalFs, MemFs, OpenOptions, OverlayFs};
 use worlds::{Cap, Done, Host, MemoryFs, Ours, World};
 
 use crate::{
@@ -91,6 +92,7 @@ fn all() -> Done<Vec<Measurement>> {
         let stats = |world: &dyn World| stats(world, ops);
         all.push(beside(name, peer_name, "ns", Bar::Ratio(least), || stats(us), || stats(peer))?);
     }
+    all.extend(overlays()?);
     for world in &worlds[..3] {
         world.make_dirs("/many")?;
         for nth in 0..MANY {
@@ -114,6 +116,7 @@ fn all() -> Done<Vec<Measurement>> {
     }
     drop((ours, memory));
     all.extend(large::measure()?);
+    all.extend(fuse::measure()?);
     Ok(all)
 }
 
@@ -147,6 +150,51 @@ fn stats(world: &dyn World, ops: u32) -> Done<f64> {
         black_box(world.stat(black_box("/a/b/c/file"))?);
     }
     Ok(begun.elapsed().as_nanos() as f64 / f64::from(ops))
+}
+
+/// Stat through three layers, each of which has the directories and only the lowest the file, beside one layer; and
+/// what is made above them.
+fn overlays() -> Done<Vec<Measurement>> {
+    let layers: Vec<MemFs> = (0..3).map(|_| MemFs::builder().build()).collect();
+    for layer in &layers {
+        layer.create_dir("/a/b/c")?;
+    }
+    layers[2].create("/a/b/c/file", 0o644)?;
+    let laid = |from: usize| {
+        let lowers = layers[from..].iter().map(MemFs::root);
+        OverlayFs::new(lowers, MemFs::builder().build().root()).map(Ours)
+    };
+    let (three, one, plain) = (laid(0)?, laid(2)?, MemFs::builder().build());
+    plain.create_dir("/a/b/c")?;
+    plain.create("/a/b/c/file", 0o644)?;
+    let plain = Ours(plain);
+    let (stat, cycle) = ("OverlayFs stat through 3 layers", "OverlayFs cycle of 1 KiB over 3 layers");
+    Ok(vec![
+        beside(
+            stat,
+            "through 1 layer",
+            "ns",
+            Bar::Ratio(0.5),
+            || stats(&three, 100_000),
+            || stats(&one, 100_000),
+        )?,
+        beside(
+            stat,
+            "MemFs alone",
+            "ns",
+            Bar::Compared,
+            || stats(&three, 100_000),
+            || stats(&plain, 100_000),
+        )?,
+        beside(
+            cycle,
+            "MemFs alone",
+            "ns",
+            Bar::Compared,
+            || cycles(&three, 1, 20_000),
+            || cycles(&plain, 1, 20_000),
+        )?,
+    ])
 }
 
 /// A million empty files in a hundred directories: what they take, and what a snapshot of them costs.

@@ -98,8 +98,23 @@ impl Reader {
     /// As with read(2), an empty answer to `max > 0` is the end of file, and `max == 0` takes
     /// nothing and never blocks. A try may overtake reads that wait.
     pub fn try_read(&self, max: usize) -> Result<Bytes, PipeError> {
+        self.read_by(|state| state.read(max))
+    }
+
+    /// The same into a buffer, and says how many bytes it took.
+    pub fn try_read_into(&self, buffer: &mut [u8]) -> Result<usize, PipeError> {
+        self.read_by(|state| state.read_into(buffer))
+    }
+
+    #[inline(always)]
+    fn read_by<R>(&self, read: impl FnOnce(&mut State) -> Result<R, PipeError>) -> Result<R, PipeError> {
+        if let Some(mut state) = self.shared.quiet()
+            && state.side(End::Read).is_open(self.handle)
+        {
+            return read(&mut state);
+        }
         self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
-            true => state.read(max),
+            true => read(state),
             false => Err(PipeError::Closed),
         })
     }
@@ -135,6 +150,11 @@ impl Writer {
     /// with another's; longer writes may be partial. Writing nothing does nothing, even if the pipe is
     /// broken. A try may overtake writes that wait.
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, PipeError> {
+        if let Some(mut state) = self.shared.quiet()
+            && state.side(End::Write).is_open(self.handle)
+        {
+            return state.write(bytes);
+        }
         self.shared.step(|state| match state.side(End::Write).is_open(self.handle) {
             true => state.write(bytes),
             false => Err(PipeError::Closed),

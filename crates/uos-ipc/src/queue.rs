@@ -115,14 +115,19 @@ impl Sender {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), QueueError> {
         // Made before the lock, and dropped after it if it is refused: whose bytes it shares, that may run anything.
         let mut message = message.into();
+        if self.send_if_quiet(&mut message) { Ok(()) } else { self.send_at_length(&mut message) }
+    }
+
+    #[inline(always)]
+    fn send_if_quiet(&self, message: &mut Message) -> bool {
         if let Some(mut state) = self.shared.quiet()
             && state.side(End::Write).is_open(self.handle)
             && state.fits(message.length())
         {
-            state.push(&mut message);
-            return Ok(());
+            state.push(message);
+            return true;
         }
-        self.send_at_length(&mut message)
+        false
     }
 
     #[cold]
@@ -149,6 +154,9 @@ impl Sender {
         let mut message = message.into();
         // Whoever waits already is not overtaken; otherwise a few looks are cheaper than a sleep.
         for patience in blocking::patience() {
+            if self.send_if_quiet(&mut message) {
+                return Ok(());
+            }
             let answer = self.shared.step(|state| {
                 let state = self.open(state)?;
                 match state.side(End::Write).waiting() {
@@ -205,13 +213,16 @@ impl Receiver {
     /// Takes the next message if there is one, and never waits. It may overtake receivers that wait.
     #[inline]
     pub fn try_recv(&self) -> Result<Message, QueueError> {
-        if let Some(mut state) = self.shared.quiet()
-            && state.side(End::Read).is_open(self.handle)
-            && let Some(message) = state.pop()
-        {
-            return Ok(message);
+        match self.recv_if_quiet() {
+            Some(message) => Ok(message),
+            None => self.recv_at_length(),
         }
-        self.recv_at_length()
+    }
+
+    #[inline(always)]
+    fn recv_if_quiet(&self) -> Option<Message> {
+        let mut state = self.shared.quiet()?;
+        if state.side(End::Read).is_open(self.handle) { state.pop() } else { None }
     }
 
     #[cold]
@@ -239,6 +250,9 @@ impl Receiver {
     pub fn recv_blocking(&self) -> Result<Message, QueueError> {
         // Whoever waits already is not overtaken; otherwise a few looks are cheaper than a sleep.
         for patience in blocking::patience() {
+            if let Some(message) = self.recv_if_quiet() {
+                return Ok(message);
+            }
             let answer = self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
                 true if state.side(End::Read).waiting() > 0 => Err(QueueError::Empty),
                 true => state.receive(),

@@ -131,6 +131,28 @@ fn slots_fill_up_drain_and_end() {
 }
 
 #[test]
+fn batches_are_as_one_by_one() {
+    let (mut sender, mut receiver) = slots(5, &Quota::root("rings", 1 << 20)).unwrap();
+    let all: Vec<[u8; 64]> = (0..200).map(|n| [n; 64]).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for batch in all.chunks(13) {
+                sender.send_all_blocking(batch).unwrap();
+            }
+            sender.send_all_blocking(&[]).unwrap();
+            drop(sender);
+        });
+        let mut received = Vec::new();
+        assert_eq!(receiver.recv_many_blocking(&mut received, 0), Ok(0));
+        while let Ok(count) = receiver.recv_many_blocking(&mut received, 3) {
+            assert!((1..=3).contains(&count));
+        }
+        assert!(received == all);
+        assert_eq!(receiver.recv_many_blocking(&mut received, 3), Err(QueueError::Ended));
+    });
+}
+
+#[test]
 fn two_threads_pass_megabytes_through_a_small_ring() {
     const TOTAL: usize = 4 << 20;
     let (mut writer, mut reader) =

@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::{Cwd, Enforcement, Guarantee, Limits, Program, Source, SpawnError, Spec, Support};
+use crate::{
+    Cwd, Enforcement, Guarantee, Limits, LimitsError, Means, Program, Source, SpawnError, Spec, Support,
+};
 
 /// How `spec` would be held by a spawner with this `support`, or why it cannot be.
 pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, SpawnError> {
@@ -113,29 +115,36 @@ fn check_env(spec: &Spec) -> Result<(), SpawnError> {
 }
 
 /// Zero is refused where nothing could run under it, or where the kernel would read it as something else.
-fn check_limits(limits: &Limits) -> Result<(), SpawnError> {
+pub(crate) fn check_limits(limits: &Limits) -> Result<(), LimitsError> {
     let zero = [
         ("limits.open_files", limits.open_files == Some(0)),
         ("limits.cpu_seconds", limits.cpu_seconds == Some(0)),
         ("limits.memory_bytes", limits.memory_bytes == Some(0)),
         ("limits.pids", limits.pids == Some(0)),
         ("limits.cpu_percent", limits.cpu_percent == Some(0)),
+        ("limits.cpu_weight", limits.cpu_weight == Some(0)),
     ];
-    match zero.into_iter().find(|(_, is_zero)| *is_zero) {
-        Some((field, _)) => invalid(field, "zero"),
-        None => Ok(()),
+    if let Some((field, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
+        return Err(LimitsError::Invalid { field, why: "zero".into() });
     }
+    if limits.cpu_weight.is_some_and(|weight| weight > 10_000) {
+        return Err(LimitsError::Invalid { field: "limits.cpu_weight", why: "more than 10,000".into() });
+    }
+    Ok(())
 }
 
 fn check_supported(support: &Support, spec: &Spec) -> Result<(), SpawnError> {
     let limits = &spec.limits;
     let asked = [
         ("memory_bytes", Guarantee::Memory, limits.memory_bytes.is_some()),
+        ("memory_swap_bytes", Guarantee::Memory, limits.memory_swap_bytes.is_some()),
         ("pids", Guarantee::Pids, limits.pids.is_some()),
         ("cpu_percent", Guarantee::Cpu, limits.cpu_percent.is_some()),
+        ("cpu_weight", Guarantee::Cpu, limits.cpu_weight.is_some()),
     ];
     for (name, guarantee, is_asked) in asked {
-        if is_asked && !support.get(spec.level, guarantee).is_enforced() {
+        // What is weakened is told; only what has no effect at all is refused.
+        if is_asked && matches!(support.get(spec.level, guarantee), Means::Absent { .. }) {
             return Err(SpawnError::UnsupportedLimit { name });
         }
     }

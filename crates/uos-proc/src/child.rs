@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{Enforcement, Exit, Input, Output, Pty, PtySize, Signal, SignalError, Usage};
+use crate::{
+    Enforcement, Exit, Input, Limits, LimitsError, Output, Pty, PtySize, Signal, SignalError, Usage,
+};
 
 /// A started program. Cheap to clone; all clones are the same program.
 ///
@@ -52,6 +54,12 @@ pub trait Process: Send + Sync {
     fn kill_tree(&self) -> Result<(), SignalError>;
     /// See [`Child::set_nice`].
     fn set_nice(&self, nice: i32) -> Result<(), SignalError>;
+    /// See [`Child::set_limits`].
+    fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError>;
+    /// See [`Child::pause`].
+    fn pause(&self) -> Result<(), SignalError>;
+    /// See [`Child::resume`].
+    fn resume(&self) -> Result<(), SignalError>;
     /// See [`Child::resize`].
     fn resize(&self, size: PtySize) -> Result<(), SignalError>;
     /// See [`Child::usage`].
@@ -92,8 +100,9 @@ impl Child {
         self.0.process.signal(signal)
     }
 
-    /// Kills the program and everything still in its process group, without giving them a say. After its exit
-    /// has been noticed this is [`SignalError::NoSuchProcess`].
+    /// Kills the program and everything that descends from it, without giving them a say; how thoroughly is what
+    /// [`Guarantee::KillTree`](crate::Guarantee::KillTree) says in its [enforcement](Child::enforcement). What is paused
+    /// dies too. After its exit has been noticed this is [`SignalError::NoSuchProcess`].
     pub fn kill_tree(&self) -> Result<(), SignalError> {
         self.0.process.kill_tree()
     }
@@ -120,6 +129,27 @@ impl Child {
     /// Sets the niceness, -20 to 19, of the program and everything in its process group.
     pub fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
         self.0.process.set_nice(nice)
+    }
+
+    /// Changes what the running tree is held to: all of it, or nothing. What `limits` leaves at `None` is limited no
+    /// more. Those that hold for each process on its own are fixed at the start; they are left out or repeated.
+    ///
+    /// This takes a program that was started with a limit on its tree, in a sandbox, or
+    /// [grouped](crate::Spec::grouped). Memory is never limited to less than is in use: that is refused with `EBUSY`.
+    pub fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        self.0.process.set_limits(limits)
+    }
+
+    /// Holds the program and its descendants still until [`resume`](Child::resume). Where the machine can, they do not
+    /// notice; else the program alone is stopped by a signal, which its parents and tracers see. Being killed still
+    /// works, and so does waiting. Blocks until they stand still, usually well below a millisecond, 100 ms at most.
+    pub fn pause(&self) -> Result<(), SignalError> {
+        self.0.process.pause()
+    }
+
+    /// Lets what was paused go on.
+    pub fn resume(&self) -> Result<(), SignalError> {
+        self.0.process.resume()
     }
 
     /// Changes the size of its terminal; its foreground job is told by `SIGWINCH`. Without a terminal, or when that was

@@ -50,6 +50,10 @@ pub enum SpawnError {
 pub enum Stage {
     /// Opening pipes and `/dev/null`, in the spawning program.
     Stdio,
+    /// Making its control group, or joining it.
+    Group,
+    /// Having its control group hold to the named field of [`Limits`](crate::Limits).
+    Limit(&'static str),
     /// Making the process.
     Clone,
     /// Tying its life to the spawner's.
@@ -98,6 +102,8 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Stage::Stdio => "stdio",
+            Stage::Group => "group",
+            Stage::Limit(field) => return write!(f, "limit {field}"),
             Stage::Clone => "clone",
             Stage::ParentDeath => "parent_death",
             Stage::Session => "session",
@@ -118,6 +124,47 @@ impl fmt::Display for Stage {
             Stage::Signals => "signals",
             Stage::Exec => "exec",
         })
+    }
+}
+
+/// Why the limits of a running program were not changed. All are as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitsError {
+    /// They make no sense, or not on this machine.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// The field of the spec.
+        field: &'static str,
+        /// What is wrong with it.
+        why: Cow<'static, str>,
+    },
+    /// The program was started in a way that does not allow it: without a group, or on a machine that lacks it.
+    #[error("limits.{name}: cannot be enforced for it")]
+    Unsupported {
+        /// The field of [`Limits`](crate::Limits).
+        name: &'static str,
+    },
+    /// The operating system refused, because more is in use, for instance.
+    #[error("limits.{name}: {}", Errno(*errno))]
+    Refused {
+        /// The field of [`Limits`](crate::Limits).
+        name: &'static str,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// It has exited.
+    #[error("no such process")]
+    NoSuchProcess,
+}
+
+impl From<LimitsError> for SpawnError {
+    fn from(error: LimitsError) -> Self {
+        match error {
+            LimitsError::Invalid { field, why } => SpawnError::Invalid { field, why },
+            LimitsError::Unsupported { name } => SpawnError::UnsupportedLimit { name },
+            LimitsError::Refused { name, errno } => SpawnError::Stage { stage: Stage::Limit(name), errno },
+            LimitsError::NoSuchProcess => SpawnError::Gone,
+        }
     }
 }
 

@@ -176,6 +176,12 @@ pub struct Enforcement {
 }
 
 impl Enforcement {
+    /// The same, but for one guarantee.
+    pub(crate) fn but(mut self, guarantee: Guarantee, means: Means) -> Self {
+        self.means[guarantee as usize] = means;
+        self
+    }
+
     /// How far `guarantee` is met.
     #[must_use]
     pub fn get(&self, guarantee: Guarantee) -> &Means {

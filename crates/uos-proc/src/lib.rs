@@ -62,8 +62,8 @@ mod stream;
 mod view;
 
 pub use child::{Child, Process, Streams};
-pub use error::{SignalError, SpawnError, Stage};
-pub use exit::{Exit, ExitCause, Usage};
+pub use error::{LimitsError, SignalError, SpawnError, Stage};
+pub use exit::{Exit, ExitCause, LimitEvents, Usage};
 pub use fake::{FakeSpawner, Gate, Script};
 pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;

@@ -133,6 +133,9 @@ pub struct Spec {
     pub level: Level,
     /// What it may use up.
     pub limits: Limits,
+    /// Whether it gets a control group of its own even if no limit takes one: then it can be paused, killed, accounted
+    /// for and limited later as a tree. What is in a sandbox always does, where the machine can.
+    pub grouped: bool,
     /// Its niceness, -20 to 19. Zero, the default, leaves it at the spawning program's own.
     pub nice: i32,
     /// What becomes of its process group when it exits.
@@ -177,6 +180,7 @@ impl Spec {
             pty_size: PtySize::default(),
             level: Level::Standard,
             limits: Limits::default(),
+            grouped: false,
             nice: 0,
             on_leader_exit: OnLeaderExit::KillGroup,
             on_drop: OnDrop::Kill,
@@ -271,6 +275,13 @@ impl Spec {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets whether it gets a control group even if no limit takes one.
+    #[must_use]
+    pub fn grouped(mut self, grouped: bool) -> Self {
+        self.grouped = grouped;
         self
     }
 

@@ -18,7 +18,7 @@ pub use gate::Gate;
 pub use os::{Abilities, Means, OsControl};
 pub use simulated::SimulatedControl;
 
-use crate::{Class, CpuSet, Nanos, Quantum, Quota, Weight};
+use crate::{Class, CpuSet, Nanos, Quantum, Quota, SchedError, Weight};
 
 /// Lets processes have CPU time as wanted.
 ///
@@ -99,7 +99,7 @@ pub enum ControlError {
     Ended,
     /// The scheduler refused.
     #[error(transparent)]
-    Refused(#[from] crate::SchedError),
+    Refused(#[from] SchedError),
     /// The system refused.
     #[error("{what} of process {pid}: {source}")]
     System {
@@ -110,4 +110,13 @@ pub enum ControlError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+/// What the core refuses, in the words of those who control real processes.
+fn refused_by_core(pid: u32, error: SchedError) -> ControlError {
+    match error {
+        SchedError::EmptyAffinity | SchedError::NoAllowedCpu { .. } => ControlError::NoSuchCpu,
+        SchedError::Overload { .. } => ControlError::Overload { pid },
+        error => ControlError::Refused(error),
+    }
 }

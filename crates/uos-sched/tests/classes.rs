@@ -348,16 +348,19 @@ fn an_explanation_names_who_is_before_and_by_how_much() {
     let mut sched = one(Policy::FAIR);
     let [first, second, third] = [(); 3].map(|()| sched.add(Weight::DEFAULT, Nanos::ZERO).unwrap());
     assert_eq!(sched.pick(CPU, Nanos::ZERO).unwrap().unwrap().task, first);
-    assert_eq!(sched.explain(first), Ok(Standing::Running { cpu: CPU, until: MS * 4 }));
+    assert_eq!(
+        sched.explain(first),
+        Ok(Standing::Running { cpu: CPU, until: MS * 4, next: Some(second), lag_ns: 0 })
+    );
     let behind = Some((first, MS * 4));
-    let waiting = |ahead| Standing::Waiting { cpu: CPU, since: Nanos::ZERO, behind, ahead };
+    let waiting = |ahead| Standing::Waiting { cpu: CPU, since: Nanos::ZERO, behind, ahead, lag_ns: 0 };
     assert_eq!(sched.explain(second), Ok(waiting(Ahead::Nothing)));
     assert_eq!(sched.explain(third), Ok(waiting(Ahead::Share { task: second, by: Nanos::ZERO })));
     sched.put_back(CPU, MS * 4, Why::Expired).unwrap();
-    let Standing::Waiting { ahead, behind: None, .. } = sched.explain(first).unwrap() else {
+    let Standing::Waiting { ahead, behind: None, lag_ns, .. } = sched.explain(first).unwrap() else {
         panic!("it waits")
     };
-    assert_eq!(ahead, Ahead::Share { task: second, by: MS * 4 });
+    assert_eq!((ahead, lag_ns), (Ahead::Share { task: second, by: MS * 4 }, -4_000_000));
     sched.set_policy(Policy::ROUND_ROBIN, MS * 4).unwrap();
     let Standing::Waiting { ahead, .. } = sched.explain(first).unwrap() else { panic!("it waits") };
     assert_eq!(ahead, Ahead::Turn { task: second, before: 2 });

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use uos_sched::{
-    ControlError, Controller, Cpu, CpuSet, Gate, Nanos, Policy, Priority, Quantum, Quota, Wanted, Weight,
+    Class, ControlError, Controller, Cpu, CpuSet, Gate, Nanos, Policy, Priority, Quantum, Quota, Reservation,
+    Wanted, Weight,
 };
 
 mod conformance;
@@ -184,6 +185,33 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
     for process in [&first, &second] {
         eventually("it should not be stopped", || process.state() == 'R');
     }
+}
+
+#[test]
+fn classes_count_at_a_gate_too() {
+    let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let (one, other) = (Busy::start(), Busy::start());
+    let class = |class| Wanted { class, ..Wanted::default() };
+    gate.adopt(one.pid(), &class(Class::Idle)).unwrap();
+    gate.adopt(other.pid(), &class(Class::Normal)).unwrap();
+    eventually("the idle one should be stopped", || one.state() == 'T');
+    let before = one.used();
+    runs(&other, Nanos::from_millis(100));
+    assert_eq!(one.used(), before, "somebody else wants to run");
+    let reserve = |runtime| {
+        let [runtime, period] = [runtime, 100].map(Nanos::from_millis);
+        class(Class::Deadline(Reservation::new(runtime, period, period).unwrap()))
+    };
+    assert_eq!(gate.apply(one.pid(), &reserve(60)).unwrap(), 1);
+    runs(&one, Nanos::from_millis(20));
+    let refused = gate.apply(other.pid(), &reserve(60));
+    assert!(matches!(refused, Err(ControlError::Overload { pid }) if pid == other.pid()), "{refused:?}");
+    let third = Busy::start();
+    assert!(matches!(gate.adopt(third.pid(), &reserve(60)), Err(ControlError::Overload { .. })));
+    assert_eq!(third.state(), 'R', "nothing was done to it");
+    runs(&other, Nanos::from_millis(20));
+    let held = gate.held().unwrap();
+    assert!(held.iter().any(|(pid, books)| *pid == other.pid() && books.class == Class::Normal));
 }
 
 #[test]

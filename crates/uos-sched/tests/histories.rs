@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn every_policy_is_its_reference(
         policy in prop::sample::select(policies()),
-        crowd in prop_oneof![4 => Just(0usize), 1 => 60..90usize],
+        crowd in prop_oneof![4 => Just(0usize), 1 => 60..250usize],
         history in anything(),
     ) {
         let mut world = World::new(policy);
@@ -167,6 +167,36 @@ proptest! {
             world.step(passes, op)?;
             let (sum, units) = world.lags().into_iter().fold((0, 0), |(sum, units), (lag, unit)| (sum + lag, units + unit + 1));
             prop_assert!(sum.abs() <= units, "{sum}");
+        }
+    }
+
+    /// Nobody who wants to run waits for ever: among busy tasks there is a longest wait, and it is known.
+    #[test]
+    fn nobody_starves(weights in prop::collection::vec(1..5_000u32, 2..12), slices in 1..400usize) {
+        for policy in [Policy::ROUND_ROBIN, Policy::FAIR, Policy::EEVDF].map(|policy| policy.with_slice(SLICE)) {
+            let mut sched = Scheduler::new(policy, 1).unwrap();
+            let add = |&weight| sched.add(Weight::new(weight).unwrap(), Nanos::ZERO).unwrap();
+            let tasks: Vec<TaskId> = weights.iter().map(add).collect();
+            let (mut now, mut ran) = (Nanos::ZERO, vec![Nanos::ZERO; tasks.len()]);
+            let all = weights.iter().map(|&weight| u64::from(weight)).sum::<u64>();
+            for _ in 0..slices {
+                let pick = sched.pick(CPU, now).unwrap().unwrap();
+                let at = tasks.iter().position(|&task| task == pick.task).unwrap();
+                let others = tasks.len() as u64 - 1;
+                let most = match policy {
+                    Policy::RoundRobin { .. } => SLICE.length() * others,
+                    // What each of the others may be ahead before, and behind after it.
+                    _ => Nanos(2 * SLICE.length().0 * all / u64::from(weights[at])) + SLICE.length() * (2 * others),
+                };
+                prop_assert!(now.since(ran[at]) <= most, "{policy:?}: {} waited {}", weights[at], now.since(ran[at]));
+                now = now + pick.slice;
+                ran[at] = now;
+                sched.put_back(CPU, now, Why::Expired).unwrap();
+            }
+            for (at, &since) in ran.iter().enumerate() {
+                let most = Nanos(2 * SLICE.length().0 * all / u64::from(weights[at])) + SLICE.length() * 22;
+                prop_assert!(now.since(since) <= most, "{policy:?}: {} still waits", weights[at]);
+            }
         }
     }
 

@@ -83,6 +83,37 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
 }
 
 #[test]
+fn who_vanishes_at_any_moment_is_gone_and_nothing_else_is_wrong() {
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let stays = Busy::asleep();
+        control.adopt(stays.0.id(), &wanted(2048)).unwrap();
+        let settings = [Class::Batch, Class::Idle, Class::Fifo(RtPriority::new(1).unwrap()), Class::Normal];
+        for round in 0..200u64 {
+            // It ends while it is adopted, changed, asked or released: at another moment each time.
+            let ending =
+                Command::new("sleep").arg(format!("0.{:04}", round % 40)).stdin(Stdio::null()).spawn();
+            let mut ending = Busy(ending.unwrap());
+            let pid = ending.0.id();
+            let mut answers = vec![control.adopt(pid, &wanted(512)).map(|()| 0)];
+            for (at, &class) in settings.iter().cycle().take(40).enumerate() {
+                answers.push(control.apply(pid, &Wanted { class, ..wanted(512 + at as u32) }));
+                answers.push(control.used(pid).map(|_| 0));
+            }
+            answers.push(control.release(pid).map(|()| 0));
+            for answer in answers {
+                let expected = matches!(
+                    answer,
+                    Ok(_) | Err(ControlError::Gone { .. } | ControlError::NotAdopted { .. })
+                );
+                assert!(expected, "{answer:?}");
+            }
+            ending.0.wait().unwrap();
+        }
+        assert_eq!(control.apply(stays.0.id(), &wanted(2048)).unwrap(), 0);
+    }
+}
+
+#[test]
 fn what_nice_values_cannot_do_is_refused() {
     let busy = Busy::start();
     let mut control = OsControl::by_nice();
@@ -194,6 +225,29 @@ fn a_weight_counts_again_after_a_class_that_has_none() {
 }
 
 #[test]
+fn a_quota_is_the_kernels_with_what_it_saves_up() {
+    let mut control = OsControl::probe();
+    assert!(control.abilities().quotas, "it takes control groups: {:?}", control.abilities());
+    let asleep = Busy::asleep();
+    let pid = asleep.0.id();
+    let file = |names: [&str; 2]| {
+        let group = format!("uos-sched.{}.{pid}", std::process::id());
+        let mounts = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"];
+        let mut paths = mounts.iter().flat_map(|mount| names.map(|name| format!("{mount}/{group}/{name}")));
+        paths.find_map(|path| fs::read_to_string(path).ok()).unwrap().trim().to_owned()
+    };
+    let (budget, burst) = (["cpu.cfs_quota_us", "cpu.max"], ["cpu.cfs_burst_us", "cpu.max.burst"]);
+    let quota = Quota::new(MS * 50, MS * 20).unwrap();
+    control.adopt(pid, &Wanted { quota: Some(quota), ..wanted(1024) }).unwrap();
+    assert!(file(budget).starts_with("20000") && file(burst) == "0", "{} {}", file(budget), file(burst));
+    let saves = Wanted { quota: Some(quota.burst(MS * 5)), ..wanted(1024) };
+    assert_eq!(control.apply(pid, &saves).unwrap(), 1);
+    assert!(file(budget).starts_with("20000") && file(burst) == "5000", "{} {}", file(budget), file(burst));
+    assert_eq!(control.apply(pid, &wanted(1024)).unwrap(), 1);
+    assert!(["-1", "max 100000"].contains(&file(budget).as_str()) && file(burst) == "0");
+}
+
+#[test]
 fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
     let mut control = OsControl::probe();
     let sleepers: Vec<Busy> = (0..64).map(|_| Busy::asleep()).collect();
@@ -218,6 +272,19 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
             Err(other) => panic!("{other}"),
         }
     }
+    // The CPUs are written first, and then the kernel reserves nothing for one that may not use all there are.
+    let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..reserve(1) };
+    let (asleep, cpus) = (Busy::asleep(), std::thread::available_parallelism().unwrap().get());
+    let pid = asleep.0.id();
+    control.adopt(pid, &wanted(2048)).unwrap();
+    let adopted = threads(pid);
+    let answer = control.apply(pid, &bound);
+    if cpus > 1 {
+        assert!(matches!(answer, Err(ControlError::System { .. })), "{answer:?}");
+        assert_eq!(threads(pid), adopted);
+        assert_eq!(control.apply(pid, &wanted(2048)).unwrap(), 0);
+    }
+
     let (pid, before) = refused.expect("a machine has fewer than 64 CPUs, or this test needs more sleepers");
     control.release(pid).unwrap();
     assert!(matches!(control.adopt(pid, &reserve(90)), Err(ControlError::Overload { .. })));

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use uos_sched::{
-    Cpu, Nanos, Observed, Policy, Priority, Quantum, Scheduler, Spec, TaskId, TaskState, Weight, Why,
+    Cpu, Nanos, Observed, Policy, Priority, Quantum, Scheduler, Share, Spec, TaskId, TaskState, Weight, Why,
 };
 
 const MS: Nanos = Nanos::from_millis(1);
@@ -125,6 +125,50 @@ fn a_kernels_own_decisions_move_order_and_books() {
     assert_eq!(stats.runtime, MS * 800);
     let next = sched.pick(Cpu(0), Nanos::ZERO).unwrap().unwrap();
     assert_eq!(next.task, tasks[1], "the one that is owed");
+}
+
+#[test]
+fn a_window_has_what_was_got_and_owed_within_it() {
+    let (mut sched, tasks) = busy(Policy::FAIR, &[1024, 3072]);
+    let mut now = Nanos::ZERO;
+    rounds(&mut sched, &mut now, 1_000);
+    let from = sched.reading();
+    assert!(
+        from.since(&from).iter().all(|share| share.runtime == Nanos::ZERO && share.error_ppm().is_none())
+    );
+    assert_eq!(Share::jain_ppm(&from.since(&from)), None);
+    let late = sched.add(Weight::new(4096).unwrap(), now).unwrap();
+    rounds(&mut sched, &mut now, 8_000);
+    let shares = sched.reading().since(&from);
+    assert_eq!(shares.iter().map(|share| share.task).collect::<Vec<_>>(), [tasks[0], tasks[1], late]);
+    assert_eq!(shares.iter().map(|share| share.runtime.0).sum::<u64>(), shares[0].all.0);
+    assert_eq!(shares[0].all, MS * 32_000);
+    for (share, owed) in shares.iter().zip([125_000, 375_000, 500_000]) {
+        assert!(share.owed_ppm().abs_diff(owed) <= 1 && share.got_ppm().abs_diff(owed) <= 500, "{share:?}");
+        assert!(share.error_ppm().unwrap() <= 2_000, "{share:?}");
+        assert!(share.waits > 0 && share.waited > Nanos::ZERO);
+    }
+    assert!(Share::jain_ppm(&shares).unwrap() >= 999_990);
+
+    sched.block(late, now).unwrap();
+    let from = sched.reading();
+    sched.account(late, Observed { runtime: MS, ..Observed::default() }).unwrap();
+    rounds(&mut sched, &mut now, 100);
+    let shares = sched.reading().since(&from);
+    assert_eq!(shares[2].waits, 0, "it was away");
+    sched.remove(late, now).unwrap();
+    assert_eq!(sched.reading().since(&from).len(), 2, "who has left is in no later reading");
+}
+
+#[test]
+fn jains_index_tells_alike_from_unlike() {
+    let (mut sched, _) = busy(Policy::PRIORITY, &[1024; 4]);
+    let (mut now, from) = (Nanos::ZERO, sched.reading());
+    // One turn of four: all that was given out went to one of them.
+    rounds(&mut sched, &mut now, 1);
+    assert_eq!(Share::jain_ppm(&sched.reading().since(&from)), Some(250_000));
+    rounds(&mut sched, &mut now, 3);
+    assert_eq!(Share::jain_ppm(&sched.reading().since(&from)), Some(1_000_000));
 }
 
 /// Two CPUs and a history from a fixed generator; the hash is the same on every machine and for ever, or

@@ -136,6 +136,45 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The queues of many are others than those of a few, and are only seen to be right once all have gone round.
+    #[test]
+    fn so_it_is_in_a_crowd(
+        policy in prop::sample::select(policies()),
+        weights in prop::collection::vec(prop_oneof![1..20u32, 1..=1u32 << 20], 70..400),
+        steps in prop::collection::vec((prop_oneof![Just(0), 1..15_000_000u64], 0..12u8, any::<usize>()), 1..1_500),
+    ) {
+        let mut pair = [Scheduler::new(policy, 1).unwrap(), Scheduler::new(policy, 1).unwrap()];
+        let (mut now, cpu) = (Nanos::ZERO, Cpu(0));
+        let mut tasks = Vec::new();
+        for sched in &mut pair {
+            let add = |&weight: &u32| sched.add(Weight::new(weight).unwrap(), now).unwrap();
+            tasks = weights.iter().map(add).collect();
+            sched.pick(cpu, now).unwrap();
+        }
+        for (passed, what, at) in steps {
+            now = now + Nanos(passed);
+            let task = tasks[at % tasks.len()];
+            let one = |sched: &mut Scheduler, switches: bool| match what {
+                0 => format!("{:?}", sched.block(task, now)),
+                1 => format!("{:?}", sched.wake(task, now)),
+                _ => {
+                    let why = [Why::Expired, Why::Preempted, Why::Yield][usize::from(what).saturating_sub(8) % 3];
+                    let switched =
+                        if switches { sched.switch(cpu, now, why) } else { by_steps(sched, cpu, now, why) };
+                    format!("{switched:?}")
+                }
+            };
+            let [first, second] = &mut pair;
+            prop_assert_eq!(one(first, true), one(second, false));
+        }
+        let [first, second] = &mut pair;
+        prop_assert_eq!(books(first, &tasks, 1), books(second, &tasks, 1));
+    }
+}
+
 #[test]
 fn a_switch_that_is_refused_changes_nothing() {
     let mut sched = Scheduler::new(Policy::ROUND_ROBIN, 1).unwrap();

@@ -17,6 +17,9 @@ fn records_of_ended_programs_hold_no_descriptors_nor_does_a_kernel_that_has_gone
         let before = descriptors();
         let world = World::start();
         let init = world.kernel.init();
+        // What the spawner keeps for good it makes at the first start.
+        let first = world.call(&init, program("/usr/bin/printf", &["x"])).await.unwrap().pid;
+        wait(&world, &init, first).await;
         let running = descriptors();
         let mut pids = Vec::new();
         for _ in 0..50 {
@@ -25,7 +28,7 @@ fn records_of_ended_programs_hold_no_descriptors_nor_does_a_kernel_that_has_gone
         for pid in &pids {
             wait(&world, &init, *pid).await;
         }
-        until("the descriptors of 50 ended programs are back", || descriptors() == running).await;
+        until("the descriptors of 50 ended programs are back", || descriptors() <= running).await;
         for pid in pids {
             assert_eq!(common::output(&world, &init, pid).await, b"x", "what it wrote is still kept");
         }

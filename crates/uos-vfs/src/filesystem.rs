@@ -15,6 +15,7 @@ use crate::{
     SetXattr, Special, StatFs, Tree, Unresolved, Want,
 };
 use entry::Entrance;
+use open::Made;
 
 /// What a file made by [`FileSystem::write`] and [`FileSystem::append`] starts with.
 const FILE_MODE: u32 = 0o644;
@@ -65,7 +66,9 @@ pub trait FileSystem: Tree {
     /// filesystem can, readers see the old content or the new, and a failure leaves the old.
     fn write(&self, path: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Result<()> {
         let path = path.as_ref();
-        let (file, made) = open::by_path(self, path, OpenOptions::write_only().create(FILE_MODE))?;
+        let mut made = Made::default();
+        let options = OpenOptions::write_only().create(FILE_MODE);
+        let file = open::by_path(self, path, options, Some(&mut made))?;
         let written = file.handle().replace(data.as_ref());
         if written.is_err() {
             made.take_back(self.caller());
@@ -76,7 +79,9 @@ pub trait FileSystem: Tree {
     /// Writes `data` to the end of a file, in one piece; the file is made if it is missing.
     fn append(&self, path: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Result<()> {
         let path = path.as_ref();
-        let (file, made) = open::by_path(self, path, OpenOptions::write_only().create(FILE_MODE))?;
+        let mut made = Made::default();
+        let options = OpenOptions::write_only().create(FILE_MODE);
+        let file = open::by_path(self, path, options, Some(&mut made))?;
         let written = file.handle().append(data.as_ref());
         if written.is_err() {
             made.take_back(self.caller());
@@ -86,7 +91,7 @@ pub trait FileSystem: Tree {
 
     /// Makes an empty file. [`Error::Exists`] if anything has the name, be it a link that leads nowhere.
     fn create(&self, path: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        open::by_path(self, path.as_ref(), OpenOptions::write_only().create_new(mode)).map(drop)
+        open::by_path(self, path.as_ref(), OpenOptions::write_only().create_new(mode), None).map(drop)
     }
 
     /// Takes a name away from anything but a directory. A link itself goes, not what it leads to.
@@ -249,7 +254,7 @@ pub trait FileSystem: Tree {
 
     /// Opens a file, to read, write and seek.
     fn open(&self, path: impl AsRef<[u8]>, options: &OpenOptions) -> Result<File> {
-        Ok(open::by_path(self, path.as_ref(), *options)?.0)
+        open::by_path(self, path.as_ref(), *options, None)
     }
 
     /// How much the filesystem holds that a path leads into.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc;
 use std::time::Duration;
-use uos_vfs::{Access, Caller, Kind, MemFs, Name, NodeRef, Rename};
+use uos_vfs::{Access, Caller, Error, FileSystem, Kind, MemFs, Name, NodeRef, Rename};
 
 const ROOT: &Caller = &Caller::ROOT;
 const THREADS: u64 = 8;
@@ -243,4 +243,37 @@ fn a_deep_tree_falls_apart_without_a_deep_stack() {
     }
     assert_eq!(fs.used_nodes(), 200_001);
     drop((fs, dir));
+}
+
+#[test]
+fn a_way_that_was_gone_counts_only_until_a_directory_moves() {
+    let fs = MemFs::builder().build();
+    fs.create_dir("/a/b").unwrap();
+    fs.write("/a/b/file", "old").unwrap();
+    let before = fs.snapshot();
+    let read = || fs.read("/a/b/file");
+    assert_eq!(read().unwrap(), b"old");
+    // By another thread, which knows nothing of what this one remembers.
+    let elsewhere = |act: &(dyn Fn() + Sync)| std::thread::scope(|scope| scope.spawn(act).join().unwrap());
+    elsewhere(&|| fs.rename("/a/b", "/a/c").unwrap());
+    assert_eq!(read(), Err(Error::NotFound));
+    elsewhere(&|| {
+        fs.create_dir("/a/b").unwrap();
+        fs.write("/a/b/file", "new").unwrap();
+    });
+    assert_eq!(read().unwrap(), b"new");
+    elsewhere(&|| fs.rename_with("/a/b", "/a/c", Rename::Exchange).unwrap());
+    assert_eq!(read().unwrap(), b"old");
+    elsewhere(&|| fs.rename("/a", "/x").unwrap());
+    assert_eq!(read(), Err(Error::NotFound));
+    elsewhere(&|| fs.restore(&before).unwrap());
+    assert_eq!(read().unwrap(), b"old");
+    elsewhere(&|| {
+        fs.remove_dir_all("/a").unwrap();
+        fs.symlink("/elsewhere", "/a").unwrap();
+    });
+    assert_eq!(read(), Err(Error::NotFound));
+    drop(before);
+    fs.delete("/a").unwrap();
+    assert_eq!((fs.used_nodes(), fs.used_bytes()), (1, 0), "what is remembered holds nothing");
 }

@@ -28,6 +28,8 @@ const ROUNDS: usize = 21;
 const STREAM: usize = 32 << 20;
 /// How many messages one round sends.
 const MESSAGES: usize = 400_000;
+/// How many are sent and received at once, where that is asked for.
+const BATCH: usize = 64;
 /// The same by ipc-channel, which is a hundred times slower.
 const PEER_MESSAGES: usize = 10_000;
 /// How often one round goes there and back.
@@ -81,12 +83,14 @@ pub(super) fn measure(quota: &Quota) -> Result<Vec<Measurement>> {
         }
         all.push(Measurement { n: ROUNDS, ..row(name, by_name, times, least) });
     }
-    let mut times = (Vec::new(), Vec::new());
+    let (mut times, mut batches) = ((Vec::new(), Vec::new()), Vec::new());
     for round in 0..=ROUNDS {
         let (ours, theirs) = (peer.messages("slots", MESSAGES)?, peer.messages("channel", PEER_MESSAGES)?);
+        let many = peer.batches(MESSAGES)?;
         if round > 0 {
             times.0.push(ours);
             times.1.push(theirs);
+            batches.push(many);
         }
     }
     let asked = vec![1_000.0 / 15.0; ROUNDS];
@@ -94,7 +98,12 @@ pub(super) fn measure(quota: &Quota) -> Result<Vec<Measurement>> {
         n: ROUNDS,
         ..row("two processes, 64 B messages", "15 million a second", (times.0.clone(), asked), 1.0)
     });
-    all.push(Measurement { n: ROUNDS, ..row("the same beside a channel", "ipc-channel", times, 80.0) });
+    let in_batches = (batches, times.1.clone());
+    all.push(Measurement { n: ROUNDS, ..row("the same, one by one", "ipc-channel", times, 80.0) });
+    all.push(Measurement {
+        n: ROUNDS,
+        ..row("the same, ours 64 at a time", "ipc-channel", in_batches, 80.0)
+    });
     let mut times = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let (ours, theirs) = (peer.there_and_back("ping")?, peer.there_and_back("ping-pipe")?);
@@ -180,11 +189,23 @@ impl Peer {
         self.control.send(format!("{by} {count}").as_bytes(), &[])?;
         let begun = Instant::now();
         for _ in 0..count {
-            if by == "slots" {
-                black_box(self.slots.recv_blocking()?);
-            } else {
-                black_box(self.channel.recv()?);
+            match by {
+                "slots" => drop(black_box(self.slots.recv_blocking()?)),
+                _ => drop(black_box(self.channel.recv()?)),
             }
+        }
+        Ok(begun.elapsed().as_nanos() as f64 / count as f64)
+    }
+
+    /// The same, up to 64 at a time where they are there.
+    fn batches(&mut self, count: usize) -> Result<f64> {
+        self.control.send(format!("batches {count}").as_bytes(), &[])?;
+        let (mut left, mut slots) = (count, Vec::with_capacity(BATCH));
+        let begun = Instant::now();
+        while left > 0 {
+            slots.clear();
+            left -= self.slots.recv_many_blocking(&mut slots, BATCH)?;
+            black_box(&slots);
         }
         Ok(begun.elapsed().as_nanos() as f64 / count as f64)
     }
@@ -241,6 +262,10 @@ pub(crate) fn be_the_peer() -> Result<()> {
                 }
             }
             "slots" => (0..number).try_for_each(|_| theirs.slots.send_blocking(black_box(&PAYLOAD)))?,
+            "batches" => {
+                let batch = [PAYLOAD; BATCH];
+                (0..number / BATCH).try_for_each(|_| theirs.slots.send_all_blocking(black_box(&batch)))?;
+            }
             "channel" => (0..number).try_for_each(|_| channel.send(black_box(&PAYLOAD)))?,
             "ping" => {
                 for _ in 0..number {

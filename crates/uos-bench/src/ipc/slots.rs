@@ -15,12 +15,14 @@ pub(super) fn measure(quota: &Quota) -> Result<Vec<Measurement>> {
 /// Both look for nobody who sleeps; ours counts, and notices when the other side is gone.
 fn beside_rtrb(quota: &Quota) -> Result<Measurement> {
     let (mut sender, mut receiver) = slots(1024, quota)?;
+    let mut slot = [0; 64];
     let (mut producer, mut consumer) = rtrb::RingBuffer::<[u8; 64]>::new(1024);
     let times = rounds(
         20_000,
         || {
             sender.try_push(black_box(&PAYLOAD))?;
-            black_box(receiver.try_pop()?);
+            receiver.try_pop_into(&mut slot)?;
+            black_box(&mut slot);
             Ok(())
         },
         || {
@@ -35,12 +37,14 @@ fn beside_rtrb(quota: &Quota) -> Result<Measurement> {
 /// Both wake who sleeps.
 fn beside_tokio(quota: &Quota) -> Result<Measurement> {
     let (mut sender, mut receiver) = slots(1024, quota)?;
+    let mut slot = [0; 64];
     let (producer, mut consumer) = tokio::sync::mpsc::channel::<[u8; 64]>(1024);
     let times = rounds(
         20_000,
         || {
             sender.try_send(black_box(&PAYLOAD))?;
-            black_box(receiver.try_recv()?);
+            receiver.try_recv_into(&mut slot)?;
+            black_box(&mut slot);
             Ok(())
         },
         || {

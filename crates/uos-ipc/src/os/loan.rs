@@ -11,10 +11,16 @@ use crate::ring::{MAX_SLOTS, SLOT_BYTES, SlotReceiver, SlotSender};
 use crate::sync::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to sleep before looking for blocks that were dropped unsent.
+const UNSENT: Duration = Duration::from_millis(20);
 
 /// Lends blocks out.
 pub struct Lender {
     shared: Arc<Lent>,
+    /// Blocks that nobody has.
+    free: Vec<u32>,
     number: u32,
     block_bytes: u64,
     /// How often each block was sent. Odd while it is out.
@@ -25,8 +31,8 @@ pub struct Lender {
 
 struct Lent {
     mapping: Mapping,
-    /// Protects which blocks nobody has.
-    free: Mutex<Vec<u32>>,
+    /// Protects which blocks came back unsent, on whatever thread they were dropped.
+    unsent: Mutex<Vec<u32>>,
 }
 
 /// A block to write to. Dropped unsent, it is free again.
@@ -72,6 +78,7 @@ pub struct Borrowed {
     offset: u64,
     len: u64,
     generation: u64,
+    block: u64,
 }
 
 /// Why nothing was lent or received. In every case nothing was changed.
@@ -132,10 +139,11 @@ pub fn loans(
     let (Input::Slots(to), Output::Slots(returned)) = (to.into_input()?, returned.into_output()?) else {
         return Err(ShmError::Role.into());
     };
-    let free = Mutex::new((0..count as u32).rev().collect());
-    let shared = Arc::new(Lent { mapping, free });
+    let free = (0..count as u32).rev().collect();
+    let shared = Arc::new(Lent { mapping, unsent: Mutex::new(Vec::new()) });
     let number = segment.id() as u32;
-    let lender = Lender { shared, number, block_bytes, generations: vec![0; count], to, back: returned };
+    let lender =
+        Lender { shared, free, number, block_bytes, generations: vec![0; count], to, back: returned };
     let segment = segment.read_only();
     Ok((lender, BorrowerEnd { segment, from, back, block_bytes, count: count as u64, number }))
 }
@@ -146,12 +154,10 @@ impl Lender {
         if len > self.block_bytes {
             return Err(LoanError::TooLarge { asked_bytes: len, block_bytes: self.block_bytes });
         }
-        let mut block = self.shared.free.lock().pop();
-        if block.is_none() {
+        if self.free.is_empty() {
             self.collect()?;
-            block = self.shared.free.lock().pop();
         }
-        let block = block.ok_or(LoanError::NoneFree { blocks: self.generations.len() })?;
+        let block = self.free.pop().ok_or(LoanError::NoneFree { blocks: self.generations.len() })?;
         let offset = u64::from(block) * self.block_bytes;
         Ok(Loan { shared: self.shared.clone(), block, offset, len })
     }
@@ -160,10 +166,12 @@ impl Lender {
     pub fn loan_blocking(&mut self, len: u64) -> Result<Loan, LoanError> {
         loop {
             match self.loan(len) {
-                Err(LoanError::NoneFree { .. }) => {
-                    let slot = self.back.recv_blocking()?;
-                    self.returned(&slot)?;
-                }
+                // Blocks that are dropped unsent ring no bell, and are looked for again after a while.
+                Err(LoanError::NoneFree { .. }) => match self.back.recv_timeout(UNSENT) {
+                    Ok(slot) => self.returned(&slot)?,
+                    Err(QueueError::Empty | QueueError::Ended) => {}
+                    Err(error) => return Err(error.into()),
+                },
                 answer => return answer,
             }
         }
@@ -177,7 +185,7 @@ impl Lender {
         }
         let generation = self.generations[at] + 1;
         let mut slot = [0; SLOT_BYTES];
-        let fields = [u64::from(self.number), loan.offset, loan.len, generation];
+        let fields = [u64::from(self.number), loan.offset, loan.len, generation, u64::from(loan.block)];
         for (bytes, field) in slot.chunks_exact_mut(8).zip(fields) {
             bytes.copy_from_slice(&field.to_le_bytes());
         }
@@ -190,16 +198,19 @@ impl Lender {
 
     /// Takes back what the receiver has given back. It happens by itself when there is nothing else left.
     pub fn collect(&mut self) -> Result<(), LoanError> {
+        self.free.append(&mut self.shared.unsent.lock());
+        let mut slot = [0; SLOT_BYTES];
         loop {
-            match self.back.try_recv() {
-                Ok(slot) => self.returned(&slot)?,
+            // Whoever gives back never waits for room, as there is a slot for every block.
+            match self.back.try_pop_into(&mut slot) {
+                Ok(()) => self.returned(&slot)?,
                 Err(QueueError::Empty) => return Ok(()),
                 // Whoever is gone has nothing any more.
                 Err(QueueError::Ended) => {
                     for block in 0..self.generations.len() {
                         if self.generations[block] % 2 == 1 {
                             self.generations[block] += 1;
-                            self.shared.free.lock().push(block as u32);
+                            self.free.push(block as u32);
                         }
                     }
                     return Ok(());
@@ -216,19 +227,16 @@ impl Lender {
 
     /// How many blocks nobody has, as far as is known here.
     pub fn free_blocks(&self) -> usize {
-        self.shared.free.lock().len()
+        self.free.len() + self.shared.unsent.lock().len()
     }
 
     /// One block comes back: it must be one that is out, in the generation in which it went.
     fn returned(&mut self, slot: &[u8; SLOT_BYTES]) -> Result<(), LoanError> {
-        let (offset, generation) = (number(slot, 8), number(slot, 24));
-        let block = (offset % self.block_bytes == 0).then(|| offset / self.block_bytes);
-        let known = block
-            .and_then(|block| self.generations.get_mut(usize::try_from(block).ok()?).map(|own| (block, own)));
-        match known {
-            Some((block, own)) if *own == generation && generation % 2 == 1 => {
+        let [generation, block] = [24, 32].map(|at| number(slot, at));
+        match usize::try_from(block).ok().and_then(|block| self.generations.get_mut(block)) {
+            Some(own) if *own == generation && generation % 2 == 1 => {
                 *own += 1;
-                self.shared.free.lock().push(block as u32);
+                self.free.push(block as u32);
                 Ok(())
             }
             _ => Err(QueueError::PeerCorrupt.into()),
@@ -261,7 +269,7 @@ impl Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if self.block != u32::MAX {
-            self.shared.free.lock().push(self.block);
+            self.shared.unsent.lock().push(self.block);
         }
     }
 }
@@ -290,7 +298,9 @@ impl BorrowerEnd {
 impl Borrower {
     /// Takes the next block, if there is one.
     pub fn try_recv(&mut self) -> Result<Borrowed, LoanError> {
-        let slot = self.from.try_recv()?;
+        // Whoever lends never waits for room, as there is a slot for every block.
+        let mut slot = [0; SLOT_BYTES];
+        self.from.try_pop_into(&mut slot)?;
         self.borrowed(&slot)
     }
 
@@ -302,19 +312,18 @@ impl Borrower {
 
     /// Only what lies in one block, and is newer than what was seen there before, can be true.
     fn borrowed(&mut self, slot: &[u8; SLOT_BYTES]) -> Result<Borrowed, LoanError> {
-        let [segment, offset, len, generation] = [0, 8, 16, 24].map(|at| number(slot, at));
-        let block = usize::try_from(offset / self.block_bytes).ok();
-        match block.and_then(|block| self.seen.get_mut(block)) {
+        let [segment, offset, len, generation, block] = [0, 8, 16, 24, 32].map(|at| number(slot, at));
+        match usize::try_from(block).ok().and_then(|block| self.seen.get_mut(block)) {
             Some(seen)
                 if !self.corrupt
                     && segment == self.number
-                    && offset % self.block_bytes == 0
+                    && offset == block * self.block_bytes
                     && len <= self.block_bytes
                     && generation > *seen
                     && generation % 2 == 1 =>
             {
                 *seen = generation;
-                Ok(Borrowed { shared: self.shared.clone(), offset, len, generation })
+                Ok(Borrowed { shared: self.shared.clone(), offset, len, generation, block })
             }
             _ => {
                 self.corrupt = true;
@@ -345,8 +354,8 @@ impl Borrowed {
 impl Drop for Borrowed {
     fn drop(&mut self) {
         let mut slot = [0; SLOT_BYTES];
-        slot[8..16].copy_from_slice(&self.offset.to_le_bytes());
         slot[24..32].copy_from_slice(&self.generation.to_le_bytes());
+        slot[32..40].copy_from_slice(&self.block.to_le_bytes());
         // There is a slot for every block, so it fits; and a lender that is gone wants nothing back.
         let _ = self.shared.back.lock().try_send(&slot);
     }
@@ -360,8 +369,11 @@ fn within(base: u64, size_bytes: u64, offset: u64, len: usize) -> Result<u64, Lo
     }
 }
 
+#[inline(always)]
 fn number(slot: &[u8; SLOT_BYTES], at: usize) -> u64 {
-    slot[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&slot[at..at + 8]);
+    u64::from_le_bytes(bytes)
 }
 
 impl fmt::Debug for Loan {

@@ -47,6 +47,22 @@ impl Ring {
         out.into()
     }
 
+    /// Copies the oldest bytes out, as many as there is room for.
+    pub(crate) fn pop_into(&mut self, buffer: &mut [u8]) -> usize {
+        let taken = buffer.len().min(self.len());
+        let (front, back) = self.bytes.as_slices();
+        let split = taken.min(front.len());
+        buffer[..split].copy_from_slice(&front[..split]);
+        buffer[split..taken].copy_from_slice(&back[..taken - split]);
+        if taken == self.len() {
+            // The next write begins at the begin, and is in one piece.
+            self.bytes.clear();
+        } else {
+            self.bytes.drain(..taken);
+        }
+        taken
+    }
+
     /// Forgets all bytes and frees the storage.
     pub(crate) fn clear(&mut self) {
         self.bytes = VecDeque::new();
@@ -83,5 +99,11 @@ mod tests {
         ring.push(&[1, 2, 3, 4, 5, 6, 7, 8], 16);
         assert_eq!(&ring.pop(9)[..], [0, 0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(&ring.pop(9)[..], [8]);
+        ring.push(&[0; 12], 16);
+        ring.pop(10);
+        ring.push(&[1, 2, 3, 4, 5, 6, 7, 8], 16);
+        let mut buffer = [9; 12];
+        assert_eq!((ring.pop_into(&mut buffer[..9]), ring.pop_into(&mut [0; 4]), ring.len()), (9, 1, 0));
+        assert_eq!(buffer, [0, 0, 1, 2, 3, 4, 5, 6, 7, 9, 9, 9]);
     }
 }

@@ -32,15 +32,28 @@ impl State {
 
     /// A read that takes what is there. `max == 0` takes nothing and is not an end of file.
     pub(crate) fn read(&mut self, max: usize) -> Result<Bytes, PipeError> {
+        self.check_read(max)?;
+        let bytes = self.ring.pop(max);
+        self.totals.read += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    /// The same, copied.
+    pub(crate) fn read_into(&mut self, buffer: &mut [u8]) -> Result<usize, PipeError> {
+        self.check_read(buffer.len())?;
+        let read = self.ring.pop_into(buffer);
+        self.totals.read += read as u64;
+        Ok(read)
+    }
+
+    fn check_read(&self, max: usize) -> Result<(), PipeError> {
         if self.destroyed {
             return Err(PipeError::Closed);
         }
         if self.ring.is_empty() && max > 0 && !self.writers.is_closed() {
             return Err(PipeError::WouldBlock { asked: max, available: 0 });
         }
-        let bytes = self.ring.pop(max);
-        self.totals.read += bytes.len() as u64;
-        Ok(bytes)
+        Ok(())
     }
 
     /// A write that puts in what fits; up to the atomic size, everything or nothing.

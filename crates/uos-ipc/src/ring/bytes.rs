@@ -10,6 +10,9 @@ use crate::quota::{Quota, QuotaError};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
+/// How much of a long write or read is made known to the other side at a time.
+const PIECE: usize = 16 << 10;
+
 /// The end that bytes go into. There is one of it for a ring.
 pub struct RingWriter {
     producer: Producer,
@@ -53,9 +56,12 @@ impl RingWriter {
             return Err(PipeError::WouldBlock { asked: bytes.len(), available: room });
         }
         let written = bytes.len().min(room);
-        self.producer.put(0, &bytes[..written]);
-        self.producer.publish(written as u64);
-        self.producer.wake();
+        // In pieces, so that the reader copies the first while the next is being put in.
+        for piece in bytes[..written].chunks(PIECE) {
+            self.producer.put(0, piece);
+            self.producer.publish(piece.len() as u64);
+            self.producer.wake();
+        }
         Ok(written)
     }
 
@@ -133,8 +139,10 @@ impl RingReader {
     /// The same into a buffer, and says how much.
     pub fn try_read_into(&mut self, buffer: &mut [u8]) -> Result<usize, PipeError> {
         let len = self.readable_now(buffer.len())?;
-        self.consumer.copy(0, &mut buffer[..len]);
-        self.taken(len);
+        for piece in buffer[..len].chunks_mut(PIECE) {
+            self.consumer.copy(0, piece);
+            self.taken(piece.len());
+        }
         Ok(len)
     }
 

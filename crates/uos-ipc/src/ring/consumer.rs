@@ -55,6 +55,15 @@ impl Consumer {
         Ok(self.available() > 0)
     }
 
+    /// Whether there is a slot now. When there isn't, why is another question.
+    #[inline(always)]
+    pub(super) fn has_slot(&mut self) -> bool {
+        if self.available() == 0 && self.look().is_err() {
+            return false;
+        }
+        self.available() >= 64 && !self.corrupt
+    }
+
     /// Reads the other side's index, once, and holds it against what is known: it only ever grows, and never passes the size.
     #[inline(always)]
     pub(super) fn look(&mut self) -> Result<(), Corrupt> {
@@ -92,6 +101,12 @@ impl Consumer {
     #[inline(always)]
     pub(super) fn slot(&self) -> [u8; 64] {
         self.memory.slot_out(self.head)
+    }
+
+    /// A slot behind it, which is known to be there.
+    #[inline(always)]
+    pub(super) fn slot_ahead(&self, ahead: u64) -> [u8; 64] {
+        self.memory.slot_out(self.head + ahead)
     }
 
     #[inline(always)]

@@ -62,6 +62,16 @@ impl Producer {
         Ok(self.size.limit - self.used() >= len)
     }
 
+    /// Whether a slot can be put in now. When it can't, why is another question.
+    #[inline(always)]
+    pub(super) fn takes_slot(&mut self) -> bool {
+        let gone = self.memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0;
+        if self.closed | self.corrupt | gone || self.wait.is_dead() {
+            return false;
+        }
+        self.size.limit - self.used() >= 64 || (self.look().is_ok() && self.size.limit - self.used() >= 64)
+    }
+
     /// Reads the other side's index, once, and holds it against what is known: it only ever grows, and never passes ours.
     #[cold]
     pub(super) fn look(&mut self) -> Result<(), Corrupt> {
@@ -89,6 +99,12 @@ impl Producer {
     #[inline(always)]
     pub(super) fn put_slot(&self, slot: &[u8; 64]) {
         self.memory.slot_in(self.tail, slot);
+    }
+
+    /// The same behind others that are not published yet.
+    #[inline(always)]
+    pub(super) fn put_slot_ahead(&self, ahead: u64, slot: &[u8; 64]) {
+        self.memory.slot_in(self.tail + ahead, slot);
     }
 
     /// What was put can be taken from now on. Until then a producer that dies has put in nothing.

@@ -42,14 +42,8 @@ impl SlotSender {
     /// Puts a slot in and wakes nobody: for a receiver that never sleeps, or before a [`wake`](Self::wake) for many.
     #[inline]
     pub fn try_push(&mut self, slot: &[u8; SLOT_BYTES]) -> Result<(), QueueError> {
-        if self.producer.is_closed() {
-            return Err(QueueError::Closed);
-        }
-        if self.producer.is_abandoned() {
-            return Err(QueueError::Abandoned);
-        }
-        if !self.producer.has_room(SLOT)? {
-            return Err(self.full());
+        if !self.producer.takes_slot() {
+            return Err(self.refusal());
         }
         self.producer.put_slot(slot);
         self.producer.publish(SLOT);
@@ -80,6 +74,42 @@ impl SlotSender {
         self.send_until(slot, Instant::now().checked_add(timeout))
     }
 
+    /// Sends all of them, sleeping when there is no room, and wakes the receiver once for as many as there was room for.
+    pub fn send_all_blocking(&mut self, slots: &[[u8; SLOT_BYTES]]) -> Result<(), QueueError> {
+        let mut left = slots;
+        while let Some((first, _)) = left.split_first() {
+            match self.push_many(left) {
+                Ok(0) => {
+                    self.wake();
+                    self.send_blocking(first)?;
+                    left = &left[1..];
+                }
+                Ok(pushed) => left = &left[pushed..],
+                Err(error) => return Err(error),
+            }
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// As many as there is room for, made known at once.
+    fn push_many(&mut self, slots: &[[u8; SLOT_BYTES]]) -> Result<usize, QueueError> {
+        if self.producer.is_closed() {
+            return Err(QueueError::Closed);
+        }
+        if self.producer.is_abandoned() {
+            return Err(QueueError::Abandoned);
+        }
+        self.producer.has_room(slots.len() as u64 * SLOT)?;
+        let room = ((self.producer.limit() - self.producer.used()) / SLOT) as usize;
+        let fits = slots.len().min(room);
+        for (at, slot) in slots[..fits].iter().enumerate() {
+            self.producer.put_slot_ahead(at as u64 * SLOT, slot);
+        }
+        self.producer.publish(fits as u64 * SLOT);
+        Ok(fits)
+    }
+
     /// How many slots were ever put in, and how many of them are not known to be taken out.
     pub fn counts(&self) -> (u64, u64) {
         (self.producer.tail() / SLOT, self.producer.used() / SLOT)
@@ -97,8 +127,18 @@ impl SlotSender {
         }
     }
 
+    /// Why a slot was not taken.
     #[cold]
-    fn full(&self) -> QueueError {
+    fn refusal(&mut self) -> QueueError {
+        if self.producer.is_closed() {
+            return QueueError::Closed;
+        }
+        if self.producer.is_abandoned() {
+            return QueueError::Abandoned;
+        }
+        if let Err(corrupt) = self.producer.look() {
+            return corrupt.into();
+        }
         let (limit, used) = (self.producer.limit() as usize, self.producer.used() as usize);
         QueueError::Full {
             asked: SLOT_BYTES,
@@ -118,15 +158,19 @@ impl SlotReceiver {
     /// Takes a slot out and wakes nobody: for a sender that never sleeps, or before a [`wake`](Self::wake) for many.
     #[inline]
     pub fn try_pop(&mut self) -> Result<[u8; SLOT_BYTES], QueueError> {
-        if !self.consumer.has_some()? {
+        let mut slot = [0; SLOT_BYTES];
+        self.try_pop_into(&mut slot).map(|()| slot)
+    }
+
+    /// The same to where it is wanted, which saves moving it about.
+    #[inline]
+    pub fn try_pop_into(&mut self, slot: &mut [u8; SLOT_BYTES]) -> Result<(), QueueError> {
+        if !self.consumer.has_slot() {
             return Err(self.nothing());
         }
-        if self.consumer.available() < SLOT {
-            return Err(self.consumer.poison().into());
-        }
-        let slot = self.consumer.slot();
+        *slot = self.consumer.slot();
         self.consumer.release(SLOT);
-        Ok(slot)
+        Ok(())
     }
 
     /// Wakes the sender, if it sleeps, for what was popped.
@@ -143,6 +187,14 @@ impl SlotReceiver {
         Ok(slot)
     }
 
+    /// The same to where it is wanted.
+    #[inline]
+    pub fn try_recv_into(&mut self, slot: &mut [u8; SLOT_BYTES]) -> Result<(), QueueError> {
+        self.try_pop_into(slot)?;
+        self.wake();
+        Ok(())
+    }
+
     /// The same, sleeping until there is one.
     pub fn recv_blocking(&mut self) -> Result<[u8; SLOT_BYTES], QueueError> {
         self.recv_until(None)
@@ -151,6 +203,30 @@ impl SlotReceiver {
     /// The same for so long at the most; then it answers [`QueueError::Empty`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<[u8; SLOT_BYTES], QueueError> {
         self.recv_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Takes up to `max` slots at once to the end of `slots`, sleeping until there is at least one, and wakes the sender once.
+    /// Answers how many.
+    pub fn recv_many_blocking(
+        &mut self,
+        slots: &mut Vec<[u8; SLOT_BYTES]>,
+        max: usize,
+    ) -> Result<usize, QueueError> {
+        if max == 0 {
+            return Ok(0);
+        }
+        if !self.consumer.has_some()? {
+            slots.push(self.recv_blocking()?);
+            return Ok(1);
+        }
+        if self.consumer.available() % SLOT != 0 {
+            return Err(self.consumer.poison().into());
+        }
+        let count = max.min((self.consumer.available() / SLOT) as usize);
+        slots.extend((0..count as u64).map(|at| self.consumer.slot_ahead(at * SLOT)));
+        self.consumer.release(count as u64 * SLOT);
+        self.wake();
+        Ok(count)
     }
 
     /// How many slots were ever taken out.
@@ -170,6 +246,9 @@ impl SlotReceiver {
 
     #[cold]
     fn nothing(&mut self) -> QueueError {
+        if !self.consumer.available().is_multiple_of(SLOT) {
+            return self.consumer.poison().into();
+        }
         match self.consumer.is_over() {
             Ok(true) => QueueError::Ended,
             Ok(false) => QueueError::Empty,

@@ -16,15 +16,20 @@ const ARMED: u32 = 2;
 /// How long a sleeper trusts the other side to be alive. A process that is killed wakes nobody.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// The most a waiter looks before it sleeps.
-const SPINS: u32 = 128;
+/// The most looks before a sleep. The first two are a pause apart, and then the processor is left to others in between: one of
+/// them may be who is waited for.
+const LOOKS: u32 = 32;
+const PAUSES: u32 = 2;
+
+/// A sleep that was shorter than this would have been better spent looking.
+const SHORT: Duration = Duration::from_micros(40);
 
 /// One side's way to wait and to wake.
 pub(crate) struct Wait {
     /// Whether the other side is in another process, and how to reach it.
     line: Option<Line>,
     /// How often to look before sleeping: as long as it helps.
-    spins: u32,
+    looks: u32,
 }
 
 #[cfg(any(loom, shuttle))]
@@ -50,7 +55,7 @@ pub(crate) use crate::os::line::Line;
 
 impl Wait {
     pub(super) fn new(line: Option<Line>) -> Wait {
-        Wait { line, spins: 0 }
+        Wait { line, looks: if cfg!(any(loom, shuttle)) { 0 } else { LOOKS } }
     }
 
     /// Wakes the other side if it waits, by its flag. To be called after every change of an index.
@@ -84,15 +89,19 @@ impl Wait {
         mut ready: impl FnMut() -> bool,
         deadline: Option<Instant>,
     ) -> bool {
-        for _ in 0..self.spins {
+        for look in 0..self.looks {
             if ready() {
-                self.spins = (self.spins * 2).min(SPINS);
+                self.looks = (self.looks * 2).min(LOOKS);
                 return true;
             }
-            std::hint::spin_loop();
+            if look < PAUSES {
+                (0..8).for_each(|_| std::hint::spin_loop());
+            } else {
+                std::thread::yield_now();
+            }
         }
-        // It did not help: look less often the next time, but never quite give up.
-        self.spins = (self.spins / 2).max(1);
+        // It did not help: look less often the next time.
+        self.looks /= 2;
         let mut slept = false;
         loop {
             let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
@@ -107,7 +116,11 @@ impl Wait {
                 None if self.line.is_some() => Some(HEARTBEAT),
                 None => None,
             };
+            let begun = if cfg!(any(loom, shuttle)) { None } else { Some(Instant::now()) };
             memory.sleep(own, flag, left);
+            if begun.is_some_and(|begun| begun.elapsed() < SHORT) {
+                self.looks = (self.looks * 4).clamp(4, LOOKS);
+            }
             slept = true;
         }
     }
@@ -120,6 +133,7 @@ impl Wait {
     }
 
     /// The process of the other side has ended, however it ended.
+    #[inline(always)]
     pub(super) fn is_dead(&self) -> bool {
         self.line.as_ref().is_some_and(Line::is_dead)
     }

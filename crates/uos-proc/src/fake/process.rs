@@ -14,8 +14,12 @@ use tokio::sync::watch;
 
 use super::script::{Script, Step};
 use super::stream::{Reader, Writer};
+use crate::check::check_limits;
 use crate::child::{Process, Streams};
-use crate::{Exit, ExitCause, Input, OnDrop, Output, PtySize, Signal, SignalError, Spec, Stdio, Usage};
+use crate::{
+    Exit, ExitCause, Input, LimitEvents, Limits, LimitsError, OnDrop, Output, PtySize, Signal, SignalError,
+    Spec, Stdio, Usage,
+};
 
 /// Plays `script` as far as it goes by itself.
 pub(super) fn start(os_pid: u32, script: Script, spec: Spec) -> (ScriptedProcess, Streams) {
@@ -151,7 +155,7 @@ impl Player {
             }
         }
         let usage = Usage { rss_bytes: 0, ..state.script.usage };
-        self.exit.send_replace(Some(Exit { cause, usage }));
+        self.exit.send_replace(Some(Exit { cause, usage, events: LimitEvents::default() }));
         state.readers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
     }
 
@@ -226,6 +230,20 @@ impl Process for ScriptedProcess {
             return Err(SignalError::Refused { errno: libc::EINVAL });
         }
         if self.player.state().has_ended { Err(SignalError::NoSuchProcess) } else { Ok(()) }
+    }
+
+    fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        check_limits(limits)?;
+        if self.player.state().has_ended { Err(LimitsError::NoSuchProcess) } else { Ok(()) }
+    }
+
+    /// A script is not held up: nothing in it takes time.
+    fn pause(&self) -> Result<(), SignalError> {
+        self.player.kill_by(Signal::STOP)
+    }
+
+    fn resume(&self) -> Result<(), SignalError> {
+        self.player.kill_by(Signal::CONT)
     }
 
     /// Scripts have no terminal.

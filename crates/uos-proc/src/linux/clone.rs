@@ -9,6 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
@@ -71,7 +72,7 @@ impl Drop for Stack {
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
 /// at a time.
 pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
-    let Launch { life, on_exit, sandbox, terminal, .. } = launch;
+    let Launch { life, on_exit, sandbox, group, terminal, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
@@ -110,11 +111,14 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         while let Err(rustix::io::Errno::INTR) = exited() {}
         return Err(failure);
     }
+    let killed = AtomicBool::new(false);
     Ok(Leader {
         pid,
         pidfd,
         on_exit,
         sandbox,
+        group,
+        killed,
         terminal,
         ending: Ending::default(),
         spawner_peak_kib: sys::own_peak_kib(),

@@ -2,23 +2,71 @@
 
 use std::borrow::Cow;
 
+use super::cgroup::{Abilities, Ability};
+use super::grouped::wants_group;
 use super::sandbox::Isolation;
 use super::sys;
-use crate::{Guarantee, Level, Means};
+use crate::{Enforcement, Guarantee, Level, Means, Spec};
 
-/// `isolation` is the way sandboxes are made, or why there are none.
-pub(super) fn means(level: Level, guarantee: Guarantee, isolation: Result<Isolation, &str>) -> Means {
+/// What can be had at `level`: `isolation` is the way sandboxes are made, or why there are none; `can` what control
+/// groups can do.
+pub(super) fn means(
+    level: Level,
+    guarantee: Guarantee,
+    isolation: Result<Isolation, &str>,
+    can: &Abilities,
+) -> Means {
     match (guarantee, level, isolation) {
         (Guarantee::NoNewPrivileges, ..) => enforced("PR_SET_NO_NEW_PRIVS"),
         (Guarantee::FdHygiene, ..) if sys::can_hide_descriptors() => enforced("close_range"),
         (Guarantee::FdHygiene, ..) => absent("close_range with CLOSE_RANGE_CLOEXEC needs Linux 5.11"),
         (Guarantee::Environment, ..) => enforced("execve"),
-        (Guarantee::Memory, ..) => absent("unbounded: no memory cgroup is made"),
-        (Guarantee::Cpu, ..) => absent("unbounded: no cpu cgroup is made"),
+        (Guarantee::Memory, ..) => of_group(&can.memory),
+        (Guarantee::Cpu, ..) => of_group(&can.cpu),
+        (Guarantee::Pids, Level::Privileged, _) => match &can.pids {
+            Ok(by) => Means::Weakened { why: format!("{by}, but the host's processes can be seen").into() },
+            Err(why) => absent(why.clone()),
+        },
         (_, Level::Privileged, _) => of_the_host(guarantee),
+        (Guarantee::Pids, _, Ok(Isolation::Root | Isolation::UserNamespace)) => {
+            let number = can.pids.as_deref().unwrap_or("RLIMIT_NPROC of a user of its own");
+            Means::Enforced { by: format!("pid namespace, {number}").into() }
+        }
+        (Guarantee::KillTree, _, Ok(Isolation::NoNamespaces)) => match &can.hold {
+            Ok(by) => Means::Enforced { by: by.clone().into() },
+            Err(_) => group_only(),
+        },
         (_, _, Ok(Isolation::NoNamespaces)) => without_namespaces(guarantee),
         (_, _, Ok(_)) => in_namespaces(guarantee),
         (_, _, Err(why)) => absent(why.to_owned()),
+    }
+}
+
+/// What is in force for one program: what its level gives, less the bounds that nobody set, and with what a control
+/// group of its own adds.
+pub(super) fn of_spec(enforcement: Enforcement, spec: &Spec, can: &Abilities) -> Enforcement {
+    let limits = spec.limits.or_of(spec.level);
+    let mut enforcement = enforcement;
+    let bounds = [
+        (Guarantee::Memory, limits.memory_bytes.is_some()),
+        (Guarantee::Cpu, limits.cpu_percent.is_some()),
+        (Guarantee::Pids, limits.pids.is_some() || spec.level != Level::Privileged),
+    ];
+    for (guarantee, is_bounded) in bounds {
+        if !is_bounded {
+            enforcement = enforcement.but(guarantee, absent("no limit was set"));
+        }
+    }
+    if let (Level::Privileged, true, Ok(by)) = (spec.level, wants_group(spec), &can.hold) {
+        enforcement = enforcement.but(Guarantee::KillTree, Means::Enforced { by: by.clone().into() });
+    }
+    enforcement
+}
+
+fn of_group(ability: &Ability) -> Means {
+    match ability {
+        Ok(by) => Means::Enforced { by: by.clone().into() },
+        Err(why) => absent(why.clone()),
     }
 }
 
@@ -27,7 +75,6 @@ fn in_namespaces(guarantee: Guarantee) -> Means {
         Guarantee::FsView => "mount namespace, pivot_root, Landlock",
         Guarantee::Network => "network namespace, seccomp on socket families",
         Guarantee::Syscalls => "seccomp",
-        Guarantee::Pids => "pid namespace, RLIMIT_NPROC of a user of its own",
         Guarantee::KillTree => "pid namespace",
         Guarantee::Ipc => "ipc namespace",
         _ => "a private /dev, and no device on any other mount",
@@ -52,7 +99,6 @@ fn of_the_host(guarantee: Guarantee) -> Means {
         Guarantee::FsView => absent("the host's files: this level has no mount namespace"),
         Guarantee::Network => absent("the host's network: this level has no network namespace"),
         Guarantee::Syscalls => absent("all calls: this level has no seccomp filter"),
-        Guarantee::Pids => absent("the host's processes: this level has no pid namespace"),
         Guarantee::Ipc => absent("the host's: this level has no ipc namespace"),
         _ => absent("the host's /dev"),
     }

@@ -4,10 +4,10 @@
 //! calls made of `steps`; `thread` runs the one thread that starts children, `clone` makes the process, `child` is
 //! the process making those calls, `process` is the handle, `reap` its end.
 
-#[expect(dead_code, reason = "the spawner is not yet told of it")]
 mod cgroup;
 mod child;
 mod clone;
+mod grouped;
 mod life;
 mod means;
 mod prepare;
@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use crate::check::judge;
 use crate::{Child, Enforcement, Init, Level, SpawnError, Spawner, Spec, Stage, Streams, Support};
+use cgroup::Groups;
 use prepare::prepare;
 use process::LinuxProcess;
 use reap::Leader;
@@ -55,6 +56,7 @@ pub struct LinuxSpawner {
     /// Whether roots of sandboxes are copied where the machine can do that, as is faster.
     copies_roots: bool,
     sandboxes: OnceLock<Result<Sandboxes, String>>,
+    groups: Groups,
     support: OnceLock<Support>,
 }
 
@@ -80,6 +82,7 @@ impl LinuxSpawner {
             wanted,
             copies_roots: true,
             sandboxes: OnceLock::new(),
+            groups: Groups::of_this_program(),
             support: OnceLock::new(),
         })
     }
@@ -87,7 +90,8 @@ impl LinuxSpawner {
     fn support(&self) -> &Support {
         self.support.get_or_init(|| {
             let isolation = self.isolation();
-            Support::by_level(|level, guarantee| means::means(level, guarantee, isolation))
+            let can = self.groups.abilities();
+            Support::by_level(|level, guarantee| means::means(level, guarantee, isolation, can))
         })
     }
 
@@ -113,7 +117,7 @@ impl LinuxSpawner {
     /// program or a security module may refuse any step of it; nothing but doing it tells.
     fn try_out(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
-        let prepared = prepare(spec, Ok(sandboxes), &self.queue);
+        let prepared = prepare(spec, Ok(sandboxes), None, &self.queue);
         let queue = sandboxes.queue().unwrap_or(&self.queue);
         match prepared.and_then(|(launch, _)| queue.launch(launch)) {
             Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
@@ -128,7 +132,7 @@ impl LinuxSpawner {
             let missing = level.requires().iter().map(|guarantee| (*guarantee, why.clone())).collect();
             SpawnError::NotEnforceable { level, missing }
         });
-        prepare(spec, sandboxes, &self.queue)
+        prepare(spec, sandboxes, Some(&self.groups), &self.queue)
     }
 
     /// Starts what was prepared, and waits until the program itself has begun.
@@ -159,8 +163,9 @@ impl Spawner for LinuxSpawner {
 
     fn plan(&self, spec: &Spec) -> Result<Enforcement, SpawnError> {
         let enforcement = judge(self.support(), spec)?;
+        grouped::check(&spec.limits, self.groups.abilities())?;
         prepare::check_not_a_script(&spec.program)?;
-        Ok(enforcement)
+        Ok(means::of_spec(enforcement, spec, self.groups.abilities()))
     }
 
     fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
@@ -249,7 +254,7 @@ mod tests {
             "mount #3 /scratch/deep target",
             "root pivot",
             "root read-only",
-            "rlimit nproc",
+            "rlimit fsize",
             "privileges bounding set",
             "privileges user",
             "privileges capabilities",

@@ -9,6 +9,8 @@ use std::sync::{Arc, Weak};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::{fcntl_dupfd_cloexec, pread};
 
+use super::cgroup::Groups;
+use super::grouped::{Grouped, wants_group};
 use super::life::Life;
 use super::pty;
 use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
@@ -27,6 +29,8 @@ pub(super) struct Launch {
     /// The namespaces it is cloned into.
     pub(super) flags: c_int,
     pub(super) sandbox: Option<Held>,
+    /// The control group that it joins.
+    pub(super) group: Option<Grouped>,
     /// Our side of its terminal, for as long as somebody holds it.
     pub(super) terminal: Option<Weak<OwnedFd>>,
     /// A call that is not made, and the errno it fails with instead.
@@ -42,6 +46,7 @@ impl Launch {
             on_exit: OnLeaderExit::KillGroup,
             flags: 0,
             sandbox: None,
+            group: None,
             terminal: None,
             #[cfg(test)]
             fault: None,
@@ -55,10 +60,11 @@ impl Launch {
 }
 
 /// Makes the pipes, strings and lists of `spec`, which has been judged. Without `sandboxes`, the levels that take
-/// them fail with that error.
+/// them fail with that error. Without `groups`, there are no limits on the tree.
 pub(super) fn prepare(
     mut spec: Spec,
     sandboxes: Result<&Sandboxes, SpawnError>,
+    groups: Option<&Groups>,
     queue: &Queue,
 ) -> Result<(Launch, Streams), SpawnError> {
     let mut sandbox = match spec.level {
@@ -66,6 +72,8 @@ pub(super) fn prepare(
         Level::Minimal | Level::Standard => Some(sandboxes?.sandbox(queue, &mut spec)?),
     };
     let init_is_one_more = sandbox.as_ref().is_some_and(|sandbox| sandbox.init.is_some());
+    let group = groups.filter(|_| wants_group(&spec));
+    let group = group.map(|groups| Grouped::lease(groups, &spec, init_is_one_more.into())).transpose()?;
     // Descriptors that steps use by number stay clear of the numbers that the program wants.
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);
@@ -75,7 +83,11 @@ pub(super) fn prepare(
     let nothing = stdio.iter().any(Option::is_none).then(nothing).transpose()?;
     let [stdin, stdout, stderr] = stdio.map(|fd| fd.map(above).transpose());
     let stdio = [stdin?, stdout?, stderr?];
-    let fds = spec.fds.into_iter().map(|(target, fd)| Ok((target, above(fd)?))).collect::<Result<_, _>>()?;
+    let fds = spec
+        .fds
+        .into_iter()
+        .map(|(target, fd)| above(fd).map(|fd| (target, fd)))
+        .collect::<Result<_, _>>()?;
     let program = match spec.program {
         Program::Path(path) => Place::Path(text("program", path.as_os_str())?),
         Program::Fd(fd) => Place::Fd(above(fd)?),
@@ -93,6 +105,9 @@ pub(super) fn prepare(
     let envp = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?;
 
     let mut life = Life::default();
+    if let Some(group) = &group {
+        group.join(&mut life)?;
+    }
     let mut rules = None;
     if let Some(sandbox) = &mut sandbox {
         life.tie();
@@ -113,7 +128,8 @@ pub(super) fn prepare(
     let limits = spec.limits.or_of(spec.level);
     life.set_rlimits(&Rlimit::all(&limits));
     if let Some(sandbox) = &sandbox {
-        if sandbox.counts_its_processes() {
+        let is_counted = group.as_ref().is_some_and(Grouped::limits_processes);
+        if sandbox.counts_its_processes() && !is_counted {
             life.set_rlimits(&Rlimit::processes(limits.pids, init_is_one_more));
         }
         sandbox.lay_down_rights(&mut life);
@@ -166,6 +182,7 @@ pub(super) fn prepare(
     launch.terminal = master;
     launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
     launch.sandbox = sandbox.map(Sandbox::held);
+    launch.group = group;
     Ok((launch, streams))
 }
 

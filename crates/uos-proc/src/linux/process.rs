@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, setpriority_pgrp, setpriority_user};
 
+use super::grouped;
 use super::reap::Leader;
 use super::sandbox::Held;
 use super::thread::Queue;
 use super::{pty, sys, usage};
+use crate::check::check_limits;
 use crate::child::Process;
-use crate::{Exit, ExitCause, OnDrop, OnLeaderExit, PtySize, Signal, SignalError, Usage};
+use crate::{
+    Exit, ExitCause, Limits, LimitsError, OnDrop, OnLeaderExit, PtySize, Signal, SignalError, Usage,
+};
 
 pub(super) struct LinuxProcess {
     leader: Arc<Leader>,
@@ -111,6 +115,25 @@ impl Process for LinuxProcess {
         })
     }
 
+    fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        check_limits(limits)?;
+        if self.settle().is_some() {
+            return Err(LimitsError::NoSuchProcess);
+        }
+        let Some(group) = &self.leader.group else {
+            return Err(LimitsError::Unsupported { name: grouped::first_named(limits) });
+        };
+        group.set(limits)
+    }
+
+    fn pause(&self) -> Result<(), SignalError> {
+        self.if_alive(|| self.leader.freeze(true))
+    }
+
+    fn resume(&self) -> Result<(), SignalError> {
+        self.if_alive(|| self.leader.freeze(false))
+    }
+
     fn resize(&self, size: PtySize) -> Result<(), SignalError> {
         match &self.leader.terminal {
             Some(terminal) => self.if_alive(|| pty::resize(terminal, size)),
@@ -122,7 +145,10 @@ impl Process for LinuxProcess {
         let exit = self.settle();
         match *exit {
             Some(exit) => exit.usage,
-            None => usage::live(self.leader.pid).unwrap_or_default(),
+            None => {
+                let usage = usage::live(self.leader.pid).unwrap_or_default();
+                self.leader.group.as_ref().map_or(usage, |group| group.usage(usage))
+            }
         }
     }
 }

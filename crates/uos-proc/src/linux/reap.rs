@@ -2,14 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, Weak};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::grouped::Grouped;
 use super::sandbox::{Held, Reports};
 use super::sys;
-use crate::{Exit, ExitCause, OnLeaderExit, Signal, Usage};
+use crate::{Exit, ExitCause, LimitEvents, OnLeaderExit, Signal, Usage};
 
 /// A child process that leads a session and process group of its own.
 ///
@@ -22,6 +24,10 @@ pub(super) struct Leader {
     pub(super) on_exit: OnLeaderExit,
     /// What is kept of its sandbox, if it is in one.
     pub(super) sandbox: Option<Held>,
+    /// Its control group, if it has one.
+    pub(super) group: Option<Grouped>,
+    /// Whether it was killed from here, and not by the kernel for want of memory.
+    pub(super) killed: AtomicBool,
     /// Our side of its terminal, if it has one, for as long as somebody holds it.
     pub(super) terminal: Option<Weak<OwnedFd>>,
     pub(super) ending: Ending,
@@ -37,16 +43,22 @@ impl Leader {
             Ok(None) => return None,
             Ok(Some(_)) => {}
             // Its status is gone; so may be its number, and with it the right to touch the group.
-            Err(_) => return Some(lost()),
+            Err(_) => return Some(self.ended(lost())),
         }
         if self.on_exit == OnLeaderExit::KillGroup {
             // The zombie still reserves the number. No such group: nothing was left over.
             let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
         }
         match sys::reap(self.pidfd.as_fd()) {
-            Ok(Some(death)) => Some(self.ending.tell(self.exit(&death))),
-            Ok(None) | Err(_) => Some(lost()),
+            Ok(Some(death)) => Some(self.ended(self.ending.tell(self.exit(&death)))),
+            Ok(None) | Err(_) => Some(self.ended(lost())),
         }
+    }
+
+    /// Gives its control group back, and adds what that knows.
+    fn ended(&self, exit: Exit) -> Exit {
+        let Some(group) = &self.group else { return exit };
+        group.end(exit, self.killed.load(Ordering::Relaxed), self.on_exit == OnLeaderExit::LeaveGroup)
     }
 
     /// Waits until there is something to reap. For threads that have nothing else to do.
@@ -55,8 +67,13 @@ impl Leader {
         while let Err(rustix::io::Errno::INTR) = poll(&mut watched, None) {}
     }
 
-    /// Kills the whole group. The leader is killed by its own descriptor too, in case the group refuses.
+    /// Kills the whole tree, by its control group if it has one. The leader is killed by its own descriptor too, in case
+    /// the group refuses.
     pub(super) fn kill_group(&self) -> io::Result<()> {
+        self.killed.store(true, Ordering::Relaxed);
+        if let Some(group) = &self.group {
+            group.kill();
+        }
         let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
         self.kill()
     }
@@ -65,6 +82,7 @@ impl Leader {
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         let pidfd = self.pidfd.as_fd();
         match signal {
+            Signal::KILL => self.kill(),
             Signal::STOP if self.looks_after() => sys::send_signal_meaning(pidfd, Signal::TSTP, signal),
             signal => sys::send_signal(pidfd, signal),
         }
@@ -84,12 +102,23 @@ impl Leader {
 
     /// Kills the leader alone.
     pub(super) fn kill(&self) -> io::Result<()> {
-        sys::send_signal(self.pidfd.as_fd(), Signal::KILL)
+        self.killed.store(true, Ordering::Relaxed);
+        let sent = sys::send_signal(self.pidfd.as_fd(), Signal::KILL);
+        if let Some(group) = &self.group {
+            group.let_die();
+        }
+        sent
+    }
+
+    /// Holds the tree still, or lets it go on. Without a control group it is the program alone, by a signal.
+    pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
+        let frozen_by_group = self.group.as_ref().and_then(|group| group.freeze(frozen));
+        frozen_by_group.unwrap_or_else(|| self.signal(if frozen { Signal::STOP } else { Signal::CONT }))
     }
 
     fn exit(&self, death: &sys::Death) -> Exit {
         if let Some(status) = self.sandbox.as_ref().and_then(Held::reports).and_then(Reports::ended) {
-            return Exit { cause: cause_of(status), usage: self.usage(&death.rusage) };
+            return self.exit_by(cause_of(status), death);
         }
         let signaled = |core| match Signal::new(death.status) {
             Some(signal) => ExitCause::Signaled { signal, core },
@@ -101,7 +130,11 @@ impl Leader {
             libc::CLD_DUMPED => signaled(true),
             _ => ExitCause::Lost,
         };
-        Exit { cause, usage: self.usage(&death.rusage) }
+        self.exit_by(cause, death)
+    }
+
+    fn exit_by(&self, cause: ExitCause, death: &sys::Death) -> Exit {
+        Exit { cause, usage: self.usage(&death.rusage), events: LimitEvents::default() }
     }
 
     fn usage(&self, rusage: &libc::rusage) -> Usage {
@@ -116,6 +149,7 @@ impl Leader {
             peak_rss_bytes: is_its_own.then(|| count(rusage.ru_maxrss) * 1024),
             voluntary_switches: count(rusage.ru_nvcsw),
             involuntary_switches: count(rusage.ru_nivcsw),
+            ..Usage::default()
         }
     }
 }
@@ -149,5 +183,5 @@ fn cause_of(status: i32) -> ExitCause {
 }
 
 fn lost() -> Exit {
-    Exit { cause: ExitCause::Lost, usage: Usage::default() }
+    Exit { cause: ExitCause::Lost, usage: Usage::default(), events: LimitEvents::default() }
 }

@@ -13,6 +13,15 @@ pub(super) enum Place {
 }
 
 impl Life {
+    /// Joins control groups, each by writing "myself" into one of these files.
+    pub(super) fn join(&mut self, groups: Vec<OwnedFd>) {
+        self.stage(Stage::Group);
+        for procs in groups {
+            let procs = self.fd(procs);
+            self.call(libc::SYS_write, [procs, Life::fixed(c"0"), 1.into()]);
+        }
+    }
+
     /// Has the kernel kill this process when the spawner thread ends, and looks whether it already has.
     pub(super) fn tie_to_spawner(&mut self) {
         self.tie();

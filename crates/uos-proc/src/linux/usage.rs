@@ -35,6 +35,7 @@ fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Usage> {
         peak_rss_bytes: number("VmHWM").map(|kib| kib * 1024),
         voluntary_switches: number("voluntary_ctxt_switches")?,
         involuntary_switches: number("nonvoluntary_ctxt_switches")?,
+        ..Usage::default()
     })
 }
 

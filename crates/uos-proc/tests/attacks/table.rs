@@ -127,18 +127,18 @@ const NO_RIGHTS: &str = "no capability in any set, locked; no new privileges";
 
 #[rustfmt::skip]
 pub(crate) const TABLE: &[Row] = &[
-    row("1", "fork bomb", "process limit of a user of its own", &["fork-bomb", "300"])
+    row("1", "fork bomb", "process limit of a group of its own", &["fork-bomb", "300"])
         .tries(Guarantee::Pids).limits(Limits { pids: Some(20), ..NONE }).standard("EAGAIN"),
-    row("2", "thread bomb", "process limit of a user of its own", &["thread-bomb", "300"])
+    row("2", "thread bomb", "process limit of a group of its own", &["thread-bomb", "300"])
         .tries(Guarantee::Pids).limits(Limits { pids: Some(20), ..NONE }).ends("EAGAIN"),
     row("3", "memory bomb", "memory cgroup", &["memory-bomb", "256"])
-        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("SIGKILL"),
+        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory"),
     row("4", "memory hidden in a memfd", "memory cgroup", &["hide-in-memfd", "256"])
-        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("SIGKILL"),
+        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory"),
     row("4", "memory hidden in a shared segment", "memory cgroup", &["hide-in-shared-memory", "256"])
-        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).standard("SIGKILL"),
+        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).standard("out of memory"),
     row("5", "memory moved out to swap", "memory and swap limited together", &["memory-bomb", "512"])
-        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("SIGKILL"),
+        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory"),
     row("6", "flood of dirty pages into a granted folder", "file size limit", &["fill-disk", "{rw}", "16"])
         .limits(Limits { file_size_bytes: Some(1 << 20), ..NONE }).ends("EFBIG"),
     row("7", "spinning", "processor time limit", &["spin", "1500"])

@@ -1,5 +1,6 @@
 //! A control group for each process, by version 2 or version 1 of the kernel's interface.
 
+use super::process::vanished;
 use crate::{Nanos, Quota, Weight};
 use std::fs::{self, File};
 use std::io;
@@ -86,8 +87,11 @@ impl Root {
     /// Removes the groups of those who were killed before they could; whom they hold goes to the root.
     fn sweep(&self) {
         for (name, owner) in self.groups() {
-            if !Path::new("/proc").join(owner.to_string()).exists() {
-                clear(&self.path.join(name), &self.path);
+            let (group, gone) = (self.path.join(name), !Path::new("/proc").join(owner.to_string()).exists());
+            // Where its members have no number here, its owner may have another number too.
+            let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            if gone && !members.lines().any(|member| member == "0") {
+                clear(&group, &self.path);
             }
         }
     }
@@ -128,7 +132,7 @@ impl Root {
 
     /// The group a process is in now.
     fn place_of(&self, pid: u32) -> io::Result<PathBuf> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(vanished)?;
         Ok(self.path.join(place_in(&groups, self.version).unwrap_or_default()))
     }
 }
@@ -172,7 +176,8 @@ fn clear(group: &Path, home: &Path) {
     // Its children may have been born into it, and the dead leave it a moment after their end.
     for _ in 0..50 {
         let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-        for member in members.lines() {
+        // Whom this process can't see is listed as 0, and to write that would move ourselves.
+        for member in members.lines().filter(|&member| member != "0") {
             let _ = fs::write(home.join("cgroup.procs"), member);
         }
         if kernel::remove(group).is_ok() || !group.exists() {
@@ -204,6 +209,25 @@ impl Group {
     }
 
     fn write_quota(&self, quota: Option<Quota>) -> io::Result<()> {
+        // No more may be saved up than a budget, at any moment.
+        self.write_burst(0)?;
+        self.write_budget(quota)?;
+        let burst = quota.map_or(0, |quota| {
+            let (budget, _) = in_kernel_terms(&quota);
+            (u128::from(quota.burst.0) * u128::from(budget) / u128::from(quota.budget.0)) as u64
+        });
+        if burst > 0 { self.write_burst(burst) } else { Ok(()) }
+    }
+
+    /// Kernels before 5.14 save nothing up.
+    fn write_burst(&self, micros: u64) -> io::Result<()> {
+        match overwrite(&self.path.join(self.version.burst_file()), &micros.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            written => written,
+        }
+    }
+
+    fn write_budget(&self, quota: Option<Quota>) -> io::Result<()> {
         let (budget, period) = quota.map_or((None, 100_000), |quota| {
             let (budget, period) = in_kernel_terms(&quota);
             (Some(budget), period)
@@ -215,7 +239,7 @@ impl Group {
             (Version::V1, Some(budget)) => {
                 // A file each: in between, no combination of old and new may be one that the kernel refuses.
                 rewrite(&self.quota, "-1")?;
-                fs::write(self.path.join("cpu.cfs_period_us"), period.to_string())?;
+                overwrite(&self.path.join("cpu.cfs_period_us"), &period.to_string())?;
                 rewrite(&self.quota, &budget.to_string())
             }
         }
@@ -224,7 +248,7 @@ impl Group {
     /// The idle class of threads is no more than their order within the group: the group itself has to be idle beside
     /// others. Its weight is the default afterwards. Kernels before 5.15 do not know that.
     pub(super) fn set_idle(&self, idle: bool) -> io::Result<()> {
-        match fs::write(self.path.join("cpu.idle"), if idle { "1" } else { "0" }) {
+        match overwrite(&self.path.join("cpu.idle"), if idle { "1" } else { "0" }) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && idle => self.set_weight(Weight::MIN),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.set_weight(Weight::DEFAULT),
             written => written,
@@ -264,12 +288,24 @@ impl Version {
         }
     }
 
+    fn burst_file(self) -> &'static str {
+        match self {
+            Version::V2 => "cpu.max.burst",
+            Version::V1 => "cpu.cfs_burst_us",
+        }
+    }
+
     fn quota_file(self) -> &'static str {
         match self {
             Version::V2 => "cpu.max",
             Version::V1 => "cpu.cfs_quota_us",
         }
     }
+}
+
+/// On a file that is there: to ask for a new one would be refused for another reason than that it is not.
+fn overwrite(path: &Path, text: &str) -> io::Result<()> {
+    io::Write::write_all(&mut File::options().write(true).open(path)?, text.as_bytes())
 }
 
 /// On a file that stays open: a sixth of what opening it each time takes.
@@ -296,8 +332,10 @@ mod tests {
         let has = |name: &str| path.parent().is_some_and(|root| root.join(name).exists());
         let files: &[&str] = match (has("cgroup.subtree_control"), has("cpu.shares")) {
             (true, _) if !read(path.parent().unwrap(), "cgroup.subtree_control").contains("cpu") => &[],
-            (true, _) => &["cpu.weight", "cpu.max", "cpu.idle"],
-            (_, true) => &["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.idle"],
+            (true, _) => &["cpu.weight", "cpu.max", "cpu.max.burst", "cpu.idle"],
+            (_, true) => {
+                &["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.cfs_burst_us", "cpu.idle"]
+            }
             _ => &[],
         };
         files.iter().chain(&["cgroup.procs"]).try_for_each(|file| fs::write(path.join(file), ""))
@@ -353,7 +391,14 @@ mod tests {
         assert_eq!(read(&at, "cpu.weight"), "200");
         group.set_quota(quota(100, 20_000), None).unwrap();
         assert_eq!(read(&at, "cpu.max"), "20000 100000");
-        group.set_quota(None, quota(100, 20_000)).unwrap();
+        assert_eq!(read(&at, "cpu.max.burst"), "0");
+        let saved = quota(10_000, 2_000_000).map(|quota| quota.burst(Nanos::from_millis(500)));
+        group.set_quota(saved, None).unwrap();
+        assert!(read(&at, "cpu.max").starts_with("200000 1000000"), "{}", read(&at, "cpu.max"));
+        assert_eq!(read(&at, "cpu.max.burst"), "50000", "a quarter of the budget");
+        fs::write(at.join("cpu.max"), "").unwrap();
+        fs::remove_file(at.join("cpu.max.burst")).unwrap();
+        group.set_quota(None, saved).unwrap();
         assert!(read(&at, "cpu.max").starts_with("max 100000"), "{}", read(&at, "cpu.max"));
         group.set_idle(true).unwrap();
         assert_eq!(read(&at, "cpu.idle"), "1");
@@ -415,9 +460,13 @@ mod tests {
             make(&path.join(name)).unwrap();
         }
         fs::write(path.join(&dead).join("cgroup.procs"), "77").unwrap();
+        let elsewhere = format!("uos-sched.{}.7", i32::MAX - 1);
+        make(&path.join(&elsewhere)).unwrap();
+        fs::write(path.join(&elsewhere).join("cgroup.procs"), "0\n0").unwrap();
         assert!(Root { version: Version::V1, path: path.clone(), switched_on: false }.works());
         assert!(!path.join(&dead).exists() && path.join(&alive).exists());
         assert!(path.join("uos-sched.what").exists() && path.join("other").exists());
+        assert!(path.join(&elsewhere).exists(), "whose members are not of this machine's numbers");
         assert_eq!(read(&path, "cgroup.procs"), "77", "whom it held is not lost");
         fs::remove_dir_all(path).unwrap();
     }

@@ -178,7 +178,8 @@ impl Controller for OsControl {
         // What it is to the kernel now; the drop of this puts it back if anything below fails.
         let mut adopted =
             Adopted { process, wanted: Wanted::default(), group: None, idle_group: false, before };
-        adopted.write(wanted, self.root.as_ref(), true)?;
+        let written = adopted.write(wanted, self.root.as_ref(), true);
+        written.map_err(|error| adopted.explain(error))?;
         self.adopted.insert(pid, adopted);
         Ok(())
     }
@@ -187,7 +188,11 @@ impl Controller for OsControl {
         self.find(pid)?;
         self.possible(wanted)?;
         let adopted = self.adopted.get_mut(&pid).ok_or(ControlError::Gone { pid })?;
-        adopted.change(wanted, self.root.as_ref())
+        let changed = adopted.change(wanted, self.root.as_ref());
+        if matches!(changed, Err(ControlError::Gone { .. })) {
+            self.adopted.remove(&pid);
+        }
+        changed
     }
 
     fn used(&mut self, pid: u32) -> Result<Nanos, ControlError> {
@@ -213,7 +218,13 @@ impl Adopted {
             // Nothing new is asked for, so that this is refused only if the process is gone.
             let _ = self.write(&before, root, true);
         }
-        written
+        written.map_err(|error| self.explain(error))
+    }
+
+    /// Whatever was refused, if it is about to end that is why.
+    fn explain(&self, error: ControlError) -> ControlError {
+        let pid = self.process.number();
+        if self.process.is_leaving() { ControlError::Gone { pid } } else { error }
     }
 
     /// Answers how many settings differed. At first, and after a failure, anything may differ, whatever is known.

@@ -40,6 +40,15 @@ impl Process {
         matches!(poll(&mut handle, Some(&Timespec::default())), Ok(1))
     }
 
+    /// Whether it has ended or is just about to: then the kernel already refuses things, for whatever reason.
+    pub(super) fn is_leaving(&self) -> bool {
+        const EXITING: u64 = 4;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id.as_raw_nonzero())).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+        let flags = fields.and_then(|mut fields| fields.nth(6)?.parse::<u64>().ok());
+        flags.is_none_or(|flags| flags & EXITING != 0) || self.has_ended()
+    }
+
     /// What it has used so far, in nanoseconds, with all its threads, those that have ended too; nothing if it is gone.
     pub(super) fn used(&self) -> Option<u64> {
         let time = self.clock.now().ok()?;
@@ -49,8 +58,13 @@ impl Process {
     /// Its threads, as of one moment.
     pub(super) fn threads(&self) -> io::Result<Vec<Pid>> {
         let mut threads = Vec::new();
-        for one in fs::read_dir(format!("/proc/{}/task", self.id.as_raw_nonzero()))? {
-            let id = one?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        for one in fs::read_dir(format!("/proc/{}/task", self.id.as_raw_nonzero())).map_err(vanished)? {
+            let id = one
+                .map_err(vanished)?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+                .and_then(Pid::from_raw);
             threads.extend(id);
         }
         Ok(threads)
@@ -92,6 +106,14 @@ pub(super) fn bind(thread: Pid, cpus: &thread::CpuSet) -> io::Result<bool> {
     sched_setaffinity(Some(thread), cpus)?;
     // The kernel may have less to give than was asked for; asking again would not help.
     Ok(sched_getaffinity(Some(thread))? == *cpus)
+}
+
+/// What is not there in `/proc` is a process that has gone.
+pub(super) fn vanished(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Errno::SRCH.into(),
+        _ => error,
+    }
 }
 
 pub(super) fn refused(what: &'static str, pid: u32, source: io::Error) -> ControlError {

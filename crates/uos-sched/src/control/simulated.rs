@@ -1,6 +1,6 @@
 //! A controller over processes that exist only in a scheduler, on a clock that moves when it is told to.
 
-use super::{ControlError, Controller, Wanted};
+use super::{ControlError, Controller, Wanted, refused_by_core};
 use crate::{Cpu, GroupId, GroupSpec, Nanos, Policy, SchedError, Scheduler, Spec, TaskId, Why};
 use std::collections::BTreeMap;
 
@@ -82,22 +82,13 @@ impl SimulatedControl {
         }
         let before = self.sched.affinity(task).map_err(|_| ControlError::Gone { pid })?;
         let set = self.sched.set_affinity(task, &wanted.affinity, self.now);
-        set.map_err(|error| refused(pid, error))?;
+        set.map_err(|error| refused_by_core(pid, error))?;
         if let Err(error) = self.sched.set_class(task, wanted.class, self.now) {
             let _ = self.sched.set_affinity(task, &before, self.now);
-            return Err(refused(pid, error));
+            return Err(refused_by_core(pid, error));
         }
-        self.sched.set_slice(task, wanted.slice).map_err(|error| refused(pid, error))?;
+        self.sched.set_slice(task, wanted.slice).map_err(|error| refused_by_core(pid, error))?;
         self.sched.set_group_spec(group, spec, self.now).map_err(|_| ControlError::Gone { pid })
-    }
-}
-
-/// The same words as those of a controller of real processes.
-fn refused(pid: u32, error: SchedError) -> ControlError {
-    match error {
-        SchedError::EmptyAffinity | SchedError::NoAllowedCpu { .. } => ControlError::NoSuchCpu,
-        SchedError::Overload { .. } => ControlError::Overload { pid },
-        error => ControlError::Refused(error),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Scheduler;
 use crate::ledger::{fixed, whole};
 use crate::stats::Histogram;
 use crate::table::{Kind, NONE, Slot, State};
-use crate::{GroupId, Nanos, Priority, SchedError, Stats, TaskId, TaskStats, Weight};
+use crate::{GroupId, Nanos, Priority, Reading, SchedError, Stats, TaskId, TaskStats, Weight};
 use std::fmt;
 
 #[derive(Default)]
@@ -76,6 +76,12 @@ impl Scheduler {
             running,
             runtime: Nanos(self.totals.runtime.saturating_add(uncharged)),
         }
+    }
+
+    /// Everybody's numbers now: two of them make a window.
+    pub fn reading(&self) -> Reading {
+        let tasks = self.table.tasks().map(|slot| (self.table.id(slot), self.books(slot)));
+        Reading::new(Nanos(self.now), self.stats().runtime, tasks)
     }
 
     /// How long those waited who got a CPU.

@@ -20,6 +20,10 @@ pub enum Standing {
         cpu: Cpu,
         /// Until when at the most.
         until: Nanos,
+        /// Who would be next of its like: of those it shares the CPU with, in its class.
+        next: Option<TaskId>,
+        /// What it was owed, in nanoseconds of CPU time, when it was last charged; below zero if it has had too much.
+        lag_ns: i64,
     },
     /// It wants to run.
     Waiting {
@@ -31,6 +35,9 @@ pub enum Standing {
         behind: Option<(TaskId, Nanos)>,
         /// What decides, among those who wait, that it is not next.
         ahead: Ahead,
+        /// What it is owed, in nanoseconds of CPU time; below zero if it has had too much. As with
+        /// [`lag_ns`](Scheduler::lag_ns), 0 where the policy counts no such thing.
+        lag_ns: i64,
     },
 }
 
@@ -112,12 +119,41 @@ impl Scheduler {
         let (cpu, since) = (self.table.cpu(slot), Nanos(hot.since));
         Ok(match hot.state {
             State::Blocked | State::Free => Standing::Blocked { since },
-            State::Running => Standing::Running { cpu, until: Nanos(self.cores[cpu.index()].until) },
+            State::Running => {
+                let (until, next) =
+                    (Nanos(self.cores[cpu.index()].until), self.next_after(cpu.index(), slot));
+                Standing::Running { cpu, until, next, lag_ns: self.lag_as_charged(slot) }
+            }
             State::Waiting | State::Throttled => {
                 let behind = self.current(cpu)?;
-                Standing::Waiting { cpu, since, behind, ahead: self.ahead(cpu.index(), slot) }
+                let (ahead, lag_ns) = (self.ahead(cpu.index(), slot), self.lag_as_charged(slot));
+                Standing::Waiting { cpu, since, behind, ahead, lag_ns }
             }
         })
+    }
+
+    /// To explain changes nothing, so that nobody is charged for it either.
+    fn lag_as_charged(&mut self, slot: Slot) -> i64 {
+        if self.table.at(slot).kind != Kind::Normal {
+            return 0;
+        }
+        let node = self.node_of(slot);
+        let lag = i128::from(self.nodes[node as usize].queue.lag(&mut self.table, slot));
+        let lag = lag * i128::from(self.table.at(slot).weight()) / 1024;
+        lag.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
+    fn next_after(&mut self, cpu: usize, slot: Slot) -> Option<TaskId> {
+        let first = match self.table.at(slot).kind {
+            Kind::Normal | Kind::Group => {
+                let (node, now) = (self.node_of(slot), self.now);
+                self.nodes[node as usize].queue.first(&self.table, now)
+            }
+            Kind::Idle => self.cores[cpu].idle.first(),
+            Kind::Fifo | Kind::Turns => self.cores[cpu].rt.first(),
+            Kind::Deadline => self.first_deadline(cpu).map(|entry| entry.slot),
+        };
+        first.map(|first| self.leader(first))
     }
 
     fn ahead(&mut self, cpu: usize, slot: Slot) -> Ahead {

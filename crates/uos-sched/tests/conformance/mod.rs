@@ -1,7 +1,9 @@
 //! What every controller does.
 
 use std::time::{Duration, Instant};
-use uos_sched::{ControlError, Controller, Cpu, CpuSet, Wanted, Weight};
+use uos_sched::{
+    Class, ControlError, Controller, Cpu, CpuSet, Nanos, Quantum, Quota, RtPriority, Wanted, Weight,
+};
 
 pub(crate) fn wanted(weight: u32) -> Wanted {
     Wanted { weight: Weight::new(weight).unwrap(), ..Wanted::default() }
@@ -26,6 +28,24 @@ pub(crate) fn conforms<C: Controller>(
     assert_eq!(control.apply(first, &bound).unwrap(), 0);
     let nowhere = Wanted { affinity: CpuSet::only(Cpu(8191)), ..wanted(8192) };
     assert!(matches!(control.apply(first, &nowhere), Err(ControlError::NoSuchCpu)));
+
+    // A class, and a slice where there are slices; each counts as a setting.
+    for class in [Class::Batch, Class::Idle, Class::Normal] {
+        let other = Wanted { class, ..bound.clone() };
+        assert_eq!(control.apply(first, &other).unwrap(), 1, "{class:?}");
+        assert_eq!(control.apply(first, &other).unwrap(), 0, "{class:?}");
+    }
+    let slice = Some(Quantum::new(Nanos::from_millis(2)).unwrap());
+    match control.apply(first, &Wanted { slice, ..bound.clone() }) {
+        Ok(changed) => assert_eq!((changed, control.apply(first, &bound).unwrap()), (1, 1)),
+        Err(ControlError::NotEnforceable { .. }) => assert_eq!(control.apply(first, &bound).unwrap(), 0),
+        Err(other) => panic!("{other}"),
+    }
+    let quota = Some(Quota::new(Nanos::from_millis(100), Nanos::from_millis(10)).unwrap());
+    let class = Class::Fifo(RtPriority::new(1).unwrap());
+    let impossible = control.apply(first, &Wanted { class, quota, ..wanted(1) });
+    assert!(matches!(impossible, Err(ControlError::NotEnforceable { .. })), "{impossible:?}");
+    assert_eq!(control.apply(first, &bound).unwrap(), 0, "and so nothing of it is in force");
 
     let before = control.used(first).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

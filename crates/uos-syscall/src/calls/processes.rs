@@ -188,12 +188,15 @@ fn exit_of(end: End) -> v1::WaitProcessReply {
     let (code, signal) = match end.exit.map(|exit| exit.cause) {
         Some(ExitCause::Exited(code)) => (code, 0),
         Some(ExitCause::Signaled { signal, .. }) => (128 + signal.number(), signal.number()),
+        Some(ExitCause::OomKilled) => (128 + Signal::KILL.number(), Signal::KILL.number()),
         Some(ExitCause::Killed | ExitCause::TimedOut) => (128 + Signal::KILL.number(), Signal::KILL.number()),
         Some(ExitCause::Lost) | None => (0, 0),
     };
+    let ran_out = end.exit.is_some_and(|exit| exit.cause == ExitCause::OomKilled);
     let cause = match (end.cause, signal) {
         (EndCause::Killed, _) => v1::ExitCause::Killed,
         (EndCause::Deadline, _) => v1::ExitCause::Deadline,
+        (EndCause::Itself, _) if ran_out => v1::ExitCause::OutOfMemory,
         (EndCause::Itself, 0) => v1::ExitCause::Exited,
         (EndCause::Itself, _) => v1::ExitCause::Signaled,
     };

@@ -74,6 +74,7 @@ impl OpenOptions {
 }
 
 /// A file that opening has made, to be removed again if nothing comes of it.
+#[derive(Default)]
 pub(super) struct Made<'a>(Option<(NodeRef, Cow<'a, [u8]>)>);
 
 impl Made<'_> {
@@ -88,14 +89,17 @@ impl Made<'_> {
 }
 
 pub(super) fn existing<T: Tree + ?Sized>(tree: &T, path: &[u8], access: Access) -> Result<File> {
-    Ok(by_path(tree, path, OpenOptions { access, ..OpenOptions::read_only() })?.0)
+    by_path(tree, path, OpenOptions { access, ..OpenOptions::read_only() }, None)
 }
 
+/// Opens a file, and says whether it has made it if somebody wants to know. Nothing is handed back beside the file
+/// for those who don't: moving both took longer than finding the file.
 pub(super) fn by_path<'a, T: Tree + ?Sized>(
     tree: &T,
     path: &'a [u8],
     options: OpenOptions,
-) -> Result<(File, Made<'a>)> {
+    mut maker: Option<&mut Made<'a>>,
+) -> Result<File> {
     if options.truncate && !options.access.writes() {
         return Err(Error::InvalidArgument("cutting is writing"));
     }
@@ -103,10 +107,10 @@ pub(super) fn by_path<'a, T: Tree + ?Sized>(
     match options.make {
         Make::Never => {
             let node = node(tree, path, options.follow)?;
-            return Ok((opened(tree, node, options, false)?, Made(None)));
+            return opened(tree, node, options, false);
         }
         Make::IfMissing(mode) | Make::Always(mode) => {
-            if let Some(done) = plainly(tree, path, options, mode)? {
+            if let Some(done) = plainly(tree, path, options, mode, maker.as_deref_mut())? {
                 return Ok(done);
             }
         }
@@ -131,9 +135,11 @@ pub(super) fn by_path<'a, T: Tree + ?Sized>(
             }
         };
         let file = opened(tree, node, options, made)?;
-        let name = || Cow::Owned(last_name(&found).map_or(Vec::new(), |name| name.as_bytes().to_vec()));
-        let made = made.then(|| (NodeRef::clone(&found.parent), name()));
-        return Ok((file, Made(made)));
+        if let (true, Some(maker)) = (made, maker) {
+            let name = Cow::Owned(last_name(&found)?.as_bytes().to_vec());
+            *maker = Made(Some((found.parent, name)));
+        }
+        return Ok(file);
     }
     Err(Error::Busy)
 }
@@ -145,7 +151,8 @@ fn plainly<'a, T: Tree + ?Sized>(
     path: &'a [u8],
     options: OpenOptions,
     mode: u32,
-) -> Result<Option<(File, Made<'a>)>> {
+    maker: Option<&mut Made<'a>>,
+) -> Result<Option<File>> {
     check_path(path)?;
     let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let (above, last) = path.split_at(start);
@@ -161,7 +168,7 @@ fn plainly<'a, T: Tree + ?Sized>(
     if !exclusive {
         match dir.lookup(tree.caller(), name) {
             Ok(node) if node.kind() == Kind::Symlink || tree.is_mount_point(node.id()) => return Ok(None),
-            Ok(node) => return Ok(Some((opened(tree, node, options, false)?, Made(None)))),
+            Ok(node) => return opened(tree, node, options, false).map(Some),
             Err(Error::NotFound) => {}
             Err(error) => return Err(error),
         }
@@ -169,7 +176,10 @@ fn plainly<'a, T: Tree + ?Sized>(
     match dir.create(tree.caller(), name, mode) {
         Ok(node) => {
             let file = opened(tree, node, options, true)?;
-            Ok(Some((file, Made(Some((dir, Cow::Borrowed(last)))))))
+            if let Some(maker) = maker {
+                *maker = Made(Some((dir, Cow::Borrowed(last))));
+            }
+            Ok(Some(file))
         }
         Err(Error::Exists) if !exclusive => Ok(None),
         Err(error) => Err(error),

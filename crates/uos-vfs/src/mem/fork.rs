@@ -96,6 +96,7 @@ pub(super) fn restore(root: &Arc<Inode>, snapshot: &Snapshot) -> Result<()> {
     let now = root.now();
     let mut state = root.state.write();
     let epoch = root.epoch();
+    space.moves.count();
     let state = root.edit(&mut state, epoch);
     let directory = state.directory_mut()?;
     let names: Vec<Vec<u8>> = directory.after(0).map(|entry| entry.name.to_vec()).collect();

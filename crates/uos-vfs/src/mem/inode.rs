@@ -157,12 +157,15 @@ impl Inode {
         state.since = epoch;
     }
 
+    /// Made where it is wanted, and not copied there.
+    #[inline(always)]
     pub(super) fn attributes(&self) -> Attr {
         let state = self.state.read();
         self.attributes_of(&state.meta, state.body.measure(), &state.body)
     }
 
     /// The attributes by these facts about it.
+    #[inline(always)]
     pub(super) fn attributes_of(&self, meta: &Meta, (size, stored): (u64, u64), body: &Body) -> Attr {
         Attr {
             id: self.id(),

@@ -142,6 +142,7 @@ impl Inode {
             return Err(Error::NotEmpty);
         }
         let epoch = self.epoch();
+        self.lane.space.moves.count();
         node.edit(&mut removed, epoch).die(now);
         drop(removed);
         let state = self.edit(&mut state, epoch);

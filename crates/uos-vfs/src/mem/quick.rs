@@ -2,6 +2,7 @@
 //! else a path holds, and every error, is left to the resolver.
 
 use super::inode::Inode;
+use super::recent;
 use crate::name::NAME_MAX;
 use crate::path::PATH_MAX;
 use crate::{Caller, How, Kind, Want};
@@ -13,7 +14,8 @@ const DEEP: usize = 32;
 /// Does something with what a path leads to; `None` if the short way doesn't get there.
 ///
 /// Each directory on the way is held while those below it are looked at, from the root towards the leaves as
-/// everywhere; so none has to be counted as referenced, which costs more than looking up the name.
+/// everywhere; so none has to be counted as referenced, which costs more than looking up the name. Whom no mode
+/// holds back doesn't even do that twice in a row for one directory: see [`recent`](super::recent).
 #[inline]
 pub(super) fn reach<R>(
     root: &Inode,
@@ -24,7 +26,14 @@ pub(super) fn reach<R>(
     if path.len() >= PATH_MAX || path.first() != Some(&b'/') && !how.base.is_root() {
         return None;
     }
-    descend(root, how.by, path, how.follow_last, DEEP, act)
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    if start <= 1 || !how.by.is_privileged() {
+        return descend(root, how.by, path, how.follow_last, DEEP, act);
+    }
+    let (above, name) = path.split_at(start);
+    let way = || descend(root, how.by, above, true, DEEP, Arc::clone);
+    let dir = recent::directory(&root.lane.space, above, way)?;
+    if name.is_empty() { Some(act(&dir)) } else { descend(&dir, how.by, name, how.follow_last, 0, act) }
 }
 
 fn descend<R>(

@@ -178,6 +178,9 @@ impl Move<'_> {
         }
 
         // From here on nothing fails.
+        if is_dir(&source) || target.as_ref().is_some_and(|target| is_dir(target)) {
+            self.from.lane.space.moves.count();
+        }
         let now = self.from.now();
         let epoch = self.from.epoch();
         let shown = self.from.shown();

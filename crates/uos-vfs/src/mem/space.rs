@@ -3,6 +3,7 @@
 
 use super::content::Balance;
 use super::epochs::Epochs;
+use super::recent::Moves;
 use crate::{Clock, Error, FsId, Result, StatFs};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(super) struct Space {
     pub(super) fs: FsId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) epochs: Epochs,
+    pub(super) moves: Moves,
     /// Held while an entry moves from one directory to another: only then do directories change
     /// their parents, so whoever holds it may compare places in the tree.
     pub(super) moving: Mutex<()>,
@@ -67,6 +69,7 @@ impl Space {
             fs: FsId::new(),
             clock,
             epochs: Epochs::default(),
+            moves: Moves::default(),
             moving: Mutex::new(()),
             link_max,
             names: foldhash::quality::RandomState::default(),

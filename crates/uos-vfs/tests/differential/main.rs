@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn layers_show_no_difference_to_what_they_come_to(
         below in prop::collection::vec(prop::collection::vec(shape_step(), 1..40), 1..4),
-        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..60),
+        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..100),
         ages in any::<bool>(),
     ) {
         let overlay = Laid::over(&below, true);
@@ -105,7 +105,7 @@ proptest! {
     #[test]
     fn layers_treat_several_users_alike(
         below in prop::collection::vec(prop::collection::vec(rights_step(), 1..40), 1..4),
-        steps in prop::collection::vec(rights_step(), 1..60),
+        steps in prop::collection::vec(rights_step(), 1..100),
         ages in any::<bool>(),
     ) {
         let overlay = Laid::over_by(&below, true);
@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn layers_come_to_the_same_when_laid_again(
         below in prop::collection::vec(prop::collection::vec(shape_step(), 1..40), 1..4),
-        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..60),
+        steps in prop::collection::vec(shape_step().prop_map(|step| (People::Me, step)), 1..100),
     ) {
         let overlay = Laid::over(&below, false);
         let plain = Ours::new(overlay.merged());

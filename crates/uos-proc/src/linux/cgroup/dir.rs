@@ -91,6 +91,7 @@ impl Dir {
         text.lines().map(|line| line.parse().map_err(|_| io::ErrorKind::InvalidData.into())).collect()
     }
 
+    #[cfg(test)]
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.0
     }

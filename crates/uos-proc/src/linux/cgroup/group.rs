@@ -45,7 +45,10 @@ impl Group {
         if let Some(hold) = &self.hold {
             hold.freeze(false)?;
         }
-        if self.set(&Bounds::default()).is_err() {
+        // Processes that have ended and were not collected yet count, though they are not in it any more; the next user
+        // would pay for them.
+        let has_uncollected = self.counters().pids.is_some_and(|pids| pids > 0);
+        if has_uncollected || self.set(&Bounds::default()).is_err() {
             return Ok(false);
         }
         self.controllers.renew()

@@ -11,8 +11,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::dir::Dir;
 
 /// What can be done to all processes of a group at once.
-pub(super) trait Hold: Debug + Send + Sync {
-    /// Holds all of them still, or lets them go on.
+pub(crate) trait Hold: Debug + Send + Sync {
+    /// Holds all of them still, or lets them go on. Returns when they stand still, or have had time to: one that waits
+    /// for a disk does so first.
     fn freeze(&self, frozen: bool) -> io::Result<()>;
 
     /// Kills all of them, those that are held still and those just being made too. Whether nothing more has to be
@@ -36,7 +37,11 @@ pub(super) struct ByKernel(pub(super) Arc<Dir>);
 
 impl Hold for ByKernel {
     fn freeze(&self, frozen: bool) -> io::Result<()> {
-        self.0.write("cgroup.freeze", if frozen { "1" } else { "0" })
+        self.0.write("cgroup.freeze", if frozen { "1" } else { "0" })?;
+        if frozen {
+            until(|| Ok(self.0.field("cgroup.events", "frozen")? == 1))?;
+        }
+        Ok(())
     }
 
     fn kill(&self) -> io::Result<bool> {
@@ -63,25 +68,28 @@ impl Hold for ByKernel {
 pub(super) struct ByFreezer(pub(super) Arc<Dir>);
 
 const STATE: &str = "freezer.state";
-/// How often, 1 ms apart, to look whether all are frozen. One that waits for a disk is not for as long as that takes.
-const LOOKS: u32 = 100;
+/// How often to look whether all are frozen, and how long from one look to the next.
+const LOOKS: u32 = 500;
+const BETWEEN: Duration = Duration::from_micros(200);
 const ROUNDS: u32 = 1000;
 
-impl ByFreezer {
-    fn wait_until_frozen(&self) -> io::Result<()> {
-        for _ in 0..LOOKS {
-            if self.0.read(STATE)?.trim() == "FROZEN" {
-                break;
-            }
-            sleep(Duration::from_millis(1));
+fn until(is_so: impl Fn() -> io::Result<bool>) -> io::Result<()> {
+    for _ in 0..LOOKS {
+        if is_so()? {
+            break;
         }
-        Ok(())
+        sleep(BETWEEN);
     }
+    Ok(())
 }
 
 impl Hold for ByFreezer {
     fn freeze(&self, frozen: bool) -> io::Result<()> {
-        self.0.write(STATE, if frozen { "FROZEN" } else { "THAWED" })
+        self.0.write(STATE, if frozen { "FROZEN" } else { "THAWED" })?;
+        if frozen {
+            until(|| Ok(self.0.read(STATE)?.trim() == "FROZEN"))?;
+        }
+        Ok(())
     }
 
     fn kill(&self) -> io::Result<bool> {
@@ -91,7 +99,6 @@ impl Hold for ByFreezer {
     fn kill_slowly(&self) -> io::Result<()> {
         for _ in 0..ROUNDS {
             self.freeze(true)?;
-            self.wait_until_frozen()?;
             let killed = signal_all(&self.0);
             self.freeze(false)?;
             killed?;

@@ -30,8 +30,9 @@ mod v2;
 use std::fmt::Debug;
 use std::io;
 
-pub(crate) use bounds::Bounds;
+pub(crate) use bounds::{Bounds, Machine};
 pub(crate) use change::Refused;
+pub(crate) use keeper::{Groups, Lease, Unleased};
 
 /// Limiting and counting, in one group.
 trait Controllers: Debug + Send + Sync {

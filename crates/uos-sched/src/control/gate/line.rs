@@ -5,8 +5,8 @@
 use super::held::Held;
 use super::watchdog::Watchdog;
 use super::{Order, obey};
-use crate::control::ControlError;
 use crate::control::process::refused;
+use crate::control::{ControlError, refused_by_core};
 use crate::{
     Cpu, Nanos, Observed, Policy, Priority, Scheduler, Spec, TaskId, TaskStats, Wanted, Weight, Why,
 };
@@ -235,7 +235,8 @@ impl Line {
         if self.find(pid).is_ok() {
             return Err(ControlError::AlreadyAdopted { pid });
         }
-        let task = self.sched.add(spec.affinity(crate::CpuSet::ALL), self.now)?;
+        let added = self.sched.add(spec.affinity(crate::CpuSet::ALL), self.now);
+        let task = added.map_err(|error| refused_by_core(pid, error))?;
         let held = self.watchdog.watch(pid).and_then(|()| Held::new(pid, task, wanted, self.cpu));
         match held {
             Ok((held, wants)) => {
@@ -272,7 +273,8 @@ impl Line {
         ];
         // First what can be refused: an overload.
         if differing[0] {
-            self.sched.set_class(task, wanted.class, self.now)?;
+            let set = self.sched.set_class(task, wanted.class, self.now);
+            set.map_err(|error| refused_by_core(pid, error))?;
         }
         if differing[1] {
             self.sched.set_weight(task, wanted.weight, self.now)?;

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod failing;
+mod interrupted;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -487,11 +490,14 @@ fn tree(fs: &OverlayFs) -> Vec<String> {
     let mut all = Vec::new();
     let mut next = vec![String::new()];
     while let Some(path) = next.pop() {
-        for entry in fs.list_dir(format!("{path}/")).unwrap() {
-            let path = format!("{path}/{}", String::from_utf8(entry.name).unwrap());
+        for name in names(fs, &format!("{path}/")) {
+            let path = format!("{path}/{name}");
             let attr = fs.symlink_metadata(&path).unwrap();
             let content = if attr.kind == Kind::File { fs.read(&path).unwrap() } else { Vec::new() };
-            all.push(format!("{path} {:?} {:o} {} {content:?}", attr.kind, attr.mode, attr.nlink));
+            let content = String::from_utf8_lossy(&content).into_owned();
+            // Of directories the number depends on whether they are merged.
+            let links = if attr.kind == Kind::Directory { 0 } else { attr.nlink };
+            all.push(format!("{path} {:?} {:o} {links} {content}", attr.kind, attr.mode));
             if attr.kind == Kind::Directory {
                 next.push(path);
             }

@@ -1,0 +1,197 @@
+//! A child's control group, from before its first call until its exit has been noticed.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::cgroup::{Abilities, Bounds, Groups, Lease, Machine, Refused, Unleased};
+use super::life::Life;
+use crate::{Exit, ExitCause, LimitEvents, Limits, LimitsError, Signal, SpawnError, Spec, Stage, Usage};
+
+#[derive(Debug)]
+pub(super) struct Grouped {
+    /// The group, until the exit has been noticed. Held while using it, so that it is surely still the child's.
+    lease: Mutex<Option<Lease>>,
+    /// What the child was started with.
+    start: Limits,
+    /// What can be limited here at all.
+    can: Can,
+    /// Processes in the group beside the program's own.
+    helpers: u64,
+}
+
+/// Which bounds a group takes; for the others the spec has accepted that they are not held to.
+#[derive(Clone, Copy, Debug)]
+struct Can {
+    memory: bool,
+    pids: bool,
+    cpu: bool,
+}
+
+/// Whether a child of `spec` gets a group.
+pub(super) fn wants_group(spec: &Spec) -> bool {
+    spec.grouped || Bounds::of(&spec.limits.or_of(spec.level)) != Bounds::default()
+}
+
+/// Why the limits of `spec` cannot be meant for this machine, or not be held to.
+pub(super) fn check(limits: &Limits, can: &Abilities) -> Result<(), LimitsError> {
+    let checked = Machine::this().check(limits);
+    checked.map_err(|(field, why)| LimitsError::Invalid { field, why: why.into() })?;
+    if limits.memory_swap_bytes.is_some() && can.swap.is_err() {
+        return Err(LimitsError::Unsupported { name: "memory_swap_bytes" });
+    }
+    Ok(())
+}
+
+impl Grouped {
+    /// A group for a child of `spec`, in which `helpers` processes beside its own will be.
+    pub(super) fn lease(groups: &Groups, spec: &Spec, helpers: u64) -> Result<Self, SpawnError> {
+        let Abilities { memory, pids, cpu, .. } = groups.abilities();
+        let can = Can { memory: memory.is_ok(), pids: pids.is_ok(), cpu: cpu.is_ok() };
+        let start = spec.limits.or_of(spec.level);
+        let mut bounds = bounds(&start, can, helpers);
+        let mut leased = groups.lease(&bounds);
+        if spec.limits.cpu_percent.is_none()
+            && let Err(Unleased::Refused(Refused { field: "cpu_percent", errno: libc::EINVAL })) = leased
+        {
+            // The group around all of them is held to less than the level's share already.
+            bounds.cpu_percent = None;
+            leased = groups.lease(&bounds);
+        }
+        let lease = leased.map_err(|error| match error {
+            Unleased::Unmade(error) => stage_failed(Stage::Group, &error),
+            Unleased::Refused(Refused { field, errno }) => {
+                SpawnError::Stage { stage: Stage::Limit(field), errno }
+            }
+        })?;
+        Ok(Grouped { lease: Mutex::new(Some(lease)), start, can, helpers })
+    }
+
+    /// Whether the group itself counts processes, and tells when it denied one.
+    pub(super) fn limits_processes(&self) -> bool {
+        self.can.pids
+    }
+
+    /// Has the child join before anything else, so that no moment of it is outside.
+    pub(super) fn join(&self, life: &mut Life) -> Result<(), SpawnError> {
+        if let Some(lease) = &*self.lock() {
+            let files = lease.group().joins().map_err(|error| stage_failed(Stage::Group, &error))?;
+            life.join(files);
+        }
+        Ok(())
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(lease) = &*self.lock() {
+            let _ = lease.kill();
+        }
+    }
+
+    /// Has what was killed die though it is held still.
+    pub(super) fn let_die(&self) {
+        if let Some(hold) = self.lock().as_ref().and_then(|lease| lease.group().hold()) {
+            let _ = hold.let_die();
+        }
+    }
+
+    /// Holds the whole tree still, or lets it go on. `None` where that can't be done.
+    pub(super) fn freeze(&self, frozen: bool) -> Option<io::Result<()>> {
+        self.lock().as_ref()?.group().hold().map(|hold| hold.freeze(frozen))
+    }
+
+    /// What the tree has used, where it is told; `usage` is what is known without that.
+    pub(super) fn usage(&self, usage: Usage) -> Usage {
+        let Some(used) = self.lock().as_ref().map(|lease| lease.group().usage()) else { return usage };
+        Usage {
+            // What counts the tree also counts those who were never waited for.
+            cpu_user_us: usage.cpu_user_us.max(used.cpu_user_us.unwrap_or(0)),
+            cpu_system_us: usage.cpu_system_us.max(used.cpu_system_us.unwrap_or(0)),
+            memory_bytes: used.memory_bytes,
+            peak_memory_bytes: used.memory_peak_bytes,
+            pids: used.pids,
+            peak_pids: used.pids_peak,
+            ..usage
+        }
+    }
+
+    /// Completes the exit of the child by what its group tells, and gives the group back. `killed` says whether it was
+    /// killed from here, `leave` whether the rest of the tree is to run on.
+    pub(super) fn end(&self, exit: Exit, killed: bool, leave: bool) -> Exit {
+        let usage = self.usage(exit.usage);
+        let usage =
+            Usage { memory_bytes: usage.memory_bytes.map(|_| 0), pids: usage.pids.map(|_| 0), ..usage };
+        let Some(mut lease) = self.lock().take() else { return exit };
+        if leave {
+            lease.leave();
+        } else {
+            let _ = lease.kill();
+        }
+        let events = lease.group().events();
+        let by_kill = ExitCause::Signaled { signal: Signal::KILL, core: false };
+        let is_oom = exit.cause == by_kill && !killed && events.oom_kills > 0;
+        Exit {
+            cause: if is_oom { ExitCause::OomKilled } else { exit.cause },
+            usage,
+            events: LimitEvents { oom_kills: events.oom_kills, pids_denials: events.pids_denials },
+        }
+    }
+
+    /// Changes what the running tree is held to.
+    pub(super) fn set(&self, limits: &Limits) -> Result<(), LimitsError> {
+        let fixed = [
+            ("limits.open_files", limits.open_files, self.start.open_files),
+            ("limits.file_size_bytes", limits.file_size_bytes, self.start.file_size_bytes),
+            ("limits.cpu_seconds", limits.cpu_seconds, self.start.cpu_seconds),
+        ];
+        for (field, wanted, start) in fixed {
+            if wanted.is_some() && wanted != start {
+                return Err(LimitsError::Invalid { field, why: "fixed at the start".into() });
+            }
+        }
+        let asked = [
+            ("memory_bytes", self.can.memory, limits.memory_bytes.is_some()),
+            ("memory_swap_bytes", self.can.memory, limits.memory_swap_bytes.is_some()),
+            ("pids", self.can.pids, limits.pids.is_some()),
+            ("cpu_percent", self.can.cpu, limits.cpu_percent.is_some()),
+            ("cpu_weight", self.can.cpu, limits.cpu_weight.is_some()),
+        ];
+        if let Some((name, ..)) = asked.into_iter().find(|(_, can, is_asked)| *is_asked && !can) {
+            return Err(LimitsError::Unsupported { name });
+        }
+        let lease = self.lock();
+        let lease = lease.as_ref().ok_or(LimitsError::NoSuchProcess)?;
+        lease.group().set(&bounds(limits, self.can, self.helpers)).map_err(|refused| match refused.errno {
+            libc::ENODEV => LimitsError::Unsupported { name: refused.field },
+            errno => LimitsError::Refused { name: refused.field, errno },
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bounds(limits: &Limits, can: Can, helpers: u64) -> Bounds {
+    let all = Bounds::of(limits);
+    Bounds {
+        memory_bytes: all.memory_bytes.filter(|_| can.memory),
+        swap_bytes: all.swap_bytes.filter(|_| can.memory),
+        pids: all.pids.filter(|_| can.pids).map(|pids| pids.saturating_add(helpers)),
+        cpu_percent: all.cpu_percent.filter(|_| can.cpu),
+        cpu_weight: all.cpu_weight.filter(|_| can.cpu),
+    }
+}
+
+fn stage_failed(stage: Stage, error: &io::Error) -> SpawnError {
+    SpawnError::Stage { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// The first field that asks for something, to name one.
+pub(super) fn first_named(limits: &Limits) -> &'static str {
+    let asked = [
+        ("memory_swap_bytes", limits.memory_swap_bytes.is_some()),
+        ("pids", limits.pids.is_some()),
+        ("cpu_percent", limits.cpu_percent.is_some()),
+        ("cpu_weight", limits.cpu_weight.is_some()),
+    ];
+    asked.into_iter().find(|(_, is_asked)| *is_asked).map_or("memory_bytes", |(name, _)| name)
+}
