@@ -108,7 +108,7 @@ impl Child {
     }
 
     /// Ends the program: asks it to by `SIGTERM`, waits up to `grace`, then kills it with everything that still belongs
-    /// to it. One that is stopped is continued, so that it hears. Gives the exit, also if it had happened before. May be
+    /// to it. One that is stopped or paused is continued, so that it hears. Gives the exit, also if it had happened before. May be
     /// dropped at any point; the program may then go on.
     ///
     /// # Panics
@@ -116,6 +116,7 @@ impl Child {
     /// Like [`wait`](Child::wait).
     pub async fn stop(&self, grace: Duration) -> Exit {
         if self.signal(Signal::TERM).is_ok() {
+            let _ = self.resume();
             let _ = self.signal(Signal::CONT);
             if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
                 return exit;

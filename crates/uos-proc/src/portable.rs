@@ -13,12 +13,13 @@ use rustix::process::{
 };
 use tokio::sync::watch;
 
-use crate::check::{invalid, judge};
+use crate::check::{check_limits, invalid, judge};
 use crate::child::{Process, Streams};
 use crate::pipe;
 use crate::{
-    Child, Cwd, Enforcement, Exit, ExitCause, Guarantee, Input, Means, OnDrop, OnLeaderExit, Output, Program,
-    PtySize, Signal, SignalError, SpawnError, Spawner, Spec, Stage, Stdio, Support, Usage,
+    Child, Cwd, Enforcement, Exit, ExitCause, Guarantee, Input, LimitEvents, Limits, LimitsError, Means,
+    OnDrop, OnLeaderExit, Output, Program, PtySize, Signal, SignalError, SpawnError, Spawner, Spec, Stage,
+    Stdio, Support, Usage,
 };
 
 /// Starts programs with what every Unix offers, for machines that have no better. It enforces next to nothing and says
@@ -140,7 +141,7 @@ fn command(spec: Spec) -> Result<(Command, Streams), SpawnError> {
         Stdio::Null | Stdio::Pty => Given::null(),
     });
     let output = |stdio: Stdio, stream: &mut Option<Output>| match stdio {
-        Stdio::Fd(fd) => Ok(Given::from(fd)),
+        Stdio::Fd(fd) => Ok::<_, SpawnError>(Given::from(fd)),
         Stdio::Pipe => {
             let (ours, theirs) = pipe::outward().map_err(stdio_failed)?;
             *stream = Some(Output::new(ours));
@@ -193,7 +194,7 @@ impl Course {
         }
         let cause = child.wait().map_or(ExitCause::Lost, |status| cause_of(status, state.ending));
         state.has_ended = true;
-        self.exit.send_replace(Some(Exit { cause, usage: Usage::default() }));
+        self.exit.send_replace(Some(Exit { cause, usage: Usage::default(), events: LimitEvents::default() }));
     }
 
     fn time_out(&self, is_ended: &mpsc::Receiver<()>, deadline: Duration) {
@@ -279,6 +280,23 @@ impl Process for PortableProcess {
             return Err(SignalError::Refused { errno: libc::EINVAL });
         }
         self.course.if_alive(|pid, _| setpriority_pgrp(Some(pid), nice))
+    }
+
+    fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        check_limits(limits)?;
+        match self.try_wait() {
+            Some(_) => Err(LimitsError::NoSuchProcess),
+            None => Err(LimitsError::Unsupported { name: "memory_bytes" }),
+        }
+    }
+
+    /// By a signal to its process group, which its parent and tracers see.
+    fn pause(&self) -> Result<(), SignalError> {
+        self.course.if_alive(|pid, _| kill_process_group(pid, rustix::process::Signal::STOP))
+    }
+
+    fn resume(&self) -> Result<(), SignalError> {
+        self.course.if_alive(|pid, _| kill_process_group(pid, rustix::process::Signal::CONT))
     }
 
     fn resize(&self, _: PtySize) -> Result<(), SignalError> {

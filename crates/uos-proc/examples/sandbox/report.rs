@@ -21,10 +21,13 @@ pub(crate) fn json(child: &Child, exit: &Exit) -> Value {
         "level": format!("{:?}", enforcement.level).to_lowercase(),
         "enforcement": guarantees,
         "exit": cause(exit.cause),
+        "limits_met": { "oom_kills": exit.events.oom_kills, "pids_denials": exit.events.pids_denials },
         "usage": {
             "cpu_user_us": usage.cpu_user_us,
             "cpu_system_us": usage.cpu_system_us,
             "peak_rss_bytes": usage.peak_rss_bytes,
+            "peak_memory_bytes": usage.peak_memory_bytes,
+            "peak_pids": usage.peak_pids,
             "voluntary_switches": usage.voluntary_switches,
             "involuntary_switches": usage.involuntary_switches,
         },
@@ -40,6 +43,7 @@ fn cause(cause: ExitCause) -> Value {
         }
         ExitCause::Killed => json!({ "cause": "killed", "text": text }),
         ExitCause::TimedOut => json!({ "cause": "timed_out", "text": text }),
+        ExitCause::OomKilled => json!({ "cause": "oom_killed", "text": text }),
         ExitCause::Lost => json!({ "cause": "lost", "text": text }),
     }
 }
