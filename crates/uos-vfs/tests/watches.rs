@@ -259,7 +259,7 @@ impl Mirror {
         self.lists += 1;
     }
 
-    fn add(&mut self, at: Spot, free: bool) {
+    fn add(&mut self, at: &Spot, free: bool) {
         if at.dir == self.dir.id() {
             let fits = self.names.insert(at.name.clone()) || !free;
             assert!(fits || !self.strict, "{at:?} is told to be new and was there");
@@ -276,11 +276,11 @@ impl Mirror {
     fn take(&mut self, next: Next) {
         let Next::Event(event) = next else { return self.list() };
         match event.what {
-            What::Created { at, .. } => self.add(at, true),
+            What::Created { at, .. } => self.add(&at, true),
             What::Deleted { at } => self.remove(&at),
             What::Renamed { from, to } => {
                 self.remove(&from);
-                self.add(to, false);
+                self.add(&to, false);
             }
             _ => {}
         }

@@ -85,10 +85,3 @@ pub(crate) enum Told<'a> {
     Gone { dir: NodeId, name: Name<'a> },
     Moved { from: (NodeId, Name<'a>), to: (NodeId, Name<'a>), exchanged: bool },
 }
-
-/// What whoever keeps copies has to forget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Touched {
-    Node(NodeId),
-    Name(Spot),
-}

@@ -3,7 +3,7 @@
 //! Locks, in this order: the turn of a directory, or of two by number, held while names in it are changed and told; then the
 //! registry; then the queues. Wakers are woken when all of them are let go.
 
-use super::{Event, Queue, Spot, Told, Touched, What};
+use super::{Event, Queue, Spot, Told, What};
 use crate::{Caller, Error, FsId, Kind, Name, NodeId, NodeRef, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::task::Waker;
 
 #[derive(Default)]
 pub(super) struct Hub {
-    /// How many directories are watched, and how many hear of everything. Looked at after every change.
+    /// How many directories are watched. Looked at after every change.
     interested: AtomicUsize,
     registry: Mutex<Registry>,
     watchers: AtomicU64,
@@ -24,7 +24,6 @@ struct Registry {
     dirs: HashMap<NodeId, Watched>,
     /// Where in what is watched a node has its names.
     places: HashMap<Number, Vec<Spot>>,
-    taps: Vec<Arc<Queue<Touched>>>,
 }
 
 /// A node as listings tell it.
@@ -55,14 +54,6 @@ impl Hub {
 
     pub(super) fn watched(&self) -> usize {
         self.registry.lock().dirs.len()
-    }
-
-    #[cfg(all(feature = "fuse", target_os = "linux"))]
-    pub(super) fn tap(&self, capacity: usize) -> Arc<Queue<Touched>> {
-        let tap = Arc::new(Queue::new(capacity));
-        self.registry.lock().taps.push(Arc::clone(&tap));
-        self.interested.fetch_add(1, Ordering::SeqCst);
-        tap
     }
 
     pub(super) fn watch(&self, watcher: u64, queue: &Arc<Queue<Event>>, dir: &NodeRef) -> Result<()> {
@@ -201,9 +192,6 @@ impl Hub {
         };
         let mut listening = Vec::new();
         for (dir, name) in names.into_iter().flatten() {
-            for tap in &registry.taps {
-                wakes.extend(tap.push(Touched::Name(spot(dir, name))));
-            }
             let Some(watched) = registry.dirs.get(&dir) else { continue };
             let in_turn = turns.iter().flatten().any(|(_, turn)| Arc::ptr_eq(turn, &watched.turn));
             if !in_turn {
@@ -272,9 +260,6 @@ impl Hub {
         let mut wakes = Vec::new();
         {
             let registry = self.registry.lock();
-            for tap in &registry.taps {
-                wakes.extend(tap.push(Touched::Node(node)));
-            }
             for at in registry.places.get(&number_of(node)).into_iter().flatten() {
                 let dir = at.dir;
                 // On the host others may have given the number to something else.
@@ -399,19 +384,19 @@ mod tests {
     /// A name is made while somebody begins to watch, before it is there or after.
     fn check(watch_first: bool) -> Vec<Next> {
         let (root, watches) = (MemFs::builder().build().root(), Watches::new());
-        let (name, watcher) = (Name::new(b"f").unwrap(), watches.watcher(10));
+        let (name, watcher) = (Name::new(b"f").expect("a plain name"), watches.watcher(10));
         let act = || {
             if watch_first {
-                watcher.watch(&root).unwrap();
+                watcher.watch(&root).expect("the root is a directory");
             }
             let made = root.create(&Caller::ROOT, name, 0o644);
             if !watch_first {
-                watcher.watch(&root).unwrap();
+                watcher.watch(&root).expect("the root is a directory");
             }
             made
         };
         let told = |node: &NodeRef| Told::Made { dir: root.id(), name, node: node.id(), kind: node.kind() };
-        watches.telling(7, &[&root], act, told).unwrap();
+        watches.telling(7, &[&root], act, told).expect("memory has room for a file");
         std::iter::from_fn(|| watcher.take()).collect()
     }
 

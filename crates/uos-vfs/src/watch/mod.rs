@@ -44,7 +44,7 @@ mod watcher;
 pub use event::{Event, Next, Spot, What};
 pub use watcher::Watcher;
 
-pub(crate) use event::{Told, Touched};
+pub(crate) use event::Told;
 pub(crate) use queue::Queue;
 
 use crate::through::{Claims, Via};
@@ -71,12 +71,6 @@ impl Watches {
     /// Somebody who watches nothing yet, and of whom so many events may be unheard.
     pub fn watcher(&self, capacity: usize) -> Watcher {
         Watcher::new(&self.0, capacity)
-    }
-
-    /// Hears of everything, roughly.
-    #[cfg(all(feature = "fuse", target_os = "linux"))]
-    pub(crate) fn tap(&self, capacity: usize) -> Arc<Queue<Touched>> {
-        self.0.tap(capacity)
     }
 
     /// Changes names in one directory or two, and tells of it.

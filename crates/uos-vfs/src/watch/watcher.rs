@@ -46,8 +46,7 @@ impl Watcher {
 
     /// What there is to be heard, or the task is woken when there is something.
     pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
-        // It is closed by nobody as long as this is there.
-        self.queue.poll(cx).map(|next| next.unwrap_or(Next::Overflow))
+        self.queue.poll(cx)
     }
 
     /// Waits for what there is to be heard. Given up, it has taken nothing.
