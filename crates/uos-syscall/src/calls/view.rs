@@ -42,7 +42,7 @@ pub(super) fn of(kernel: &Inner, grants: &Grants) -> Result<Vec<Mount>, Error> {
     let mut mounts = Vec::new();
     for (path, whole) in places {
         let is_own = |own: &&str| VPath::parse(own.as_bytes()).is_ok_and(|own| path.starts_with(&own));
-        if path.is_root() || OWN.iter().any(|own| is_own(own)) {
+        if path.is_root() || OWN.iter().any(is_own) {
             continue;
         }
         // What is not there yet can't be shown.
