@@ -71,8 +71,18 @@ impl Dir {
 
     pub(super) fn read(&self, file: &str) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = std::fs::File::from(openat(&self.0, file, flags, Mode::empty())?);
-        io::read_to_string(file)
+        let file = openat(&self.0, file, flags, Mode::empty())?;
+        // Mostly a number: not worth asking for its size first, which these files don't know.
+        let (mut text, mut room) = (Vec::new(), [0; 1024]);
+        loop {
+            match rustix::io::read(&file, &mut room) {
+                Ok(0) => break,
+                Ok(read) => text.extend_from_slice(&room[..read]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// The number that a file holds.

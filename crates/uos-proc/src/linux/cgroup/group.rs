@@ -45,10 +45,7 @@ impl Group {
         if let Some(hold) = &self.hold {
             hold.freeze(false)?;
         }
-        // Processes that have ended and were not collected yet count, though they are not in it any more; the next user
-        // would pay for them.
-        let has_uncollected = self.counters().pids.is_some_and(|pids| pids > 0);
-        if has_uncollected || self.set(&Bounds::default()).is_err() {
+        if !self.is_collected() || self.set(&Bounds::default()).is_err() {
             return Ok(false);
         }
         self.controllers.renew()
@@ -94,6 +91,12 @@ impl Group {
 
     pub(crate) fn hold(&self) -> Option<&dyn Hold> {
         self.hold.as_deref()
+    }
+
+    /// Whether none is left that has ended and was not collected yet. They count, though they are not in it any more; the
+    /// next user would pay for them.
+    pub(super) fn is_collected(&self) -> bool {
+        self.controllers.usage().pids.is_none_or(|pids| pids == 0)
     }
 
     /// Whether nobody is in it. Each tree is asked: leaving them all takes a dying process a moment.

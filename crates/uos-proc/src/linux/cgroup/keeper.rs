@@ -230,6 +230,8 @@ struct Leaving {
 
 /// How often a group is looked at before it is only looked at now and then.
 const LOOKS: u32 = 200;
+/// After so many looks, a group is not worth waiting for those that nobody collects: a new one is made instead.
+const PATIENCE: u32 = 10;
 const SOON: Duration = Duration::from_millis(2);
 const NOW_AND_THEN: Duration = Duration::from_secs(1);
 
@@ -263,7 +265,9 @@ fn run(shared: &Shared, work: &Receiver<Work>) {
             if !it.leave && it.looks.is_multiple_of(16) {
                 kill(&it.group);
             }
-            !(it.group.is_empty().unwrap_or(false) && shared.put_away(&it.group))
+            let is_done =
+                it.group.is_empty().unwrap_or(false) && (it.group.is_collected() || it.looks > PATIENCE);
+            !(is_done && shared.put_away(&it.group))
         });
     }
     shared.close();

@@ -79,17 +79,21 @@ impl Controllers for V1 {
         if cpu.number(PERIOD)? == PERIOD_US { Ok(()) } else { cpu.write(PERIOD, &PERIOD_US.to_string()) }
     }
 
-    /// What the last processes left behind in memory is given back as far as it goes; the rest is reclaimed when the
-    /// limit is met. The peaks begin anew.
+    /// What the last processes left behind in memory is given back if it is much, which takes the kernel a while; the
+    /// rest is reclaimed when the limit is met. The peaks begin anew.
     fn renew(&self) -> io::Result<bool> {
         if let Some(memory) = &self.memory {
-            memory.write("memory.force_empty", "0")?;
+            if memory.number("memory.usage_in_bytes")? > MUCH {
+                memory.write("memory.force_empty", "0")?;
+            }
             memory.write("memory.max_usage_in_bytes", "0")?;
         }
         Ok(true)
     }
 }
 
+/// A tenth of what the least of programs may use.
+const MUCH: u64 = 1 << 20;
 const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 const PERIOD: &str = "cpu.cfs_period_us";
 
