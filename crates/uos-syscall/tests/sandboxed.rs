@@ -68,9 +68,12 @@ async fn the_level_is_standard_unless_told_otherwise_and_says_what_holds() {
     assert_eq!(info.level(), SandboxLevel::Standard);
     assert_eq!(info.enforcement.len(), 12);
     assert!(info.enforcement.iter().all(|line| line.contains("enforced by")), "{:?}", info.enforcement);
+    // It waits until the program has said something.
+    let read = v1::ReadOutput { pid, ..Default::default() };
+    let said = world.call(&agent, read).await.unwrap().data;
+    let uid: u32 = String::from_utf8(said.to_vec()).unwrap().trim().parse().unwrap();
     world.call(&agent, v1::KillProcess { pid, tree: true }).await.unwrap();
     wait(&world, &agent, pid).await;
-    let uid: u32 = String::from_utf8(output(&world, &agent, pid).await).unwrap().trim().parse().unwrap();
     assert!(uid >= 0x7000_0000, "{uid}");
     world.kernel.shut_down().await;
 }
