@@ -19,6 +19,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "leaves", look: leaves_alone },
     Step { name: "fuse", look: mounted },
     Step { name: "loom", look: loom_models },
+    Step { name: "shuttle", look: shuttle_schedules },
     Step { name: "docs", look: documentation },
     Step { name: "foreign", look: foreign_client },
     Step { name: "browser", look: in_browser },
@@ -79,6 +80,17 @@ fn loom_models(_: Campaign) -> Result<String> {
     }
     let mut command = cargo(&["test", "--package", "uos-ipc", "--test", "loom", "--release"]);
     count(command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", shell::root().join("target/loom")))
+}
+
+/// Random schedules of what is too large for loom. Shuttle, too, replaces the primitives of the whole build.
+fn shuttle_schedules(campaign: Campaign) -> Result<String> {
+    let crates = workspace::manifests()?;
+    if !crates.get("uos-ipc").is_some_and(|ipc| ipc.test_targets.contains("shuttle")) {
+        return Err("uos-ipc has no test target `shuttle` (crates/uos-ipc/tests/shuttle.rs)".into());
+    }
+    let mut command = cargo(&["test", "--package", "uos-ipc", "--test", "shuttle", "--release"]);
+    command.envs(campaign.variables().iter().copied()).env("RUSTFLAGS", "--cfg shuttle");
+    count(command.env("CARGO_TARGET_DIR", shell::root().join("target/shuttle")))
 }
 
 fn documentation(_: Campaign) -> Result<String> {

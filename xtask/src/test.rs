@@ -38,6 +38,9 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FULL_DISKS", "3"),
                 ("UOS_CAMPAIGN_EVENTS", "2000"),
                 ("UOS_CAMPAIGN_EXAMPLES", "5"),
+                ("UOS_CAMPAIGN_PEER_KILLS", "20"),
+                ("UOS_CAMPAIGN_SCRIBBLES", "200"),
+                ("UOS_CAMPAIGN_SCHEDULES", "2000"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
@@ -54,6 +57,10 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FULL_DISKS", "50"),
                 ("UOS_CAMPAIGN_EVENTS", "10000"),
                 ("UOS_CAMPAIGN_EXAMPLES", "200"),
+                ("UOS_CAMPAIGN_PEER_KILLS", "1000"),
+                // Rings; about a minute.
+                ("UOS_CAMPAIGN_SCRIBBLES", "200000"),
+                ("UOS_CAMPAIGN_SCHEDULES", "100000"),
                 ("PROPTEST_CASES", "2048"),
             ],
         }

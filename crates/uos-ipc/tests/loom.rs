@@ -249,6 +249,49 @@ fn a_publisher_waits_for_the_one_without_room() {
     });
 }
 
+#[test]
+fn a_poller_sees_whatever_comes_first() {
+    loom::model(|| {
+        let (one, _) = pipe(8);
+        let (other, _) = pipe(8);
+        let readers = [one.reader, other.reader].map(Arc::new);
+        let mut poller = uos_ipc::Poller::new();
+        for (key, reader) in (0..).zip(&readers) {
+            let reader = reader.clone();
+            poller.add(key, move || reader.readable());
+        }
+        let writing = thread::spawn(move || {
+            other.writer.try_write(b"x").unwrap();
+            other.writer
+        });
+        assert_eq!(block_on(poller.wait()), [1]);
+        drop((writing.join().unwrap(), one.writer));
+    });
+}
+
+#[test]
+fn a_socket_wakes_who_receives_and_who_accepts() {
+    loom::model(|| {
+        let quota = Quota::root("sockets", 1 << 20);
+        let names = uos_ipc::Names::new();
+        let listener = names.listen(b"door", uos_ipc::SocketKind::Stream, 8, 1, &quota).unwrap();
+        let connecting = thread::spawn({
+            let quota = quota.clone();
+            move || {
+                let socket = names.connect(b"door", &quota).unwrap();
+                socket.try_send(b"x", &mut Vec::new()).unwrap();
+                drop(socket);
+                names
+            }
+        });
+        let accepted = block_on(listener.accept()).unwrap();
+        assert_eq!(&block_on(accepted.recv(8)).unwrap().bytes[..], b"x");
+        assert!(block_on(accepted.recv(8)).unwrap().end);
+        drop((connecting.join().unwrap(), listener, accepted));
+        assert_eq!(quota.used(), 0);
+    });
+}
+
 mod rings {
     //! One producer, one consumer, and the futex between them; loom sees every race for a byte.
 
