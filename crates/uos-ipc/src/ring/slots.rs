@@ -219,7 +219,7 @@ impl SlotReceiver {
             slots.push(self.recv_blocking()?);
             return Ok(1);
         }
-        if self.consumer.available() % SLOT != 0 {
+        if !self.consumer.available().is_multiple_of(SLOT) {
             return Err(self.consumer.poison().into());
         }
         let count = max.min((self.consumer.available() / SLOT) as usize);
