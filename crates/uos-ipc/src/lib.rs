@@ -1,9 +1,12 @@
-//! Bounded byte pipes, queues, topics and a tree of quotas: how parties talk, and what it may cost them.
+//! Pipes, queues, topics, sockets, shared memory and a tree of quotas: how parties talk, and what it may cost them.
 //!
 //! A [`Pipe`] gives a [`Writer`], a [`Reader`] and a [`Control`]. Everything is known by its handles:
 //! dropping the last writer is the end of file, dropping the last reader breaks the pipe, and what was
 //! charged to a [`Quota`] goes back when the storage it paid for goes. Waiting costs no thread and
 //! needs no particular runtime: the futures use [`std::task::Waker`] and nothing else.
+//!
+//! On Linux a party may be another process: [`Segments`] makes sealed memory, [`link()`] a ring in it, [`loans`] blocks that are not
+//! copied, and a [`Handoff`] passes them. A [`Registry`] keeps who holds what, and returns it when its owner ends.
 //!
 //! What it deliberately does not know: processes and their ids, rights, names, protocols, servers,
 //! clocks. A timeout is a dropped future; who may hold an end is somebody else's question.
@@ -81,3 +84,8 @@ pub use socket::{
 };
 pub use stream::ByteStream;
 pub use topic::{Slow, Subscription, Topic};
+
+/// What the README shows is run, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
