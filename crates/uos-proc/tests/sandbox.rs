@@ -404,3 +404,22 @@ json.dump(report, open('/result/report.json', 'w'), sort_keys=True)
         r#"{"elsewhere": "OSError", "kill": "ProcessLookupError", "network": "OSError", "shadow": "FileNotFoundError", "source": "OSError", "total": 42}"#
     );
 }
+
+/// Roots are made while other children are between their making and their program, with copies of all descriptors.
+#[test]
+fn many_threads_may_start_the_first_of_their_kind_at_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let runtime = &runtime;
+            scope.spawn(move || {
+                for round in 0..12 {
+                    // A place that no other has makes a root of its own.
+                    let place = format!("/place-{thread}-{round}");
+                    let child = spawn(standard("exit 0").mount(Mount::scratch(place, 4096)));
+                    assert!(runtime.block_on(within(child.wait())).cause.success());
+                }
+            });
+        }
+    });
+}

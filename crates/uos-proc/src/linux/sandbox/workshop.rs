@@ -11,13 +11,14 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::mount::{MoveMountFlags, move_mount};
 
 use super::super::child::perform;
-use super::super::life::Life;
+use super::super::life::{Arg, Life};
 use super::super::thread::{self, Queue};
 use super::plan::{View, tree_of};
 use super::root::{Entry, Kind, NO_DEVICES, NO_EXECUTION, NO_SET_ID, Tree};
@@ -139,9 +140,35 @@ fn put_together(view: &mut View) -> Result<OwnedFd, SpawnError> {
         let tree = life.take(mount);
         life.attach(mount, tree);
     }
-    life.freeze_root(root);
-    let made = std::thread::Builder::new().name("uos-root".into()).spawn(move || perform(&life, Some(root)));
-    let failed = |errno| SpawnError::Stage { stage: Stage::Root("thread"), errno };
+    let make = move || {
+        let made = perform(&life, Some(root))?.ok_or(failed(libc::EBADF))?;
+        freeze(&made)?;
+        Ok(made)
+    };
+    let made = std::thread::Builder::new().name("uos-root".into()).spawn(make);
     let made = made.map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
-    made.join().unwrap_or(Err(SpawnError::Gone))?.ok_or(failed(libc::EBADF))
+    made.join().unwrap_or(Err(SpawnError::Gone))
 }
+
+fn failed(errno: i32) -> SpawnError {
+    SpawnError::Stage { stage: Stage::Root("thread"), errno }
+}
+
+/// Makes the new root read-only. A child that another thread is just starting has copies of all descriptors of this
+/// program until it executes, also of one that was open for writing in here and is closed by now: as long as it has,
+/// the kernel says "busy".
+fn freeze(root: &OwnedFd) -> Result<(), SpawnError> {
+    let mut life = Life::default();
+    life.freeze_root(Arg::from(root.as_raw_fd()));
+    for _ in 0..LOOKS {
+        match perform(&life, None) {
+            Err(SpawnError::Stage { errno: libc::EBUSY, .. }) => std::thread::sleep(BETWEEN),
+            done => return done.map(drop),
+        }
+    }
+    perform(&life, None).map(drop)
+}
+
+/// How often to look, and how long to wait in between: a child executes within a millisecond, on a busy machine later.
+const LOOKS: u32 = 5_000;
+const BETWEEN: Duration = Duration::from_micros(200);
