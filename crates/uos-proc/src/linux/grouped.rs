@@ -17,6 +17,8 @@ pub(super) struct Grouped {
     can: Can,
     /// Processes in the group beside the program's own.
     helpers: u64,
+    /// Whether nobody of the tree can be left when its first process has gone.
+    ends_with_first: bool,
 }
 
 /// Which bounds a group takes; for the others the spec has accepted that they are not held to.
@@ -43,8 +45,14 @@ pub(super) fn check(limits: &Limits, can: &Abilities) -> Result<(), LimitsError>
 }
 
 impl Grouped {
-    /// A group for a child of `spec`, in which `helpers` processes beside its own will be.
-    pub(super) fn lease(groups: &Groups, spec: &Spec, helpers: u64) -> Result<Self, SpawnError> {
+    /// A group for a child of `spec`, in which `helpers` processes beside its own will be. `ends_with_first` is whether
+    /// the kernel ends all of the tree with the first.
+    pub(super) fn lease(
+        groups: &Groups,
+        spec: &Spec,
+        helpers: u64,
+        ends_with_first: bool,
+    ) -> Result<Self, SpawnError> {
         let Abilities { memory, pids, cpu, .. } = groups.abilities();
         let can = Can { memory: memory.is_ok(), pids: pids.is_ok(), cpu: cpu.is_ok() };
         let start = spec.limits.or_of(spec.level);
@@ -63,7 +71,7 @@ impl Grouped {
                 SpawnError::Stage { stage: Stage::Limit(field), errno }
             }
         })?;
-        Ok(Grouped { lease: Mutex::new(Some(lease)), start, can, helpers })
+        Ok(Grouped { lease: Mutex::new(Some(lease)), start, can, helpers, ends_with_first })
     }
 
     /// Whether the group itself counts processes, and tells when it denied one.
@@ -122,7 +130,7 @@ impl Grouped {
         let Some(mut lease) = self.lock().take() else { return exit };
         if leave {
             lease.leave();
-        } else {
+        } else if !self.ends_with_first {
             let _ = lease.kill();
         }
         let events = lease.group().events();

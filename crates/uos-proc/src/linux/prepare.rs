@@ -73,7 +73,9 @@ pub(super) fn prepare(
     };
     let init_is_one_more = sandbox.as_ref().is_some_and(|sandbox| sandbox.init.is_some());
     let group = groups.filter(|_| wants_group(&spec));
-    let group = group.map(|groups| Grouped::lease(groups, &spec, init_is_one_more.into())).transpose()?;
+    let has_own_pids = sandbox.as_ref().is_some_and(|sandbox| sandbox.flags & libc::CLONE_NEWPID != 0);
+    let lease = |groups| Grouped::lease(groups, &spec, init_is_one_more.into(), has_own_pids);
+    let group = group.map(lease).transpose()?;
     // Descriptors that steps use by number stay clear of the numbers that the program wants.
     let floor = spec.fds.iter().map(|(target, _)| target + 1).max().unwrap_or(3);
     let above = |fd| above(fd, floor).map_err(stdio_failed);

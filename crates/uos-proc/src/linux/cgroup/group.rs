@@ -27,38 +27,54 @@ pub(crate) struct Group {
 #[derive(Debug, Default)]
 pub(super) struct State {
     bounds: Bounds,
-    /// What had been counted when its present user began.
+    /// What had been counted when its last user had gone; nothing in a new one.
     before: (Counters, Events),
+    /// What its next user joins by, opened beforehand.
+    joins: Vec<OwnedFd>,
 }
 
 impl Group {
-    /// Gives it to a new user.
-    pub(super) fn begin(&self, bounds: &Bounds) -> Result<(), Refused> {
-        self.set(bounds)?;
-        let before = (self.counters(), self.controllers.events());
-        self.with(|state| state.before = before);
+    /// What it is held to, also while nobody is in it: the next user may want the same.
+    pub(super) fn bounds(&self) -> Bounds {
+        self.with(|state| state.bounds)
+    }
+
+    /// Does beforehand what its next user would wait for.
+    pub(super) fn get_ready(&self) -> io::Result<()> {
+        let joins = self.open_joins()?;
+        self.with(|state| state.joins = joins);
         Ok(())
     }
 
-    /// Takes it back from its last user. Whether it can have another.
+    /// Takes it back from its last user, whose counts are the next one's zero. Whether it can have another.
     pub(super) fn renew(&self) -> io::Result<bool> {
         if let Some(hold) = &self.hold {
             hold.freeze(false)?;
         }
-        if !self.is_collected() || self.set(&Bounds::default()).is_err() {
+        if !self.is_collected() || !self.controllers.renew()? {
             return Ok(false);
         }
-        self.controllers.renew()
+        let before = (self.counters(), self.controllers.events());
+        self.with(|state| state.before = before);
+        Ok(true)
     }
 
     /// Files that a child writes "0" to in order to be in the group.
     pub(crate) fn joins(&self) -> io::Result<Vec<OwnedFd>> {
+        let ready = self.with(|state| std::mem::take(&mut state.joins));
+        if ready.is_empty() { self.open_joins() } else { Ok(ready) }
+    }
+
+    fn open_joins(&self) -> io::Result<Vec<OwnedFd>> {
         self.dirs.iter().map(|dir| dir.writable(PROCS)).collect()
     }
 
     /// Changes what it is held to: all of it, or nothing.
     pub(crate) fn set(&self, bounds: &Bounds) -> Result<(), Refused> {
         self.with(|state| {
+            if state.bounds == *bounds {
+                return Ok(());
+            }
             self.controllers.apply(&state.bounds, bounds)?;
             state.bounds = *bounds;
             Ok(())

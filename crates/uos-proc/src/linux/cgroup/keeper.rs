@@ -47,6 +47,14 @@ struct Pool {
     open: bool,
 }
 
+impl Pool {
+    /// One that is held to `bounds` already, or else any.
+    fn take(&mut self, bounds: &Bounds) -> Option<Arc<Group>> {
+        let same = self.ready.iter().position(|group| group.bounds() == *bounds);
+        same.map(|place| self.ready.swap_remove(place)).or_else(|| self.ready.pop())
+    }
+}
+
 enum Work {
     /// Has a slow kill done.
     Kill(Arc<Group>),
@@ -106,13 +114,13 @@ impl Groups {
                 self.keeper.get_or_init(|| begun)
             }
         };
-        let group = keeper.shared.pool().ready.pop();
+        let group = keeper.shared.pool().take(bounds);
         let group = match group {
             Some(group) => group,
             None => Arc::new(keeper.shared.trees.make().map_err(Unleased::Unmade)?),
         };
         let lease = Lease { group, sender: keeper.sender.clone(), leave: false };
-        lease.group.begin(bounds).map_err(Unleased::Refused)?;
+        lease.group.set(bounds).map_err(Unleased::Refused)?;
         Ok(lease)
     }
 }
@@ -179,6 +187,8 @@ impl Shared {
     }
 
     fn make_ready(&self, group: Arc<Group>) -> bool {
+        // Without, its next user does it.
+        let _ = group.get_ready();
         let mut pool = self.pool();
         if pool.open {
             pool.ready.push(group);

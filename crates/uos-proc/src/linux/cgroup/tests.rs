@@ -198,7 +198,13 @@ fn a_group_that_is_used_again_counts_anew() {
     };
     let group = fake.group();
     count(7, 9, 20);
-    group.begin(&Bounds::default()).unwrap();
+    for file in ["memory/memory.usage_in_bytes", "memory/memory.max_usage_in_bytes"] {
+        write(file, "4096\n");
+    }
+    write("pids/pids.current", "1\n");
+    assert!(!group.renew().unwrap(), "somebody has not been collected yet");
+    write("pids/pids.current", "0\n");
+    assert!(group.renew().unwrap());
     assert_eq!(group.events(), Events::default());
     assert_eq!(group.usage().pids_peak, None);
     count(8, 12, 21);
