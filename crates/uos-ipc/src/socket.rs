@@ -140,12 +140,7 @@ impl Socket {
     /// Takes up to `max` bytes of what is there: of a stream, of as many sends as it takes, but never past one that carries
     /// handles; otherwise of one message, the rest of which is lost.
     pub fn try_recv(&self, max: usize) -> Result<Parcel, SocketError> {
-        let parcel = self.inbox.step(|lane| match lane.side(End::Read).is_open(self.reader) {
-            true => lane.receive(max),
-            false => Err(SocketError::Closed),
-        })?;
-        lane::arrived(&parcel.handles);
-        Ok(parcel)
+        lane::receive(&self.inbox, self.reader, max)
     }
 
     /// Waits for something or the end, then receives as [`try_recv`](Self::try_recv) does.

@@ -32,6 +32,19 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing said.
+    pub const NONE: Limits = Limits {
+        open_files: None,
+        file_size_bytes: None,
+        cpu_seconds: None,
+        core_bytes: 0,
+        memory_bytes: None,
+        memory_swap_bytes: None,
+        pids: None,
+        cpu_percent: None,
+        cpu_weight: None,
+    };
+
     /// These, and where they say nothing, those of `level`.
     #[must_use]
     pub fn or_of(self, level: Level) -> Self {

@@ -20,17 +20,7 @@ use uos_proc::{
     SpawnError, Spawner, Spec, Stdio,
 };
 
-const NONE: Limits = Limits {
-    open_files: None,
-    file_size_bytes: None,
-    cpu_seconds: None,
-    core_bytes: 0,
-    memory_bytes: None,
-    memory_swap_bytes: None,
-    pids: None,
-    cpu_percent: None,
-    cpu_weight: None,
-};
+const NONE: Limits = Limits::NONE;
 
 const MIB: u64 = 1 << 20;
 

@@ -55,6 +55,16 @@ pub(super) fn send(
     answer
 }
 
+/// Takes what there is through a reader of the lane.
+pub(super) fn receive(lane: &Arc<Shared<Lane>>, reader: Id, max: usize) -> Result<Parcel, SocketError> {
+    let parcel = lane.step(|lane| match lane.side(End::Read).is_open(reader) {
+        true => lane.receive(max),
+        false => Err(SocketError::Closed),
+    })?;
+    arrived(&parcel.handles);
+    Ok(parcel)
+}
+
 /// Marks the inboxes of the sockets among the handles as being passed, or refuses. Depth is one: what is passed carries no
 /// sockets, and what it is passed to is not being passed.
 pub(super) fn passing(

@@ -196,12 +196,7 @@ impl Endpoint {
 
     /// Takes the next datagram: up to `max` bytes of it.
     pub fn try_recv(&self, max: usize) -> Result<Parcel, SocketError> {
-        let parcel = self.inbox.step(|lane| match lane.side(End::Read).is_open(self.reader) {
-            true => lane.receive(max),
-            false => Err(SocketError::Closed),
-        })?;
-        lane::arrived(&parcel.handles);
-        Ok(parcel)
+        lane::receive(&self.inbox, self.reader, max)
     }
 
     /// Waits for a datagram.

@@ -64,17 +64,7 @@ const fn row(
     }
 }
 
-const NONE: Limits = Limits {
-    open_files: None,
-    file_size_bytes: None,
-    cpu_seconds: None,
-    core_bytes: 0,
-    memory_bytes: None,
-    memory_swap_bytes: None,
-    pids: None,
-    cpu_percent: None,
-    cpu_weight: None,
-};
+const NONE: Limits = Limits::NONE;
 
 impl Row {
     const fn outside(mut self, outside: Outside) -> Self {
