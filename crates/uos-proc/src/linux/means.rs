@@ -72,7 +72,7 @@ fn of_group(ability: &Ability) -> Means {
 
 fn in_namespaces(guarantee: Guarantee) -> Means {
     enforced(match guarantee {
-        Guarantee::FsView => "mount namespace, pivot_root, Landlock",
+        Guarantee::FsView => "mount namespace with a root of its own, Landlock",
         Guarantee::Network => "network namespace, seccomp on socket families",
         Guarantee::Syscalls => "seccomp",
         Guarantee::KillTree => "pid namespace",
