@@ -98,6 +98,23 @@ async fn a_descendant_out_of_memory_is_told_and_is_not_the_program() {
     assert_eq!(exit.events.oom_kills, 1);
 }
 
+/// A file in memory that outlives its writers counts where it was written. Nobody else is to pay for it.
+#[tokio::test]
+async fn what_a_sandbox_left_in_memory_is_not_the_next_ones_burden() {
+    let limits = Limits { memory_bytes: Some(24 * MIB), ..NONE };
+    let memfd = || rustix::fs::memfd_create("left", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    for _ in 0..3 {
+        let left = memfd();
+        let writes = boxed("exec head -c 20000000 /dev/zero").stdout(Stdio::Fd(left.try_clone().unwrap()));
+        assert_eq!(within(spawn(writes.limits(limits)).wait()).await.cause, ExitCause::Exited(0));
+        for turn in 0..10 {
+            let (exit, ..) =
+                run(boxed("head -c 12000000 /dev/zero | tail -c 11000000 | wc -c").limits(limits)).await;
+            assert_eq!((exit.cause, exit.events.oom_kills), (ExitCause::Exited(0), 0), "turn {turn}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn processes_that_could_not_be_made_are_counted() {
     let script = "i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; exit 0";

@@ -61,7 +61,7 @@ impl Controllers for V1 {
         let memory = |file| self.memory.as_ref()?.number(file).ok();
         let cpu_us = |file| Some(self.cpuacct.as_ref()?.number(file).ok()? / 1000);
         Counters {
-            memory_bytes: memory("memory.usage_in_bytes"),
+            memory_bytes: memory(USED),
             memory_peak_bytes: memory("memory.max_usage_in_bytes"),
             cpu_user_us: cpu_us("cpuacct.usage_user"),
             cpu_system_us: cpu_us("cpuacct.usage_sys"),
@@ -80,11 +80,15 @@ impl Controllers for V1 {
     }
 
     /// What the last processes left behind in memory is given back if it is much, which takes the kernel a while; the
-    /// rest is reclaimed when the limit is met. The peaks begin anew.
+    /// rest is reclaimed when the limit is met. What outlives them and can't be given back, like a file in memory that
+    /// somebody holds open, would be the next one's burden: then the group is no good. The peaks begin anew.
     fn renew(&self) -> io::Result<bool> {
         if let Some(memory) = &self.memory {
-            if memory.number("memory.usage_in_bytes")? > MUCH {
+            if memory.number(USED)? > MUCH {
                 memory.write("memory.force_empty", "0")?;
+                if memory.number(USED)? > MUCH {
+                    return Ok(false);
+                }
             }
             memory.write("memory.max_usage_in_bytes", "0")?;
         }
@@ -94,6 +98,7 @@ impl Controllers for V1 {
 
 /// A tenth of what the least of programs may use.
 const MUCH: u64 = 1 << 20;
+const USED: &str = "memory.usage_in_bytes";
 const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 const PERIOD: &str = "cpu.cfs_period_us";
 
