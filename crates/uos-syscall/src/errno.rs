@@ -67,6 +67,7 @@ errnos! {
     ENOSYS = 38, "no such call";
     ENOTEMPTY = 39, "directory not empty";
     ELOOP = 40, "too many symbolic links";
+    EIDRM = 43, "it was destroyed";
     ENODATA = 61, "no data";
     EOVERFLOW = 75, "value too large";
     EUSERS = 87, "too many users";

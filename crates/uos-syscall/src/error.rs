@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use uos_ipc::{Rights, ShmError};
 use uos_proto::v1;
 
 use crate::Errno;
@@ -96,6 +97,20 @@ impl Error {
         Self::new(Errno::EBADF, format!("there is no handle {id} in the caller's table"))
     }
 
+    /// There is such a handle, and the call is not for its kind.
+    pub(crate) fn other_handle(id: u64, noun: &str) -> Self {
+        Self::new(Errno::EBADF, format!("handle {id} is {noun}, which this call is not for"))
+    }
+
+    /// The handle does not allow it. As with files, what it is not open for reads as no handle at all.
+    pub(crate) fn handle_lacks(id: u64, lacks: Rights) -> Self {
+        let io = Rights::READ | Rights::WRITE;
+        let errno = if lacks.without(io) == Rights::NONE { Errno::EBADF } else { Errno::EACCES };
+        Self::new(errno, format!("handle {id} lacks the right to {lacks}"))
+            .hint("rights of a handle are only ever taken away; ask who passed it for one with more")
+            .cause(Cause::Right(format!("handle.{lacks}")))
+    }
+
     /// What was found has changed since: the call is to look again.
     pub(crate) fn race() -> Self {
         Self::new(Errno::EAGAIN, "it changed in the meantime").cause(Cause::Race)
@@ -184,5 +199,18 @@ impl From<uos_vfs::Error> for Error {
 impl From<uos_ipc::QuotaError> for Error {
     fn from(error: uos_ipc::QuotaError) -> Self {
         Self::limit(Errno::EDQUOT, error.name, error.used, error.limit)
+    }
+}
+
+impl From<ShmError> for Error {
+    fn from(error: ShmError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShmError::Quota(full) => full.into(),
+            ShmError::Range { .. } => Self::new(Errno::ERANGE, message),
+            ShmError::ReadOnly => Self::new(Errno::EACCES, message),
+            ShmError::Os { errno, .. } => Self::new(Errno::from_number(errno), message),
+            _ => Self::new(Errno::EINVAL, message),
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use uos_ipc::Segments;
 use uos_proc::{Level, Spawner};
 use uos_proto::{
     CallInfo,
@@ -40,6 +41,7 @@ pub struct Kernel(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) mounts: Mounts,
+    pub(crate) segments: Segments,
     pub(crate) spawner: Arc<dyn Spawner>,
     /// Protects the scheduler's books; held for one step.
     pub(crate) scheduler: Mutex<Scheduler>,
@@ -306,16 +308,13 @@ impl Builder {
                 program: None,
                 grants: Grants::all(),
                 cwd: VPath::root(),
-                handles: quotas.handles.child("handles_per_process", limits.handles_per_process),
-                pipe_bytes: quotas.pipe_bytes.child("pipe_bytes_per_process", limits.pipe_bytes_per_process),
-                output_bytes: quotas
-                    .output_bytes
-                    .child("output_bytes_per_process", limits.output_bytes_per_process),
+                share: quotas.share(&limits),
                 place: quotas.processes.take(1)?,
             },
         )?;
         let kernel = Inner {
             mounts,
+            segments: Segments::with_limits(&quotas.all.shm_bytes, limits.shm_segment_bytes, 0),
             spawner,
             scheduler: Mutex::new(scheduler),
             processes,

@@ -1,6 +1,6 @@
 //! What a kernel and each of its processes may hold: every bound in one place.
 
-use uos_ipc::Quota;
+use uos_ipc::{Quota, Segments};
 
 /// The limits of one kernel.
 #[derive(Clone, Debug)]
@@ -13,6 +13,16 @@ pub struct Limits {
     pub pipe_bytes: u64,
     /// What the pipes made by one process may hold together.
     pub pipe_bytes_per_process: u64,
+    /// What all queues and subscriptions may hold together.
+    pub queue_bytes: u64,
+    /// What the queues and topics made by one process may hold together.
+    pub queue_bytes_per_process: u64,
+    /// Shared memory in all.
+    pub shm_bytes: u64,
+    /// Shared memory of the segments made by one process.
+    pub shm_bytes_per_process: u64,
+    /// What one segment may have.
+    pub shm_segment_bytes: u64,
     /// What is kept of all programs' output together.
     pub output_bytes: u64,
     /// What is kept of the output of one process's children together.
@@ -30,6 +40,11 @@ impl Default for Limits {
             handles_per_process: 1_024,
             pipe_bytes: 50 << 20,
             pipe_bytes_per_process: 16 << 20,
+            queue_bytes: 50 << 20,
+            queue_bytes_per_process: 16 << 20,
+            shm_bytes: Segments::MAX_TOTAL_BYTES,
+            shm_bytes_per_process: 200 << 20,
+            shm_segment_bytes: Segments::MAX_SEGMENT_BYTES,
             output_bytes: 256 << 20,
             output_bytes_per_process: 64 << 20,
             ended_children: 1_024,
@@ -38,27 +53,60 @@ impl Default for Limits {
     }
 }
 
+/// What may be held of each kind: by all together, or by one process.
+#[derive(Clone)]
+pub(crate) struct Shares {
+    pub(crate) handles: Quota,
+    pub(crate) pipe_bytes: Quota,
+    pub(crate) queue_bytes: Quota,
+    pub(crate) shm_bytes: Quota,
+    pub(crate) output_bytes: Quota,
+}
+
 /// The quotas that all processes share. What a process may hold hangs below them.
 pub(crate) struct Quotas {
     pub(crate) processes: Quota,
-    pub(crate) handles: Quota,
-    pub(crate) pipe_bytes: Quota,
-    pub(crate) output_bytes: Quota,
+    pub(crate) all: Shares,
 }
 
 impl Quotas {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            processes: Quota::root("processes", limits.processes),
+        let all = Shares {
             handles: Quota::root("handles", limits.processes.saturating_mul(limits.handles_per_process)),
             pipe_bytes: Quota::root("pipe_bytes", limits.pipe_bytes),
+            queue_bytes: Quota::root("queue_bytes", limits.queue_bytes),
+            shm_bytes: Quota::root("shm_bytes", limits.shm_bytes),
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
+        };
+        Self { processes: Quota::root("processes", limits.processes), all }
+    }
+
+    /// The share of one more process.
+    pub(crate) fn share(&self, limits: &Limits) -> Shares {
+        let all = &self.all;
+        Shares {
+            handles: all.handles.child("handles_per_process", limits.handles_per_process),
+            pipe_bytes: all.pipe_bytes.child("pipe_bytes_per_process", limits.pipe_bytes_per_process),
+            queue_bytes: all.queue_bytes.child("queue_bytes_per_process", limits.queue_bytes_per_process),
+            shm_bytes: all.shm_bytes.child("shm_bytes_per_process", limits.shm_bytes_per_process),
+            output_bytes: all.output_bytes.child("output_bytes_per_process", limits.output_bytes_per_process),
+        }
+    }
+
+    pub(crate) fn in_use(&self) -> InUse {
+        InUse {
+            processes: self.processes.used(),
+            handles: self.all.handles.used(),
+            pipe_bytes: self.all.pipe_bytes.used(),
+            queue_bytes: self.all.queue_bytes.used(),
+            shm_bytes: self.all.shm_bytes.used(),
+            output_bytes: self.all.output_bytes.used(),
         }
     }
 }
 
 /// How much of each quota is in use: all zero but for process 1 when nothing else lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
     /// Living processes, process 1 included.
     pub processes: u64,
@@ -66,17 +114,10 @@ pub struct InUse {
     pub handles: u64,
     /// Capacity of all pipes.
     pub pipe_bytes: u64,
+    /// Capacity of all queues and subscriptions.
+    pub queue_bytes: u64,
+    /// Shared memory.
+    pub shm_bytes: u64,
     /// Output kept of programs.
     pub output_bytes: u64,
-}
-
-impl Quotas {
-    pub(crate) fn in_use(&self) -> InUse {
-        InUse {
-            processes: self.processes.used(),
-            handles: self.handles.used(),
-            pipe_bytes: self.pipe_bytes.used(),
-            output_bytes: self.output_bytes.used(),
-        }
-    }
 }

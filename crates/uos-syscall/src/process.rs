@@ -12,12 +12,12 @@ use std::{
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
-use uos_ipc::{Permit, Quota};
+use uos_ipc::Permit;
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
-use crate::{events::Told, handles::Handles, output::Output, rights::Grants};
+use crate::{events::Told, handles::Handles, limits::Shares, output::Output, rights::Grants};
 
 /// The number of a process. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,11 +49,11 @@ pub(crate) struct Process {
     pub(crate) created: Duration,
     pub(crate) program: Option<Program>,
     pub(crate) handles: Handles,
-    pub(crate) pipe_bytes: Quota,
-    pub(crate) output_bytes: Quota,
+    /// What it may hold of each kind.
+    pub(crate) share: Shares,
     pub(crate) task: Mutex<Task>,
     /// Read at every check, written when rights change: a change holds from the next call on.
-    grants: RwLock<Grants>,
+    grants: Arc<RwLock<Grants>>,
     cwd: RwLock<VPath>,
     /// Where it stands among its kin, and in its life. Held briefly, and never while another process's is taken, but by
     /// `Table::add` and `Table::retire`, which take a parent's before the table's.
@@ -135,9 +135,7 @@ pub(crate) struct Origin {
     pub(crate) program: Option<Program>,
     pub(crate) grants: Grants,
     pub(crate) cwd: VPath,
-    pub(crate) handles: Quota,
-    pub(crate) pipe_bytes: Quota,
-    pub(crate) output_bytes: Quota,
+    pub(crate) share: Shares,
     pub(crate) place: Permit,
 }
 
@@ -176,11 +174,10 @@ impl Process {
             depth: origin.depth,
             created: origin.created,
             program: origin.program,
-            handles: Handles::new(origin.handles),
-            pipe_bytes: origin.pipe_bytes,
-            output_bytes: origin.output_bytes,
+            handles: Handles::new(origin.share.handles.clone()),
+            share: origin.share,
             task: Mutex::new(Task { id: None, told: uos_proc::Usage::default() }),
-            grants: RwLock::new(origin.grants),
+            grants: Arc::new(RwLock::new(origin.grants)),
             cwd: RwLock::new(origin.cwd),
             family: Mutex::new(Family {
                 parent,
@@ -213,6 +210,11 @@ impl Process {
 
     pub(crate) fn grants(&self) -> RwLockReadGuard<'_, Grants> {
         self.grants.read()
+    }
+
+    /// Its grants as they change, for what was opened by them.
+    pub(crate) fn share_grants(&self) -> Arc<RwLock<Grants>> {
+        Arc::clone(&self.grants)
     }
 
     pub(crate) fn set_grants(&self, grants: Grants) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use uos_ipc::Rights;
 use uos_proto::Right;
 use uos_vfs::{Caller, How, NodeRef, Place, Unresolved, VPath};
 
@@ -9,7 +10,7 @@ use crate::{
     Errno, Error,
     admit::{Absent, Target},
     audit::{Decision, Subject},
-    handles::Handle,
+    handles::{Handle, Licence, Object},
     kernel::Inner,
     process::{Pid, Process},
     rights::Grants,
@@ -78,16 +79,35 @@ impl Scope<'_> {
         }
     }
 
-    /// What `look` finds of a handle in the caller's table.
+    /// What `look` finds of an object in the caller's table, if the handle has these rights. One of another kind, of which
+    /// `look` makes nothing, is no better than none.
     pub(crate) fn handle<T>(
         &self,
         id: u64,
-        look: impl FnOnce(&Handle) -> Option<T>,
+        needs: Rights,
+        look: impl FnOnce(&mut Object) -> Option<T>,
     ) -> Result<HandleTarget<T>, Absent> {
-        match self.caller.handles.with(id, look) {
-            Some(found) => Ok(HandleTarget { id, found }),
-            None => Err(Absent { error: Error::no_handle(id), subject: Subject::Handle(id) }),
-        }
+        self.whole_handle(id, needs, |handle| {
+            let noun = handle.object.noun();
+            look(&mut handle.object).ok_or_else(|| Error::other_handle(id, noun))
+        })
+    }
+
+    /// The same of the handle itself, whatever its kind.
+    pub(crate) fn whole_handle<T>(
+        &self,
+        id: u64,
+        needs: Rights,
+        look: impl FnOnce(&mut Handle) -> Result<T, Error>,
+    ) -> Result<HandleTarget<T>, Absent> {
+        let looked = self.caller.handles.with(id, |handle| {
+            if !handle.rights.contains(needs) {
+                return Err(Error::handle_lacks(id, needs.without(handle.rights)));
+            }
+            Ok(HandleTarget { id, found: look(handle)?, licence: handle.licence.clone() })
+        });
+        let looked = looked.unwrap_or_else(|| Err(Error::no_handle(id)));
+        looked.map_err(|error| Absent { error, subject: Subject::Handle(id) })
     }
 }
 
@@ -266,10 +286,19 @@ impl Target for ProcessTarget {
 pub(crate) struct HandleTarget<T> {
     id: u64,
     pub(crate) found: T,
+    licence: Option<Arc<Licence>>,
+}
+
+impl<T> HandleTarget<T> {
+    /// The same for what is free to everybody who holds it.
+    pub(crate) fn without_licence(self) -> Self {
+        Self { licence: None, ..self }
+    }
 }
 
 impl<T> Target for HandleTarget<T> {
     fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
+        self.licence.as_ref().map_or(Ok(()), |licence| licence.check())?;
         Ok(Decision::Held)
     }
 

@@ -100,7 +100,7 @@ async fn memory_is_told_by_area_to_the_byte() {
     };
     let before = look().await;
     let names: Vec<&str> = before.keys().map(String::as_str).collect();
-    assert_eq!(names, ["/", "/home", "/tmp", "output", "pipes"], "the host's folders are not in memory");
+    assert_eq!(names, ["/", "/home", "/tmp", "output", "pipes", "queues", "segments"], "the host's folders are not in memory");
     assert_eq!((before["/home"], before["/tmp"]), ((0, 1 << 20), (0, 1 << 20)));
     assert_eq!(before["pipes"], (0, Limits::default().pipe_bytes));
 

@@ -192,7 +192,7 @@ fn killed_at_random_points_nothing_is_left() {
     runtime.block_on(async {
         let world = Arc::new(World::start());
         let mut dice = Dice(seed);
-        let empty = InUse { processes: 1, handles: 0, pipe_bytes: 0, output_bytes: 0 };
+        let empty = InUse { processes: 1, ..InUse::default() };
         assert_eq!(world.kernel.in_use(), empty);
         // What the spawner keeps for good it makes at the first start.
         let init = world.kernel.init();

@@ -59,6 +59,16 @@ impl BitAnd for Rights {
     }
 }
 
+/// Their names, as in "read, write".
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Rights::NAMES.iter().filter(|(right, _)| self.contains(*right)).map(|(_, name)| name);
+        names
+            .enumerate()
+            .try_for_each(|(place, name)| write!(f, "{}{name}", if place > 0 { ", " } else { "" }))
+    }
+}
+
 impl fmt::Debug for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = Rights::NAMES.iter().filter(|(right, _)| self.contains(*right)).map(|(_, name)| name);

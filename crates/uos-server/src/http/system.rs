@@ -90,6 +90,8 @@ async fn metrics(_: Operator, State(http): State<Http>) -> Response {
         ("uos_processes", "gauge", used.processes),
         ("uos_handles", "gauge", used.handles),
         ("uos_pipe_bytes", "gauge", used.pipe_bytes),
+        ("uos_queue_bytes", "gauge", used.queue_bytes),
+        ("uos_shm_bytes", "gauge", used.shm_bytes),
         ("uos_output_bytes", "gauge", used.output_bytes),
         ("uos_audit_failures_total", "counter", failures),
         ("uos_apps", "gauge", http.desktop.state().apps.len() as u64),

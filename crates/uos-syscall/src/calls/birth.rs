@@ -225,15 +225,7 @@ impl Wish<'_> {
             program,
             grants,
             cwd: caller.cwd().clone(),
-            handles: kernel.quotas.handles.child("handles_per_process", limits.handles_per_process),
-            pipe_bytes: kernel
-                .quotas
-                .pipe_bytes
-                .child("pipe_bytes_per_process", limits.pipe_bytes_per_process),
-            output_bytes: kernel
-                .quotas
-                .output_bytes
-                .child("output_bytes_per_process", limits.output_bytes_per_process),
+            share: kernel.quotas.share(limits),
             place,
         };
         kernel.begin(caller, origin, started)
@@ -312,8 +304,9 @@ impl WishedProgram<'_> {
 
         let child = kernel.spawner.spawn(spec)?;
         let kept = |when_full: Option<WhenFull>| {
-            when_full
-                .map(|when_full| Arc::new(Output::new(most as usize, when_full, caller.output_bytes.clone())))
+            when_full.map(|when_full| {
+                Arc::new(Output::new(most as usize, when_full, caller.share.output_bytes.clone()))
+            })
         };
         let (stdout, stderr) = (kept(stdout), kept(stderr));
         let started = Started {

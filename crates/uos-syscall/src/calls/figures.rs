@@ -111,7 +111,13 @@ impl Syscall for v1::GetMemoryStats {
         let kernel = cx.kernel();
         let memory = host::memory();
         let mut areas = filesystems(kernel);
-        areas.extend([area("pipes", &kernel.quotas.pipe_bytes), area("output", &kernel.quotas.output_bytes)]);
+        let all = &kernel.quotas.all;
+        areas.extend([
+            area("pipes", &all.pipe_bytes),
+            area("queues", &all.queue_bytes),
+            area("segments", &all.shm_bytes),
+            area("output", &all.output_bytes),
+        ]);
         Ok(v1::GetMemoryStatsReply {
             host_total_bytes: memory.total,
             host_available_bytes: memory.available,

@@ -3,10 +3,13 @@
 mod birth;
 mod figures;
 mod files;
+mod handles;
 mod moving;
 mod pipes;
 mod processes;
+mod queues;
 mod removal;
+mod segments;
 mod system;
 mod view;
 

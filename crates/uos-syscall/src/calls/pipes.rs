@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use uos_ipc::{Capacity, Control, Pipe, PipeError, Read, Write};
+use uos_ipc::{Capacity, Control, Pipe, PipeError, Read, Rights, Write};
 use uos_proto::{Right, v1};
 
 use super::{reply_bytes, within};
@@ -10,20 +10,20 @@ use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
     audit::{Decision, Subject},
-    handles::{Handle, PipeHandle},
+    handles::{Handle, Object, PipeEnds},
     perform::{Syscall, Waiting},
     process::Process,
     target::{HandleTarget, Scope, held},
 };
 
 /// The two who are to have a pipe between them, as far as the caller may see them.
-pub(crate) struct PipeEnds {
+pub(crate) struct Parties {
     reader: Option<Arc<Process>>,
     writer: Option<Arc<Process>>,
     asked: (u64, u64),
 }
 
-impl Target for PipeEnds {
+impl Target for Parties {
     fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
         // The right first: without it, nobody learns which pids exist.
         let decision = held(&caller.grants(), right)?;
@@ -36,7 +36,7 @@ impl Target for PipeEnds {
     }
 }
 
-impl PipeEnds {
+impl Parties {
     fn both(&self) -> Result<(&Arc<Process>, &Arc<Process>), Error> {
         let reader = self.reader.as_ref().ok_or_else(|| Error::no_process(self.asked.0))?;
         let writer = self.writer.as_ref().ok_or_else(|| Error::no_process(self.asked.1))?;
@@ -45,37 +45,38 @@ impl PipeEnds {
 }
 
 impl Syscall for v1::CreatePipe {
-    type Target = PipeEnds;
+    type Target = Parties;
 
-    fn target(&self, scope: &Scope<'_>) -> Result<PipeEnds, Absent> {
+    fn target(&self, scope: &Scope<'_>) -> Result<Parties, Absent> {
         let find = |pid| {
             scope
                 .visible(pid, Right::ProcControl)
                 .map(|(process, _)| process)
                 .filter(|process| process.is_alive())
         };
-        Ok(PipeEnds {
+        Ok(Parties {
             reader: find(self.reader_pid),
             writer: find(self.writer_pid),
             asked: (self.reader_pid, self.writer_pid),
         })
     }
 
-    fn run(&self, cx: Cx<'_, PipeEnds>) -> Result<v1::CreatePipeReply, Error> {
+    fn run(&self, cx: Cx<'_, Parties>) -> Result<v1::CreatePipeReply, Error> {
         let (reader, writer) = cx.target.both()?;
         let capacity = match self.capacity {
             0 => Capacity::DEFAULT,
             bytes => Capacity::new(bytes).map_err(|error| Error::invalid("capacity", error))?,
         };
-        let pipe = Pipe::new(capacity, &cx.caller().pipe_bytes)?;
+        let pipe = Pipe::new(capacity, &cx.caller().share.pipe_bytes)?;
         let id = cx.kernel().new_object();
-        let handle = |reader, writer, made| {
-            Handle::Pipe(PipeHandle { reader, writer, control: pipe.control.clone(), made })
+        let handle = |reader, writer, rights| {
+            let ends = PipeEnds { reader, writer, control: pipe.control.clone() };
+            Handle::new(Object::Pipe(ends), rights | Rights::DUPLICATE | Rights::TRANSFER)
         };
         let shares = [
-            (cx.caller(), handle(None, None, true)),
-            (reader, handle(Some(pipe.reader), None, false)),
-            (writer, handle(None, Some(pipe.writer), false)),
+            (cx.caller(), handle(None, None, Rights::DESTROY)),
+            (reader, handle(Some(pipe.reader), None, Rights::READ)),
+            (writer, handle(None, Some(pipe.writer), Rights::WRITE)),
         ];
         for (process, share) in shares {
             if let Err(error) = process.handles.insert(id, share) {
@@ -95,7 +96,10 @@ impl Waiting for v1::WritePipe {
 
     fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
         // The write belongs to the handle without keeping it open, so that closing the handle ends the write.
-        scope.handle(self.id, |Handle::Pipe(pipe)| Some(pipe.writer.as_ref()?.write(self.data.clone())))
+        scope.handle(self.id, Rights::WRITE, |object| {
+            let Object::Pipe(pipe) = object else { return None };
+            Some(pipe.writer.as_ref()?.write(self.data.clone()))
+        })
     }
 
     async fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::WritePipeReply, Error> {
@@ -112,7 +116,8 @@ impl Waiting for v1::ReadPipe {
     type Target = HandleTarget<Read>;
 
     fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
-        scope.handle(self.id, |Handle::Pipe(pipe)| {
+        scope.handle(self.id, Rights::READ, |object| {
+            let Object::Pipe(pipe) = object else { return None };
             Some(pipe.reader.as_ref()?.read(reply_bytes(self.max_bytes)))
         })
     }
@@ -132,7 +137,7 @@ impl Syscall for v1::ClosePipe {
     type Target = HandleTarget<()>;
 
     fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
-        scope.handle(self.id, |Handle::Pipe(_)| Some(()))
+        scope.handle(self.id, Rights::NONE, |object| matches!(object, Object::Pipe(_)).then_some(()))
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ClosePipeReply, Error> {
@@ -146,20 +151,14 @@ impl Syscall for v1::ClosePipe {
 }
 
 impl Syscall for v1::DestroyPipe {
-    type Target = HandleTarget<(Control, bool)>;
+    type Target = HandleTarget<Control>;
 
     fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
-        scope.handle(self.id, |Handle::Pipe(pipe)| Some((pipe.control.clone(), pipe.made)))
+        control(scope, self.id, Rights::DESTROY)
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyPipeReply, Error> {
-        let (control, made) = &cx.target.found;
-        if !made {
-            return Err(
-                Error::new(Errno::EACCES, "only who made a pipe can destroy it").hint("close it instead")
-            );
-        }
-        control.destroy();
+        cx.target.found.destroy();
         drop(cx.caller().handles.remove(self.id));
         Ok(v1::DestroyPipeReply {})
     }
@@ -169,7 +168,7 @@ impl Syscall for v1::PipeStats {
     type Target = HandleTarget<Control>;
 
     fn target(&self, scope: &Scope<'_>) -> Result<Self::Target, Absent> {
-        scope.handle(self.id, |Handle::Pipe(pipe)| Some(pipe.control.clone()))
+        control(scope, self.id, Rights::NONE)
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::PipeStatsReply, Error> {
@@ -183,6 +182,13 @@ impl Syscall for v1::PipeStats {
             writers: stats.writers as u64,
         })
     }
+}
+
+fn control(scope: &Scope<'_>, id: u64, needs: Rights) -> Result<HandleTarget<Control>, Absent> {
+    scope.handle(id, needs, |object| match object {
+        Object::Pipe(pipe) => Some(pipe.control.clone()),
+        _ => None,
+    })
 }
 
 fn refused(error: PipeError, id: u64) -> Error {

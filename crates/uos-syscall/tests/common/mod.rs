@@ -144,10 +144,52 @@ macro_rules! answered {
 }
 
 answered! {
-    ReadFile WriteFile DeleteFile ListDirectory FileExists FileStat CreateDirectory SpawnProcess KillProcess
-    GetProcessInfo GetProcessList WaitProcess CreatePipe WritePipe ReadPipe ClosePipe DestroyPipe PipeStats
-    GetSchedulerStats Sleep GetUptime ReadOutput MoveFile RemoveDirectory
-    GetProcessStats GetSystemInfo GetMemoryStats GetCurrentTime
+    ReadFile
+    WriteFile
+    DeleteFile
+    ListDirectory
+    FileExists
+    FileStat
+    MoveFile
+    CreateDirectory
+    RemoveDirectory
+    SpawnProcess
+    KillProcess
+    GetProcessInfo
+    GetProcessList
+    GetProcessStats
+    WaitProcess
+    GetSystemInfo
+    GetCurrentTime
+    CreatePipe
+    WritePipe
+    ReadPipe
+    ClosePipe
+    DestroyPipe
+    PipeStats
+    CreateShm
+    AttachShm
+    DetachShm
+    WriteShm
+    ReadShm
+    DestroyShm
+    ShmStats
+    GetSchedulerStats
+    Sleep
+    GetUptime
+    GetMemoryStats
+    PassHandle
+    RestrictHandle
+    ListHandles
+    ReadOutput
+    CreateQueue
+    SendMessage
+    ReceiveMessage
+    Subscribe
+    Unsubscribe
+    CloseQueue
+    DestroyQueue
+    QueueStats
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.

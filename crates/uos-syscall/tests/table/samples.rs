@@ -9,10 +9,14 @@ use uos_syscall::Caller;
 
 use crate::common::{World, move_file, output, program, read, remove, shell, write};
 
-/// Somebody with a pipe, a file and programs, and the rights for all calls but on strangers.
+/// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
     pub(crate) caller: Caller,
     pipe: u64,
+    segment: u64,
+    queue: u64,
+    topic: u64,
+    subscription: u64,
     /// A child that has written something.
     talker: u64,
     /// A child that neither writes nor ends.
@@ -32,7 +36,14 @@ impl Owner {
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
         let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
         let sleeper = world.call(&caller, program("/usr/bin/sleep", &["1000"])).await.unwrap().pid;
-        Self { caller, pipe, talker, sleeper }
+        let segment = world.call(&caller, v1::CreateShm { size_bytes: 1 }).await.unwrap().id;
+        let queue = world.call(&caller, v1::CreateQueue::default()).await.unwrap().id;
+        let waiting = v1::SendMessage { id: queue, data: "waiting".into(), ..Default::default() };
+        world.call(&caller, waiting).await.unwrap();
+        let kind = v1::QueueKind::Topic.into();
+        let topic = world.call(&caller, v1::CreateQueue { kind, limits: None }).await.unwrap().id;
+        let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
+        Self { caller, pipe, segment, queue, topic, subscription, talker, sleeper }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -62,6 +73,22 @@ impl Owner {
             "ClosePipe" => v1::ClosePipe { id: self.pipe }.into(),
             "DestroyPipe" => v1::DestroyPipe { id: self.pipe }.into(),
             "PipeStats" => v1::PipeStats { id: self.pipe }.into(),
+            "AttachShm" => v1::AttachShm { id: self.segment, read_only: false }.into(),
+            "DetachShm" => v1::DetachShm { id: self.segment }.into(),
+            "CreateShm" => v1::CreateShm { size_bytes: 1 }.into(),
+            "WriteShm" => v1::WriteShm { id: self.segment, offset: 0, data: "x".into() }.into(),
+            "ReadShm" => v1::ReadShm { id: self.segment, offset: 0, length: 1 }.into(),
+            "DestroyShm" => v1::DestroyShm { id: self.segment }.into(),
+            "ShmStats" => v1::ShmStats { id: self.segment }.into(),
+            "PassHandle" => v1::PassHandle { pid: self.talker, id: self.pipe, rights: vec![] }.into(),
+            "RestrictHandle" => v1::RestrictHandle { id: self.pipe, rights: vec![] }.into(),
+            "SendMessage" => v1::SendMessage { id: self.queue, ..Default::default() }.into(),
+            "ReceiveMessage" => v1::ReceiveMessage { id: self.queue, timeout_us: None }.into(),
+            "Subscribe" => v1::Subscribe { id: self.topic }.into(),
+            "Unsubscribe" => v1::Unsubscribe { id: self.subscription }.into(),
+            "CloseQueue" => v1::CloseQueue { id: self.queue }.into(),
+            "DestroyQueue" => v1::DestroyQueue { id: self.queue }.into(),
+            "QueueStats" => v1::QueueStats { id: self.queue }.into(),
             "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
             "Sleep" => v1::Sleep { duration_us: 1 }.into(),
             "GetUptime" => v1::GetUptime {}.into(),
@@ -84,6 +111,17 @@ impl Owner {
                 let data = vec![0; 1 << 20].into();
                 world.call(&self.caller, v1::WritePipe { id, data, timeout_us: None }).await.unwrap();
                 v1::WritePipe { id, data: "x".into(), timeout_us: None }.into()
+            }
+            "ReceiveMessage" | "SendMessage" => {
+                let limits = Some(v1::QueueLimits { messages: 1, bytes: 1 });
+                let queue = v1::CreateQueue { kind: 0, limits };
+                let id = world.call(&self.caller, queue).await.unwrap().id;
+                if row.name == "ReceiveMessage" {
+                    return v1::ReceiveMessage { id, timeout_us: None }.into();
+                }
+                let send = v1::SendMessage { id, ..Default::default() };
+                world.call(&self.caller, send.clone()).await.unwrap();
+                send.into()
             }
             other => panic!("say how {other} can be made to wait"),
         }
