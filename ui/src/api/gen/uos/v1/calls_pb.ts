@@ -8,11 +8,17 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { CreateDirectory, CreateDirectoryReply, DeleteFile, DeleteFileReply, FileExists, FileExistsReply, FileStat, FileStatReply, ListDirectory, ListDirectoryReply, MoveFile, MoveFileReply, ReadFile, ReadFileReply, RemoveDirectory, RemoveDirectoryReply, WriteFile, WriteFileReply } from "./files_pb";
 import { file_uos_v1_files } from "./files_pb";
+import type { ListHandles, ListHandlesReply, PassHandle, PassHandleReply, RestrictHandle, RestrictHandleReply } from "./handles_pb";
+import { file_uos_v1_handles } from "./handles_pb";
 import type { ClosePipe, ClosePipeReply, CreatePipe, CreatePipeReply, DestroyPipe, DestroyPipeReply, PipeStats, PipeStatsReply, ReadPipe, ReadPipeReply, WritePipe, WritePipeReply } from "./pipes_pb";
 import { file_uos_v1_pipes } from "./pipes_pb";
 import type { GetProcessInfo, GetProcessInfoReply, GetProcessList, GetProcessListReply, GetProcessStats, GetProcessStatsReply, KillProcess, KillProcessReply, ReadOutput, ReadOutputReply, SpawnProcess, SpawnProcessReply, WaitProcess, WaitProcessReply } from "./processes_pb";
 import { file_uos_v1_processes } from "./processes_pb";
+import type { CloseQueue, CloseQueueReply, CreateQueue, CreateQueueReply, DestroyQueue, DestroyQueueReply, QueueStats, QueueStatsReply, ReceiveMessage, ReceiveMessageReply, SendMessage, SendMessageReply, Subscribe, SubscribeReply, Unsubscribe, UnsubscribeReply } from "./queues_pb";
+import { file_uos_v1_queues } from "./queues_pb";
 import { file_uos_v1_rule } from "./rule_pb";
+import type { AttachShm, AttachShmReply, CreateShm, CreateShmReply, DestroyShm, DestroyShmReply, DetachShm, DetachShmReply, ReadShm, ReadShmReply, ShmStats, ShmStatsReply, WriteShm, WriteShmReply } from "./segments_pb";
+import { file_uos_v1_segments } from "./segments_pb";
 import type { GetCurrentTime, GetCurrentTimeReply, GetMemoryStats, GetMemoryStatsReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply } from "./system_pb";
 import { file_uos_v1_system } from "./system_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -21,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/calls.proto.
  */
 export const file_uos_v1_calls: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSLWDAoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEkQKE2dldF9zY2hlZHVsZXJfc3RhdHMYLCABKAsyGS51b3MudjEuR2V0U2NoZWR1bGVyU3RhdHNCCoq1GAYIDhACGAFIABIqCgVzbGVlcBgtIAEoCzINLnVvcy52MS5TbGVlcEIKirUYBggBEAMYAUgAEjMKCmdldF91cHRpbWUYLiABKAsyES51b3MudjEuR2V0VXB0aW1lQgqKtRgGCAEQARgBSAASPgoQZ2V0X21lbW9yeV9zdGF0cxgvIAEoCzIWLnVvcy52MS5HZXRNZW1vcnlTdGF0c0IKirUYBggQEAIYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIAEIGCgRjYWxsIpQLCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABI9ChNnZXRfc2NoZWR1bGVyX3N0YXRzGCwgASgLMh4udW9zLnYxLkdldFNjaGVkdWxlclN0YXRzUmVwbHlIABIjCgVzbGVlcBgtIAEoCzISLnVvcy52MS5TbGVlcFJlcGx5SAASLAoKZ2V0X3VwdGltZRguIAEoCzIWLnVvcy52MS5HZXRVcHRpbWVSZXBseUgAEjcKEGdldF9tZW1vcnlfc3RhdHMYLyABKAsyGy51b3MudjEuR2V0TWVtb3J5U3RhdHNSZXBseUgAEi4KC3JlYWRfb3V0cHV0GHEgASgLMhcudW9zLnYxLlJlYWRPdXRwdXRSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_files, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_rule, file_uos_v1_system]);
+  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSLAFAoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEjMKCmNyZWF0ZV9zaG0YIiABKAsyES51b3MudjEuQ3JlYXRlU2htQgqKtRgGCAoQAhgBSAASMwoKYXR0YWNoX3NobRgjIAEoCzIRLnVvcy52MS5BdHRhY2hTaG1CCoq1GAYIAhABGAJIABIzCgpkZXRhY2hfc2htGCQgASgLMhEudW9zLnYxLkRldGFjaFNobUIKirUYBggCEAEYAkgAEjEKCXdyaXRlX3NobRglIAEoCzIQLnVvcy52MS5Xcml0ZVNobUIKirUYBggCEAEYAkgAEi8KCHJlYWRfc2htGCYgASgLMg8udW9zLnYxLlJlYWRTaG1CCoq1GAYIAhABGAJIABI1CgtkZXN0cm95X3NobRgnIAEoCzISLnVvcy52MS5EZXN0cm95U2htQgqKtRgGCAIQARgCSAASMQoJc2htX3N0YXRzGCggASgLMhAudW9zLnYxLlNobVN0YXRzQgqKtRgGCAIQARgCSAASRAoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIZLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c0IKirUYBggOEAIYAUgAEioKBXNsZWVwGC0gASgLMg0udW9zLnYxLlNsZWVwQgqKtRgGCAEQAxgBSAASMwoKZ2V0X3VwdGltZRguIAEoCzIRLnVvcy52MS5HZXRVcHRpbWVCCoq1GAYIARABGAFIABI+ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhYudW9zLnYxLkdldE1lbW9yeVN0YXRzQgqKtRgGCBAQAhgBSAASNQoLcGFzc19oYW5kbGUYMyABKAsyEi51b3MudjEuUGFzc0hhbmRsZUIKirUYBggCEAEYAkgAEj0KD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIWLnVvcy52MS5SZXN0cmljdEhhbmRsZUIKirUYBggCEAEYAkgAEjcKDGxpc3RfaGFuZGxlcxg1IAEoCzITLnVvcy52MS5MaXN0SGFuZGxlc0IKirUYBggBEAEYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIABI4CgxjcmVhdGVfcXVldWUYjAEgASgLMhMudW9zLnYxLkNyZWF0ZVF1ZXVlQgqKtRgGCAoQARgBSAASOAoMc2VuZF9tZXNzYWdlGI0BIAEoCzITLnVvcy52MS5TZW5kTWVzc2FnZUIKirUYBggCEAMYAkgAEj4KD3JlY2VpdmVfbWVzc2FnZRiOASABKAsyFi51b3MudjEuUmVjZWl2ZU1lc3NhZ2VCCoq1GAYIAhADGAJIABIzCglzdWJzY3JpYmUYjwEgASgLMhEudW9zLnYxLlN1YnNjcmliZUIKirUYBggCEAEYAkgAEjcKC3Vuc3Vic2NyaWJlGJABIAEoCzITLnVvcy52MS5VbnN1YnNjcmliZUIKirUYBggCEAEYAkgAEjYKC2Nsb3NlX3F1ZXVlGJEBIAEoCzISLnVvcy52MS5DbG9zZVF1ZXVlQgqKtRgGCAIQARgCSAASOgoNZGVzdHJveV9xdWV1ZRiSASABKAsyFC51b3MudjEuRGVzdHJveVF1ZXVlQgqKtRgGCAIQARgCSAASNgoLcXVldWVfc3RhdHMYkwEgASgLMhIudW9zLnYxLlF1ZXVlU3RhdHNCCoq1GAYIAhABGAJIAEIGCgRjYWxsIoASCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABIsCgpjcmVhdGVfc2htGCIgASgLMhYudW9zLnYxLkNyZWF0ZVNobVJlcGx5SAASLAoKYXR0YWNoX3NobRgjIAEoCzIWLnVvcy52MS5BdHRhY2hTaG1SZXBseUgAEiwKCmRldGFjaF9zaG0YJCABKAsyFi51b3MudjEuRGV0YWNoU2htUmVwbHlIABIqCgl3cml0ZV9zaG0YJSABKAsyFS51b3MudjEuV3JpdGVTaG1SZXBseUgAEigKCHJlYWRfc2htGCYgASgLMhQudW9zLnYxLlJlYWRTaG1SZXBseUgAEi4KC2Rlc3Ryb3lfc2htGCcgASgLMhcudW9zLnYxLkRlc3Ryb3lTaG1SZXBseUgAEioKCXNobV9zdGF0cxgoIAEoCzIVLnVvcy52MS5TaG1TdGF0c1JlcGx5SAASPQoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIeLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c1JlcGx5SAASIwoFc2xlZXAYLSABKAsyEi51b3MudjEuU2xlZXBSZXBseUgAEiwKCmdldF91cHRpbWUYLiABKAsyFi51b3MudjEuR2V0VXB0aW1lUmVwbHlIABI3ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhsudW9zLnYxLkdldE1lbW9yeVN0YXRzUmVwbHlIABIuCgtwYXNzX2hhbmRsZRgzIAEoCzIXLnVvcy52MS5QYXNzSGFuZGxlUmVwbHlIABI2Cg9yZXN0cmljdF9oYW5kbGUYNCABKAsyGy51b3MudjEuUmVzdHJpY3RIYW5kbGVSZXBseUgAEjAKDGxpc3RfaGFuZGxlcxg1IAEoCzIYLnVvcy52MS5MaXN0SGFuZGxlc1JlcGx5SAASLgoLcmVhZF9vdXRwdXQYcSABKAsyFy51b3MudjEuUmVhZE91dHB1dFJlcGx5SAASMQoMY3JlYXRlX3F1ZXVlGIwBIAEoCzIYLnVvcy52MS5DcmVhdGVRdWV1ZVJlcGx5SAASMQoMc2VuZF9tZXNzYWdlGI0BIAEoCzIYLnVvcy52MS5TZW5kTWVzc2FnZVJlcGx5SAASNwoPcmVjZWl2ZV9tZXNzYWdlGI4BIAEoCzIbLnVvcy52MS5SZWNlaXZlTWVzc2FnZVJlcGx5SAASLAoJc3Vic2NyaWJlGI8BIAEoCzIWLnVvcy52MS5TdWJzY3JpYmVSZXBseUgAEjAKC3Vuc3Vic2NyaWJlGJABIAEoCzIYLnVvcy52MS5VbnN1YnNjcmliZVJlcGx5SAASLwoLY2xvc2VfcXVldWUYkQEgASgLMhcudW9zLnYxLkNsb3NlUXVldWVSZXBseUgAEjMKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhkudW9zLnYxLkRlc3Ryb3lRdWV1ZVJlcGx5SAASLwoLcXVldWVfc3RhdHMYkwEgASgLMhcudW9zLnYxLlF1ZXVlU3RhdHNSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_files, file_uos_v1_handles, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_queues, file_uos_v1_rule, file_uos_v1_segments, file_uos_v1_system]);
 
 /**
  * One call.
@@ -174,6 +180,48 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "pipeStats";
   } | {
     /**
+     * @generated from field: uos.v1.CreateShm create_shm = 34;
+     */
+    value: CreateShm;
+    case: "createShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.AttachShm attach_shm = 35;
+     */
+    value: AttachShm;
+    case: "attachShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.DetachShm detach_shm = 36;
+     */
+    value: DetachShm;
+    case: "detachShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.WriteShm write_shm = 37;
+     */
+    value: WriteShm;
+    case: "writeShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadShm read_shm = 38;
+     */
+    value: ReadShm;
+    case: "readShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.DestroyShm destroy_shm = 39;
+     */
+    value: DestroyShm;
+    case: "destroyShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.ShmStats shm_stats = 40;
+     */
+    value: ShmStats;
+    case: "shmStats";
+  } | {
+    /**
      * @generated from field: uos.v1.GetSchedulerStats get_scheduler_stats = 44;
      */
     value: GetSchedulerStats;
@@ -198,10 +246,76 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "getMemoryStats";
   } | {
     /**
+     * @generated from field: uos.v1.PassHandle pass_handle = 51;
+     */
+    value: PassHandle;
+    case: "passHandle";
+  } | {
+    /**
+     * @generated from field: uos.v1.RestrictHandle restrict_handle = 52;
+     */
+    value: RestrictHandle;
+    case: "restrictHandle";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListHandles list_handles = 53;
+     */
+    value: ListHandles;
+    case: "listHandles";
+  } | {
+    /**
      * @generated from field: uos.v1.ReadOutput read_output = 113;
      */
     value: ReadOutput;
     case: "readOutput";
+  } | {
+    /**
+     * @generated from field: uos.v1.CreateQueue create_queue = 140;
+     */
+    value: CreateQueue;
+    case: "createQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.SendMessage send_message = 141;
+     */
+    value: SendMessage;
+    case: "sendMessage";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReceiveMessage receive_message = 142;
+     */
+    value: ReceiveMessage;
+    case: "receiveMessage";
+  } | {
+    /**
+     * @generated from field: uos.v1.Subscribe subscribe = 143;
+     */
+    value: Subscribe;
+    case: "subscribe";
+  } | {
+    /**
+     * @generated from field: uos.v1.Unsubscribe unsubscribe = 144;
+     */
+    value: Unsubscribe;
+    case: "unsubscribe";
+  } | {
+    /**
+     * @generated from field: uos.v1.CloseQueue close_queue = 145;
+     */
+    value: CloseQueue;
+    case: "closeQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.DestroyQueue destroy_queue = 146;
+     */
+    value: DestroyQueue;
+    case: "destroyQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.QueueStats queue_stats = 147;
+     */
+    value: QueueStats;
+    case: "queueStats";
   } | { case: undefined; value?: undefined };
 };
 
@@ -363,6 +477,48 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "pipeStats";
   } | {
     /**
+     * @generated from field: uos.v1.CreateShmReply create_shm = 34;
+     */
+    value: CreateShmReply;
+    case: "createShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.AttachShmReply attach_shm = 35;
+     */
+    value: AttachShmReply;
+    case: "attachShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.DetachShmReply detach_shm = 36;
+     */
+    value: DetachShmReply;
+    case: "detachShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.WriteShmReply write_shm = 37;
+     */
+    value: WriteShmReply;
+    case: "writeShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadShmReply read_shm = 38;
+     */
+    value: ReadShmReply;
+    case: "readShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.DestroyShmReply destroy_shm = 39;
+     */
+    value: DestroyShmReply;
+    case: "destroyShm";
+  } | {
+    /**
+     * @generated from field: uos.v1.ShmStatsReply shm_stats = 40;
+     */
+    value: ShmStatsReply;
+    case: "shmStats";
+  } | {
+    /**
      * @generated from field: uos.v1.GetSchedulerStatsReply get_scheduler_stats = 44;
      */
     value: GetSchedulerStatsReply;
@@ -387,10 +543,76 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "getMemoryStats";
   } | {
     /**
+     * @generated from field: uos.v1.PassHandleReply pass_handle = 51;
+     */
+    value: PassHandleReply;
+    case: "passHandle";
+  } | {
+    /**
+     * @generated from field: uos.v1.RestrictHandleReply restrict_handle = 52;
+     */
+    value: RestrictHandleReply;
+    case: "restrictHandle";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListHandlesReply list_handles = 53;
+     */
+    value: ListHandlesReply;
+    case: "listHandles";
+  } | {
+    /**
      * @generated from field: uos.v1.ReadOutputReply read_output = 113;
      */
     value: ReadOutputReply;
     case: "readOutput";
+  } | {
+    /**
+     * @generated from field: uos.v1.CreateQueueReply create_queue = 140;
+     */
+    value: CreateQueueReply;
+    case: "createQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.SendMessageReply send_message = 141;
+     */
+    value: SendMessageReply;
+    case: "sendMessage";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReceiveMessageReply receive_message = 142;
+     */
+    value: ReceiveMessageReply;
+    case: "receiveMessage";
+  } | {
+    /**
+     * @generated from field: uos.v1.SubscribeReply subscribe = 143;
+     */
+    value: SubscribeReply;
+    case: "subscribe";
+  } | {
+    /**
+     * @generated from field: uos.v1.UnsubscribeReply unsubscribe = 144;
+     */
+    value: UnsubscribeReply;
+    case: "unsubscribe";
+  } | {
+    /**
+     * @generated from field: uos.v1.CloseQueueReply close_queue = 145;
+     */
+    value: CloseQueueReply;
+    case: "closeQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.DestroyQueueReply destroy_queue = 146;
+     */
+    value: DestroyQueueReply;
+    case: "destroyQueue";
+  } | {
+    /**
+     * @generated from field: uos.v1.QueueStatsReply queue_stats = 147;
+     */
+    value: QueueStatsReply;
+    case: "queueStats";
   } | { case: undefined; value?: undefined };
 };
 
