@@ -117,6 +117,19 @@ fn message_of(field: &FieldDescriptor) -> Result<MessageDescriptor> {
     }
 }
 
+/// What a message is called in Rust: of a run of capitals only the first is one, as in `TriggerGc`.
+fn rust_name(name: &str) -> String {
+    let mut after_capital = false;
+    let letters: Vec<char> = name.chars().collect();
+    let rust = letters.iter().enumerate().map(|(place, &letter)| {
+        let begins_word = letters.get(place + 1).is_some_and(char::is_ascii_lowercase);
+        let lower = after_capital && letter.is_ascii_uppercase() && !begins_word;
+        after_capital = letter.is_ascii_uppercase();
+        if lower { letter.to_ascii_lowercase() } else { letter }
+    });
+    rust.collect()
+}
+
 /// The Rust name of the enum value that a field of the rule holds.
 fn variant(rule: &DynamicMessage, field: &str, prefix: &str) -> Result<String> {
     let descriptor = rule.descriptor().get_field_by_name(field).ok_or("a field of Rule is missing")?;
@@ -186,7 +199,7 @@ fn table(out: &mut String, rows: &[Row]) -> Result<()> {
 
 fn requests(out: &mut String, rows: &[Row]) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
-        let (name, reply) = (row.request.name(), row.reply.name());
+        let (name, reply) = (rust_name(row.request.name()), rust_name(row.reply.name()));
         let variant = camel(&row.field);
         let wrap_call = if is_large(&row.request) { "Box::new(request)" } else { "request" };
         let wrap_reply = if is_large(&row.reply) { "Box::new(reply)" } else { "reply" };
@@ -218,7 +231,7 @@ fn dispatch(out: &mut String, rows: &[Row]) -> Result<()> {
         "/// Hands a call to the kernel that performs it: the one match over all calls. A call nobody performs does not compile.\npub fn dispatch<P>(call: crate::v1::call::Call, performer: P) -> P::Outcome\nwhere\n    P: Performer"
     )?;
     for row in rows {
-        writeln!(out, "        + Perform<crate::v1::{}, {}>", row.request.name(), manner(row))?;
+        writeln!(out, "        + Perform<crate::v1::{}, {}>", rust_name(row.request.name()), manner(row))?;
     }
     writeln!(out, "{{\n    match call {{")?;
     for row in rows {

@@ -63,6 +63,11 @@ impl Output {
         Self { state: Mutex::new(state), changed: Notify::new(), when_full, most, quota }
     }
 
+    /// How much is kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.state.lock().kept.len() as u64
+    }
+
     /// Reads from an offset; waits until there is something there or the stream has ended.
     pub(crate) async fn read(&self, offset: u64, max: usize) -> Result<Part, BeyondEnd> {
         loop {

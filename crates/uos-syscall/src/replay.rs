@@ -69,16 +69,32 @@ impl Replay {
     }
 }
 
+impl Replay {
+    /// Gives up the answers whose time is over: how many, and how large they were.
+    pub(crate) fn sweep(&self, now: Instant) -> (u64, u64) {
+        let mut kept = self.kept.lock();
+        let before = (kept.order.len(), kept.bytes);
+        kept.expire(|entry, _| now.duration_since(entry.since) >= KEPT);
+        let after = (kept.order.len(), kept.bytes);
+        ((before.0 - after.0) as u64, (before.1 - after.1) as u64)
+    }
+}
+
 impl Kept {
-    fn cell(&mut self, key: &Key, now: Instant) -> Cell {
-        while self.order.front().is_some_and(|entry| {
-            now.duration_since(entry.since) >= KEPT || self.order.len() >= MOST || self.bytes > MOST_BYTES
-        }) {
+    /// Drops the oldest as long as they are to go.
+    fn expire(&mut self, to_go: impl Fn(&Entry, &Self) -> bool) {
+        while self.order.front().is_some_and(|entry| to_go(entry, self)) {
             if let Some(Entry { key, bytes, .. }) = self.order.pop_front() {
                 self.cells.remove(&key);
                 self.bytes -= bytes;
             }
         }
+    }
+
+    fn cell(&mut self, key: &Key, now: Instant) -> Cell {
+        self.expire(|entry, kept| {
+            now.duration_since(entry.since) >= KEPT || kept.order.len() >= MOST || kept.bytes > MOST_BYTES
+        });
         if let Some(cell) = self.cells.get(key) {
             return Arc::clone(cell);
         }

@@ -184,6 +184,22 @@ impl Table {
         true
     }
 
+    /// Forgets the ended who were waited for, and hands their records out.
+    pub(crate) fn sweep(&self) -> Vec<Arc<Process>> {
+        let all: Vec<_> = self.processes.read().values().map(Arc::clone).collect();
+        let mut swept = Vec::new();
+        for parent in all {
+            let waited = |record: &Arc<Process>| record.waited.load(Ordering::Relaxed);
+            let mut family = parent.family.lock();
+            let (gone, kept): (Vec<_>, _) = std::mem::take(&mut family.ended).into_iter().partition(waited);
+            family.ended = kept.into();
+            drop(family);
+            swept.extend(gone);
+        }
+        swept.iter().for_each(|record| self.forget(record));
+        swept
+    }
+
     fn forget(&self, process: &Arc<Process>) {
         // First, so that at no moment it is known to neither.
         self.past.add(process.pid, process.parent().map_or(Pid(0), |parent| parent.pid));

@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use common::{World, program, shell, until, wait, write};
 use uos_proc::{FakeSpawner, Script, Usage};
 use uos_proto::v1::{self, ProcessState, call::Call, reply::Reply};
-use uos_syscall::{Caller, Kernel, Limits};
+use uos_syscall::{Caller, Errno, Kernel, Limits};
 
 fn stats_now(kernel: &Kernel, caller: &Caller, pid: u64) -> v1::GetProcessStatsReply {
     let call: Call = v1::GetProcessStats { pid }.into();
@@ -100,7 +100,11 @@ async fn memory_is_told_by_area_to_the_byte() {
     };
     let before = look().await;
     let names: Vec<&str> = before.keys().map(String::as_str).collect();
-    assert_eq!(names, ["/", "/home", "/tmp", "output", "pipes", "queues", "segments"], "the host's folders are not in memory");
+    assert_eq!(
+        names,
+        ["/", "/home", "/tmp", "output", "pipes", "queues", "segments"],
+        "the host's folders are not in memory"
+    );
     assert_eq!((before["/home"], before["/tmp"]), ((0, 1 << 20), (0, 1 << 20)));
     assert_eq!(before["pipes"], (0, Limits::default().pipe_bytes));
 
@@ -113,4 +117,46 @@ async fn memory_is_told_by_area_to_the_byte() {
     wait(&world, &init, pid).await;
     until("its output is kept", || world.kernel.in_use().output_bytes > 0).await;
     assert_eq!(look().await["output"].0, world.kernel.in_use().output_bytes);
+}
+
+#[tokio::test]
+async fn the_memory_of_a_process_is_its_programs_and_what_it_made() {
+    let world = World::start();
+    let agent = world.agent(&["ipc.create", "proc.spawn:/**", "fs.read:/**"]).await;
+    world.call(&agent, v1::CreatePipe { capacity: 10_000, ..Default::default() }).await.unwrap();
+    world.call(&agent, v1::CreateShm { size_bytes: 8_192 }).await.unwrap();
+    let own = world.call(&agent, v1::GetProcessMemoryStats { pid: 0 }).await.unwrap();
+    assert_eq!((own.pid, own.resident_bytes), (agent.pid().0, 0));
+    let areas: HashMap<_, _> = own.areas.iter().map(|area| (&*area.name, area.used_bytes)).collect();
+    assert_eq!((areas["pipes"], areas["segments"], areas["queues"], areas["handles"]), (10_000, 8_192, 0, 2));
+
+    // Held by a shell, 8 MB are seen.
+    let script = "x=$(head -c 8000000 /dev/zero | tr '\\0' x); echo ready; sleep 1000; echo $x";
+    let child = world.call(&agent, shell(script)).await.unwrap().pid;
+    world.call(&agent, v1::ReadOutput { pid: child, ..Default::default() }).await.unwrap();
+    let held = world.call(&agent, v1::GetProcessMemoryStats { pid: child }).await.unwrap();
+    assert!(held.resident_bytes > 8_000_000, "{held:?}");
+    let stranger = world.agent(&[]).await;
+    assert_eq!(world.errno(&stranger, v1::GetProcessMemoryStats { pid: child }).await, Errno::ESRCH);
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_told_and_is_gone() {
+    let world = World::start();
+    let agent = world.agent(&["proc.spawn:/**", "fs.read:/**", "sys.admin"]).await;
+    let spawn = || world.call(&agent, shell("printf 0123456789"));
+    let (seen, unseen) = (spawn().await.unwrap().pid, spawn().await.unwrap().pid);
+    wait(&world, &agent, seen).await;
+    until("both have ended, and one was waited for", || world.kernel.in_use().processes == 2).await;
+    let before = world.kernel.in_use().output_bytes;
+    let swept = world.call(&agent, v1::TriggerGc {}).await.unwrap();
+    let of = |area: &str| swept.freed.iter().find(|it| it.area == area).map(|it| (it.count, it.bytes));
+    let (count, bytes) = of("ended_processes").unwrap();
+    assert!(count == 1 && bytes >= 10 && swept.freed_bytes == bytes, "{swept:?}");
+    assert_eq!((of("answers"), of("segments")), (Some((0, 0)), Some((0, 0))));
+    until("its output is given back", || world.kernel.in_use().output_bytes < before).await;
+    assert_eq!(world.errno(&agent, v1::WaitProcess { pid: seen, timeout_us: Some(0) }).await, Errno::ESRCH);
+    assert!(wait(&world, &agent, unseen).await.exited, "who was not waited for is kept");
+    world.kernel.shut_down().await;
 }

@@ -1,20 +1,16 @@
-//! What a system monitor shows: what a process uses, what the machine is, where memory is.
+//! What a system monitor shows: what a process uses, what the machine is.
 
-use std::sync::Arc;
-
-use uos_ipc::Quota;
 use uos_proto::{Right, v1};
-use uos_vfs::How;
 
 use super::{processes::state, system::now_us};
 use crate::{
     Error,
     admit::{Absent, Cx},
     host::{self, OsProcesses},
-    kernel::{Inner, cpus},
+    kernel::cpus,
     perform::Syscall,
     process::Phase,
-    target::{KERNEL, ProcessTarget, Scope, System},
+    target::{ProcessTarget, Scope, System},
 };
 
 impl Syscall for v1::GetProcessStats {
@@ -93,57 +89,4 @@ impl Syscall for v1::GetSystemInfo {
             processes_max: processes.limit(),
         })
     }
-}
-
-impl Syscall for v1::GetMemoryStats {
-    type Target = System;
-
-    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
-        Ok(System)
-    }
-
-    /// It is read from the host.
-    fn blocks(_target: &System) -> bool {
-        true
-    }
-
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetMemoryStatsReply, Error> {
-        let kernel = cx.kernel();
-        let memory = host::memory();
-        let mut areas = filesystems(kernel);
-        let all = &kernel.quotas.all;
-        areas.extend([
-            area("pipes", &all.pipe_bytes),
-            area("queues", &all.queue_bytes),
-            area("segments", &all.shm_bytes),
-            area("output", &all.output_bytes),
-        ]);
-        Ok(v1::GetMemoryStatsReply {
-            host_total_bytes: memory.total,
-            host_available_bytes: memory.available,
-            server_bytes: memory.own,
-            areas,
-        })
-    }
-}
-
-/// The filesystems in memory, by where they are mounted.
-fn filesystems(kernel: &Arc<Inner>) -> Vec<v1::MemoryArea> {
-    let how = How { memory_only: true, ..How::new(KERNEL) };
-    let seen = |mount: uos_vfs::MountInfo| {
-        let node = kernel.mounts.resolve(mount.path.as_bytes(), &how).ok()?.node?;
-        // What may wait for a disk is not in memory, and something else may stand at that path by now.
-        let is_it = node.id().fs == mount.fs && !node.blocks();
-        let held = is_it.then(|| node.stat_fs().ok()).flatten()?;
-        Some(v1::MemoryArea {
-            name: mount.path.to_string(),
-            used_bytes: held.bytes_total.saturating_sub(held.bytes_free),
-            capacity_bytes: held.bytes_total,
-        })
-    };
-    kernel.mounts.list().into_iter().filter_map(seen).collect()
-}
-
-fn area(name: &str, quota: &Quota) -> v1::MemoryArea {
-    v1::MemoryArea { name: name.to_owned(), used_bytes: quota.used(), capacity_bytes: quota.limit() }
 }

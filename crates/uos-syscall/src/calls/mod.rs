@@ -4,6 +4,7 @@ mod birth;
 mod figures;
 mod files;
 mod handles;
+mod memory;
 mod moving;
 mod pipes;
 mod processes;

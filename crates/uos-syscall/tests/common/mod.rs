@@ -178,6 +178,8 @@ answered! {
     Sleep
     GetUptime
     GetMemoryStats
+    GetProcessMemoryStats
+    TriggerGc
     PassHandle
     RestrictHandle
     ListHandles

@@ -23,8 +23,15 @@ pub(crate) struct Owner {
     sleeper: u64,
 }
 
-const GRANTS: &[&str] =
-    &["fs.read:/data/**", "fs.write:/data/**", "proc.spawn:/**", "ipc.create", "sched.inspect", "sys.info"];
+const GRANTS: &[&str] = &[
+    "fs.read:/data/**",
+    "fs.write:/data/**",
+    "proc.spawn:/**",
+    "ipc.create",
+    "sched.inspect",
+    "sys.info",
+    "sys.admin",
+];
 
 impl Owner {
     pub(crate) async fn new(world: &World) -> Self {
@@ -66,6 +73,7 @@ impl Owner {
             "GetProcessInfo" => v1::GetProcessInfo { pid: self.talker }.into(),
             "GetProcessList" => v1::GetProcessList { after_pid: 0, limit: 0 }.into(),
             "GetProcessStats" => v1::GetProcessStats { pid: self.talker }.into(),
+            "GetProcessMemoryStats" => v1::GetProcessMemoryStats { pid: self.talker }.into(),
             "WaitProcess" => v1::WaitProcess { pid: self.talker, timeout_us: Some(0) }.into(),
             "CreatePipe" => v1::CreatePipe::default().into(),
             "WritePipe" => v1::WritePipe { id: self.pipe, data: "more".into(), timeout_us: None }.into(),
