@@ -1,10 +1,14 @@
 //! An open file as processes have it: with a position that duplicates share.
 
+mod locking;
+
+use crate::lock::{LockOwner, Locks, OpenFileId};
 use crate::{Access, Attr, Error, File, NodeRef, OpenFile, Result, Seek};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A file descriptor. [`Descriptor::dup`] gives another one of the same open file: both move one position,
 /// and the file closes when the last of them is dropped. What is opened anew has a position of its own.
@@ -12,6 +16,9 @@ use std::sync::Arc;
 /// It may be used by several threads at once. Reading and writing at the position are then one after the
 /// other, so no two get the same part of a file; at an offset of their own, with [`Descriptor::pread`] and
 /// [`Descriptor::pwrite`], they don't wait for each other.
+///
+/// It has no number: those are given by a table, such as [`Descriptors`](crate::Descriptors) or your own.
+#[derive(Clone)]
 pub struct Descriptor(Arc<Description>);
 
 /// What duplicates share.
@@ -19,12 +26,39 @@ struct Description {
     node: NodeRef,
     file: Arc<dyn OpenFile>,
     access: Access,
-    appends: bool,
+    appends: AtomicBool,
     position: Mutex<u64>,
+    id: OpenFileId,
+    locks: Option<Locks>,
+    /// It may hold locks of its own, to be let go with the last duplicate.
+    locked: AtomicBool,
+}
+
+/// What can be done without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Reading gives something, or says that there is nothing.
+    pub read: bool,
+    /// Writing takes something, or says that there is no room.
+    pub write: bool,
 }
 
 impl Descriptor {
-    /// Another descriptor of the same open file.
+    /// A file just opened, that can be locked among those with the same locks.
+    pub fn with_locks(file: File, locks: &Locks) -> Self {
+        Self::new(file, Some(locks.clone()))
+    }
+
+    fn new(file: File, locks: Option<Locks>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = OpenFileId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let (node, file, access, appends, position) = file.into_parts();
+        let (appends, position) = (AtomicBool::new(appends), Mutex::new(position));
+        let locked = AtomicBool::new(false);
+        Descriptor(Arc::new(Description { node, file, access, appends, position, id, locks, locked }))
+    }
+
+    /// Another descriptor of the same open file; a clone is the same.
     #[must_use]
     pub fn dup(&self) -> Self {
         Descriptor(Arc::clone(&self.0))
@@ -43,6 +77,21 @@ impl Descriptor {
     /// What it was opened for.
     pub fn access(&self) -> Access {
         self.0.access
+    }
+
+    /// Whether each write goes to the end.
+    pub fn appends(&self) -> bool {
+        self.0.appends.load(Ordering::Relaxed)
+    }
+
+    /// Lets each write go to the end, or not, from now on and for all duplicates.
+    pub fn set_appends(&self, appends: bool) {
+        self.0.appends.store(appends, Ordering::Relaxed);
+    }
+
+    /// What poll(2) says of any regular file, whatever it was opened for: there is nothing to wait for.
+    pub fn readiness(&self) -> Readiness {
+        Readiness { read: true, write: true }
     }
 
     /// Its attributes now.
@@ -138,7 +187,7 @@ impl Descriptor {
     }
 
     fn put(&self, offset: u64, data: &[u8]) -> Result<(u64, usize)> {
-        if self.0.appends {
+        if self.appends() {
             return Ok((self.0.file.append(data)?, data.len()));
         }
         Ok((offset, self.0.file.write_at(offset, data)?))
@@ -150,10 +199,19 @@ impl Descriptor {
 }
 
 impl From<File> for Descriptor {
-    /// With the position the file has.
+    /// With the position the file has. It can't be locked: for that see [`Descriptor::with_locks`].
     fn from(file: File) -> Self {
-        let (node, file, access, appends, position) = file.into_parts();
-        Descriptor(Arc::new(Description { node, file, access, appends, position: Mutex::new(position) }))
+        Self::new(file, None)
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        if let Some(locks) = &self.locks
+            && *self.locked.get_mut()
+        {
+            locks.release_all(LockOwner::OpenFile(self.id));
+        }
     }
 }
 
@@ -185,7 +243,7 @@ impl fmt::Debug for Descriptor {
         let mut out = f.debug_struct("Descriptor");
         out.field("node", &self.0.node.id())
             .field("access", &self.0.access)
-            .field("appends", &self.0.appends);
+            .field("appends", &self.appends());
         out.field("position", &*self.0.position.lock()).finish_non_exhaustive()
     }
 }

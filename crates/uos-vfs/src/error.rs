@@ -84,6 +84,9 @@ pub enum Error {
     /// All numbers for descriptors are in use.
     #[error("too many open files")]
     TooManyFiles,
+    /// The owner has as many locks as it may have.
+    #[error("no locks available")]
+    TooManyLocks,
     /// Waiting for this would wait for oneself.
     #[error("resource deadlock avoided")]
     Deadlock,
@@ -130,6 +133,7 @@ impl Error {
             Error::CrossDevice => Errno::XDEV,
             Error::Busy => Errno::BUSY,
             Error::TooManyFiles => Errno::MFILE,
+            Error::TooManyLocks => Errno::NOLCK,
             Error::Deadlock => Errno::DEADLK,
             Error::WouldBlock => Errno::AGAIN,
             Error::NotPermitted => Errno::PERM,
@@ -181,6 +185,7 @@ impl From<Errno> for Error {
             Errno::XDEV => Error::CrossDevice,
             Errno::BUSY => Error::Busy,
             Errno::MFILE => Error::TooManyFiles,
+            Errno::NOLCK => Error::TooManyLocks,
             Errno::DEADLK => Error::Deadlock,
             Errno::AGAIN => Error::WouldBlock,
             Errno::PERM => Error::NotPermitted,
@@ -228,6 +233,7 @@ mod tests {
             Error::CrossDevice,
             Error::Busy,
             Error::TooManyFiles,
+            Error::TooManyLocks,
             Error::Deadlock,
             Error::WouldBlock,
             Error::NotPermitted,

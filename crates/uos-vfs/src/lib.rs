@@ -43,12 +43,14 @@ mod caller;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod descriptor;
+mod descriptors;
 mod error;
 mod file;
 mod filesystem;
 #[cfg(all(feature = "fuse", target_os = "linux"))]
 pub mod fuse;
 mod local;
+pub mod lock;
 mod mem;
 mod mounts;
 mod name;
@@ -67,7 +69,8 @@ pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
 };
 pub use caller::{Caller, Judged, Owner, Want};
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, Readiness};
+pub use descriptors::{Descriptors, FdTable};
 pub use error::{Error, Result};
 pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
