@@ -38,6 +38,7 @@ errnos! {
     ESRCH = 3, "no such process";
     EINTR = 4, "interrupted";
     EIO = 5, "input or output failed";
+    ENXIO = 6, "no such device or address";
     E2BIG = 7, "arguments are too long";
     ENOEXEC = 8, "not an executable format";
     EBADF = 9, "no such handle";
@@ -64,6 +65,7 @@ errnos! {
     ERANGE = 34, "out of range";
     EDEADLK = 35, "would deadlock";
     ENAMETOOLONG = 36, "name too long";
+    ENOLCK = 37, "too many locks";
     ENOSYS = 38, "no such call";
     ENOTEMPTY = 39, "directory not empty";
     ELOOP = 40, "too many symbolic links";

@@ -22,7 +22,7 @@ use uos_proto::{
     v1::{CreateProcessRequest, CreateProcessResponse, call::Call, reply::Reply},
 };
 use uos_sched::{Nanos, Policy, Priority, Scheduler};
-use uos_vfs::{Mounts, VPath};
+use uos_vfs::{Mounts, VPath, lock::Locks};
 
 use crate::{
     Errno, Error, InUse, Limits, Observer, Pid,
@@ -42,6 +42,8 @@ pub struct Kernel(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) mounts: Mounts,
     pub(crate) segments: Segments,
+    /// Of all processes: only locks of one place know of each other.
+    pub(crate) locks: Locks,
     pub(crate) spawner: Arc<dyn Spawner>,
     /// Protects the scheduler's books; held for one step.
     pub(crate) scheduler: Mutex<Scheduler>,
@@ -314,6 +316,7 @@ impl Builder {
         )?;
         let kernel = Inner {
             mounts,
+            locks: Locks::new(),
             segments: Segments::with_limits(&quotas.all.shm_bytes, limits.shm_segment_bytes, 0),
             spawner,
             scheduler: Mutex::new(scheduler),

@@ -11,6 +11,7 @@ use std::{
 
 use uos_proc::{Child, Exit, Usage};
 use uos_sched::{Nanos, Observed};
+use uos_vfs::lock::LockOwner;
 
 use crate::{
     Error,
@@ -96,6 +97,7 @@ impl Inner {
                 }
             }
             process.handles.close();
+            self.locks.release_all(LockOwner::Given(process.pid.0));
             match &process.program {
                 Some(program) if cause != EndCause::Itself => {
                     // It may have exited on its own just now; the watcher learns of either.

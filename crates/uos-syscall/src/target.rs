@@ -104,7 +104,7 @@ impl Scope<'_> {
             if !handle.rights.contains(needs) {
                 return Err(Error::handle_lacks(id, needs.without(handle.rights)));
             }
-            Ok(HandleTarget { id, found: look(handle)?, licence: handle.licence.clone() })
+            Ok(HandleTarget { id, needs, found: look(handle)?, licence: handle.licence.clone() })
         });
         let looked = looked.unwrap_or_else(|| Err(Error::no_handle(id)));
         looked.map_err(|error| Absent { error, subject: Subject::Handle(id) })
@@ -285,6 +285,7 @@ impl Target for ProcessTarget {
 /// Something of a handle that the caller holds.
 pub(crate) struct HandleTarget<T> {
     id: u64,
+    needs: Rights,
     pub(crate) found: T,
     licence: Option<Arc<Licence>>,
 }
@@ -298,7 +299,7 @@ impl<T> HandleTarget<T> {
 
 impl<T> Target for HandleTarget<T> {
     fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
-        self.licence.as_ref().map_or(Ok(()), |licence| licence.check())?;
+        self.licence.as_ref().map_or(Ok(()), |licence| licence.check(self.needs))?;
         Ok(Decision::Held)
     }
 

@@ -146,21 +146,25 @@ impl Syscall for v1::FileStat {
     }
 
     fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::FileStatReply, Error> {
-        let attr: Attr = cx.target.node()?.attr()?;
-        Ok(v1::FileStatReply {
-            kind: kind(attr.kind).into(),
-            size_bytes: attr.size,
-            mode: attr.mode,
-            uid: attr.uid,
-            gid: attr.gid,
-            links: attr.nlink,
-            inode: attr.id.ino,
-            accessed_us: attr.accessed.as_micros(),
-            modified_us: attr.modified.as_micros(),
-            changed_us: attr.changed.as_micros(),
-            created_us: attr.born.map(uos_vfs::Timestamp::as_micros),
-            canonical_path: cx.target.path().to_string(),
-        })
+        Ok(told(&cx.target.node()?.attr()?, cx.target.path()))
+    }
+}
+
+/// What is known of a file.
+pub(super) fn told(attr: &Attr, path: &VPath) -> v1::FileStatReply {
+    v1::FileStatReply {
+        kind: kind(attr.kind).into(),
+        size_bytes: attr.size,
+        mode: attr.mode,
+        uid: attr.uid,
+        gid: attr.gid,
+        links: attr.nlink,
+        inode: attr.id.ino,
+        accessed_us: attr.accessed.as_micros(),
+        modified_us: attr.modified.as_micros(),
+        changed_us: attr.changed.as_micros(),
+        created_us: attr.born.map(uos_vfs::Timestamp::as_micros),
+        canonical_path: path.to_string(),
     }
 }
 
@@ -239,11 +243,11 @@ pub(crate) fn name_of(path: &VPath) -> Result<Name<'_>, Error> {
 }
 
 /// Somebody else was quicker than the call at a name it had found free: it looks again.
-fn changed(error: uos_vfs::Error) -> Error {
+pub(super) fn changed(error: uos_vfs::Error) -> Error {
     if error == uos_vfs::Error::Exists { Error::race() } else { error.into() }
 }
 
-fn bits(asked: Option<u32>, default: u32) -> Result<u32, Error> {
+pub(super) fn bits(asked: Option<u32>, default: u32) -> Result<u32, Error> {
     match asked.unwrap_or(default) {
         mode @ 0..=0o7777 => Ok(mode),
         mode => Err(Error::invalid("mode", format_args!("at most 0o7777, not {mode:#o}"))),

@@ -7,12 +7,13 @@ use uos_proto::{
     Right,
     v1::{self, HandleRight},
 };
+use uos_vfs::lock::LockOwner;
 
 use super::reply_entries;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx},
-    handles::Handle,
+    handles::{Handle, Object},
     perform::Syscall,
     process::Process,
     target::{HandleTarget, Scope, System},
@@ -102,7 +103,7 @@ impl Syscall for v1::ListHandles {
             kind: handle.object.kind() as i32,
             rights: spell(handle.rights),
             opened: handle.licence.as_ref().map(ToString::to_string).unwrap_or_default(),
-            revoked: handle.licence.as_ref().is_some_and(|licence| licence.check().is_err()),
+            revoked: handle.licence.as_ref().is_some_and(|licence| licence.check(Rights::NONE).is_err()),
         };
         let (handles, more) = cx.caller().handles.after(self.cursor, reply_entries(self.limit), say);
         let next_cursor = handles.last().filter(|_| more).map_or(0, |last| last.id);
@@ -116,10 +117,22 @@ pub(super) fn keep<T>(cx: &Cx<'_, T>, handle: Handle) -> Result<u64, Error> {
     cx.caller().handles.insert(id, handle).map(|()| id)
 }
 
-/// Takes a handle out of the caller's table, and drops it.
+/// Takes a handle out of the caller's table, and closes it.
 pub(super) fn give_up<T>(cx: &Cx<'_, T>, id: u64) -> Result<(), Error> {
     // None if a twin was quicker.
-    cx.caller().handles.remove(id).map(drop).ok_or_else(|| Error::no_handle(id))
+    let handle = cx.caller().handles.remove(id).ok_or_else(|| Error::no_handle(id))?;
+    closed(cx, handle);
+    Ok(())
+}
+
+/// What follows from closing a handle.
+pub(super) fn closed<T>(cx: &Cx<'_, T>, handle: Handle) {
+    if let Object::File(file) = &handle.object {
+        // Whichever handle of the file it was by.
+        let owner = LockOwner::Given(cx.caller().pid.0);
+        cx.kernel().locks.release(owner, file.descriptor.node().id());
+    }
+    drop(handle);
 }
 
 /// The answer of one who can do nothing more with what is left of an object.

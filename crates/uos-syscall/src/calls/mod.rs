@@ -1,12 +1,16 @@
 //! The calls, one file a family.
 
 mod birth;
+mod descriptors;
 mod figures;
 mod files;
 mod handles;
+mod locks;
 mod memory;
 mod moving;
+mod open_files;
 mod pipes;
+mod poll;
 mod processes;
 mod queues;
 mod removal;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uos_ipc::{Capacity, Control, Pipe, PipeError, Read, Rights, Write};
 use uos_proto::{Right, v1};
 
-use super::{reply_bytes, within};
+use super::{handles::give_up, reply_bytes, within};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
@@ -141,11 +141,7 @@ impl Syscall for v1::ClosePipe {
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ClosePipeReply, Error> {
-        match cx.caller().handles.remove(self.id) {
-            Some(handle) => drop(handle),
-            // A twin was quicker.
-            None => return Err(Error::no_handle(self.id)),
-        }
+        give_up(&cx, self.id)?;
         Ok(v1::ClosePipeReply {})
     }
 }

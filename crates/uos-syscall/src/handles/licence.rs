@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use parking_lot::RwLock;
+use uos_ipc::Rights;
 use uos_proto::Right;
 use uos_vfs::VPath;
 
@@ -23,23 +24,38 @@ enum Of {
 }
 
 impl Licence {
-    #[expect(dead_code, reason = "opening files comes next")]
     /// For what was opened at a canonical path by all of these rights.
     pub(crate) fn path(opener: &Process, rights: Vec<Right>, path: VPath) -> Arc<Self> {
         Arc::new(Self { grants: opener.share_grants(), rights, of: Of::Path(path) })
     }
 
-    /// Whether it holds still.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether it holds still for what is to be done. What neither reads nor writes takes any one of its rights.
+    pub(crate) fn check(&self, to: Rights) -> Result<(), Error> {
         let grants = self.grants.read();
+        let of_use = |right: &Right| match right {
+            Right::FsRead => to.contains(Rights::READ),
+            Right::FsWrite => to.contains(Rights::WRITE),
+            _ => true,
+        };
+        let mut needed = self.rights.iter().copied().filter(of_use).peekable();
+        if needed.peek().is_some() {
+            return needed.try_for_each(|right| self.holds(right, &grants));
+        }
+        let mut last = Ok(());
         for &right in &self.rights {
-            match &self.of {
-                Of::Path(path) => {
-                    grants.for_path(right, path.as_bytes()).ok_or_else(|| denied(right, path))?;
-                }
+            last = self.holds(right, &grants);
+            if last.is_ok() {
+                break;
             }
         }
-        Ok(())
+        last
+    }
+
+    fn holds(&self, right: Right, grants: &Grants) -> Result<(), Error> {
+        let allowed = match &self.of {
+            Of::Path(path) => grants.for_path(right, path.as_bytes()).ok_or_else(|| denied(right, path)),
+        };
+        allowed.map(|_| ())
     }
 }
 

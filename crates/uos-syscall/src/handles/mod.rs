@@ -1,22 +1,26 @@
 //! The table of what one process holds. An id works only in the table that holds it.
 
+mod file;
 mod licence;
 mod object;
 mod pipe;
 mod queue;
+mod ready;
 mod segment;
 mod topic;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use parking_lot::Mutex;
 use uos_ipc::{Permit, Quota, Rights};
 
 pub(crate) use self::{
+    file::FileHandle,
     licence::Licence,
     object::Object,
     pipe::PipeEnds,
     queue::QueueEnds,
+    ready::Wait,
     segment::{SharedSegment, Window},
     topic::TopicEnds,
 };
@@ -48,6 +52,11 @@ impl Handle {
     /// One that its holder needs no other right to use.
     pub(crate) fn new(object: Object, rights: Rights) -> Self {
         Self { object, rights, licence: None }
+    }
+
+    /// One that goes on by what it was opened by.
+    pub(crate) fn licensed(object: Object, rights: Rights, licence: Arc<Licence>) -> Self {
+        Self { object, rights, licence: Some(licence) }
     }
 
     /// A second one of the same object, for somebody else, with what both the first and `rights` allow.
@@ -96,6 +105,34 @@ impl Handles {
     pub(crate) fn remove(&self, id: u64) -> Option<Handle> {
         let entry = self.entries.lock().as_mut()?.remove(&id)?;
         Some(entry.handle)
+    }
+
+    /// Takes out all whose ids are in a range.
+    pub(crate) fn remove_range(&self, range: RangeInclusive<u64>) -> Vec<Handle> {
+        let mut entries = self.entries.lock();
+        let Some(entries) = entries.as_mut() else { return Vec::new() };
+        let ids: Vec<u64> = entries.range(range).map(|(&id, _)| id).collect();
+        let taken = ids.into_iter().filter_map(|id| entries.remove(&id));
+        taken.map(|entry| entry.handle).collect()
+    }
+
+    /// Has one handle stand for what another one does, and hands out what it stood for. `judge` sees the first of them.
+    pub(crate) fn replace(
+        &self,
+        id: u64,
+        to: u64,
+        judge: impl FnOnce(&Handle) -> Result<(), Error>,
+    ) -> Result<Option<Handle>, Error> {
+        let mut entries = self.entries.lock();
+        let entries = entries.as_mut().ok_or_else(|| Error::no_handle(id))?;
+        let from = entries.get(&id).ok_or_else(|| Error::no_handle(id))?;
+        judge(&from.handle)?;
+        let (second, kind) = (from.handle.share(Rights::ALL), from.handle.object.kind());
+        let entry = entries.get_mut(&to).ok_or_else(|| Error::no_handle(to))?;
+        if entry.handle.object.kind() != kind {
+            return Err(Error::other_handle(to, entry.handle.object.noun()));
+        }
+        Ok((id != to).then(|| std::mem::replace(&mut entry.handle, second)))
     }
 
     /// What is said of up to `most` handles after an id, in order; and whether there are more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uos_ipc::{Rights, Subscription};
 use uos_proto::v1::HandleKind;
 
-use super::{pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds};
+use super::{file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds};
 
 /// An object, as one holder has it.
 pub(crate) enum Object {
@@ -19,6 +19,8 @@ pub(crate) enum Object {
     Subscription(Arc<Subscription>),
     /// Shared memory, attached or not.
     Segment(SharedSegment),
+    /// An open file.
+    File(FileHandle),
 }
 
 /// What every kind of object can do for the table it is in.
@@ -76,6 +78,7 @@ kinds! {
     Topic = Topic, "a topic";
     Subscription = Subscription, "a subscription";
     Segment = Segment, "a segment of shared memory";
+    File = File, "an open file";
 }
 
 impl Held for Arc<Subscription> {

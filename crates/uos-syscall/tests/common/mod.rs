@@ -183,6 +183,22 @@ answered! {
     PassHandle
     RestrictHandle
     ListHandles
+    Lock
+    Unlock
+    Open
+    Close
+    Read
+    Write
+    Pread
+    Pwrite
+    Seek
+    Dup
+    Dup2
+    Fsync
+    Ftruncate
+    Fstat
+    Poll
+    CloseRange
     ReadOutput
     CreateQueue
     SendMessage

@@ -17,6 +17,8 @@ pub(crate) struct Owner {
     queue: u64,
     topic: u64,
     subscription: u64,
+    /// Open to read and to write.
+    file: u64,
     /// A child that has written something.
     talker: u64,
     /// A child that neither writes nor ends.
@@ -50,7 +52,9 @@ impl Owner {
         let kind = v1::QueueKind::Topic.into();
         let topic = world.call(&caller, v1::CreateQueue { kind, limits: None }).await.unwrap().id;
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
-        Self { caller, pipe, segment, queue, topic, subscription, talker, sleeper }
+        let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
+        let file = world.call(&caller, open).await.unwrap().id;
+        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -97,6 +101,21 @@ impl Owner {
             "CloseQueue" => v1::CloseQueue { id: self.queue }.into(),
             "DestroyQueue" => v1::DestroyQueue { id: self.queue }.into(),
             "QueueStats" => v1::QueueStats { id: self.queue }.into(),
+            "Lock" => v1::Lock { id: self.file, ..Default::default() }.into(),
+            "Unlock" => v1::Unlock { id: self.file, ..Default::default() }.into(),
+            "Open" => v1::Open { path: file(), ..Default::default() }.into(),
+            "Close" => v1::Close { id: self.file }.into(),
+            "Read" => v1::Read { id: self.file, max_bytes: 0 }.into(),
+            "Write" => v1::Write { id: self.file, data: "x".into() }.into(),
+            "Pread" => v1::Pread { id: self.file, ..Default::default() }.into(),
+            "Pwrite" => v1::Pwrite { id: self.file, ..Default::default() }.into(),
+            "Seek" => v1::Seek { id: self.file, ..Default::default() }.into(),
+            "Dup" => v1::Dup { id: self.file }.into(),
+            "Dup2" => v1::Dup2 { id: self.file, to_id: self.file }.into(),
+            "Fsync" => v1::Fsync { id: self.file }.into(),
+            "Ftruncate" => v1::Ftruncate { id: self.file, length: 1 }.into(),
+            "Fstat" => v1::Fstat { id: self.file }.into(),
+            "Poll" => poll_to_read(self.file).into(),
             "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
             "Sleep" => v1::Sleep { duration_us: 1 }.into(),
             "GetUptime" => v1::GetUptime {}.into(),
@@ -120,6 +139,19 @@ impl Owner {
                 world.call(&self.caller, v1::WritePipe { id, data, timeout_us: None }).await.unwrap();
                 v1::WritePipe { id, data: "x".into(), timeout_us: None }.into()
             }
+            "Poll" => {
+                let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
+                poll_to_read(id).into()
+            }
+            "Lock" => {
+                // By somebody else, who has the same file.
+                let other = world.child(&self.caller, &[]).await;
+                let pass = v1::PassHandle { pid: other.pid().0, id: self.file, rights: vec![] };
+                world.call(&self.caller, pass).await.unwrap();
+                let lock = v1::Lock { id: self.file, ..Default::default() };
+                world.call(&other, lock).await.unwrap();
+                lock.into()
+            }
             "ReceiveMessage" | "SendMessage" => {
                 let limits = Some(v1::QueueLimits { messages: 1, bytes: 1 });
                 let queue = v1::CreateQueue { kind: 0, limits };
@@ -140,6 +172,10 @@ impl Owner {
         let said = v1::ReadOutput { pid: self.talker, ..Default::default() };
         assert_eq!(&world.call(&self.caller, said).await.unwrap().data[..], b"said\n");
     }
+}
+
+fn poll_to_read(id: u64) -> v1::Poll {
+    v1::Poll { handles: vec![v1::PollHandle { id, read: true, write: false }], timeout_us: None }
 }
 
 /// The call with nothing set. If that is no valid call, the tests fail and name it: then give it a sample above.

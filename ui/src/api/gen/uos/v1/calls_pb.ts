@@ -6,6 +6,8 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Close, CloseRange, CloseRangeReply, CloseReply, Dup, Dup2, Dup2Reply, DupReply, Fstat, FstatReply, Fsync, FsyncReply, Ftruncate, FtruncateReply, Lock, LockReply, Open, OpenReply, Poll, PollReply, Pread, PreadReply, Pwrite, PwriteReply, Read, ReadReply, Seek, SeekReply, Unlock, UnlockReply, Write, WriteReply } from "./descriptors_pb";
+import { file_uos_v1_descriptors } from "./descriptors_pb";
 import type { CreateDirectory, CreateDirectoryReply, DeleteFile, DeleteFileReply, FileExists, FileExistsReply, FileStat, FileStatReply, ListDirectory, ListDirectoryReply, MoveFile, MoveFileReply, ReadFile, ReadFileReply, RemoveDirectory, RemoveDirectoryReply, WriteFile, WriteFileReply } from "./files_pb";
 import { file_uos_v1_files } from "./files_pb";
 import type { ListHandles, ListHandlesReply, PassHandle, PassHandleReply, RestrictHandle, RestrictHandleReply } from "./handles_pb";
@@ -19,7 +21,7 @@ import { file_uos_v1_queues } from "./queues_pb";
 import { file_uos_v1_rule } from "./rule_pb";
 import type { AttachShm, AttachShmReply, CreateShm, CreateShmReply, DestroyShm, DestroyShmReply, DetachShm, DetachShmReply, ReadShm, ReadShmReply, ShmStats, ShmStatsReply, WriteShm, WriteShmReply } from "./segments_pb";
 import { file_uos_v1_segments } from "./segments_pb";
-import type { GetCurrentTime, GetCurrentTimeReply, GetMemoryStats, GetMemoryStatsReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply } from "./system_pb";
+import type { GetCurrentTime, GetCurrentTimeReply, GetMemoryStats, GetMemoryStatsReply, GetProcessMemoryStats, GetProcessMemoryStatsReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply, TriggerGC, TriggerGCReply } from "./system_pb";
 import { file_uos_v1_system } from "./system_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -27,7 +29,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/calls.proto.
  */
 export const file_uos_v1_calls: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSLAFAoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEjMKCmNyZWF0ZV9zaG0YIiABKAsyES51b3MudjEuQ3JlYXRlU2htQgqKtRgGCAoQAhgBSAASMwoKYXR0YWNoX3NobRgjIAEoCzIRLnVvcy52MS5BdHRhY2hTaG1CCoq1GAYIAhABGAJIABIzCgpkZXRhY2hfc2htGCQgASgLMhEudW9zLnYxLkRldGFjaFNobUIKirUYBggCEAEYAkgAEjEKCXdyaXRlX3NobRglIAEoCzIQLnVvcy52MS5Xcml0ZVNobUIKirUYBggCEAEYAkgAEi8KCHJlYWRfc2htGCYgASgLMg8udW9zLnYxLlJlYWRTaG1CCoq1GAYIAhABGAJIABI1CgtkZXN0cm95X3NobRgnIAEoCzISLnVvcy52MS5EZXN0cm95U2htQgqKtRgGCAIQARgCSAASMQoJc2htX3N0YXRzGCggASgLMhAudW9zLnYxLlNobVN0YXRzQgqKtRgGCAIQARgCSAASRAoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIZLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c0IKirUYBggOEAIYAUgAEioKBXNsZWVwGC0gASgLMg0udW9zLnYxLlNsZWVwQgqKtRgGCAEQAxgBSAASMwoKZ2V0X3VwdGltZRguIAEoCzIRLnVvcy52MS5HZXRVcHRpbWVCCoq1GAYIARABGAFIABI+ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhYudW9zLnYxLkdldE1lbW9yeVN0YXRzQgqKtRgGCBAQAhgBSAASNQoLcGFzc19oYW5kbGUYMyABKAsyEi51b3MudjEuUGFzc0hhbmRsZUIKirUYBggCEAEYAkgAEj0KD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIWLnVvcy52MS5SZXN0cmljdEhhbmRsZUIKirUYBggCEAEYAkgAEjcKDGxpc3RfaGFuZGxlcxg1IAEoCzITLnVvcy52MS5MaXN0SGFuZGxlc0IKirUYBggBEAEYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIABI4CgxjcmVhdGVfcXVldWUYjAEgASgLMhMudW9zLnYxLkNyZWF0ZVF1ZXVlQgqKtRgGCAoQARgBSAASOAoMc2VuZF9tZXNzYWdlGI0BIAEoCzITLnVvcy52MS5TZW5kTWVzc2FnZUIKirUYBggCEAMYAkgAEj4KD3JlY2VpdmVfbWVzc2FnZRiOASABKAsyFi51b3MudjEuUmVjZWl2ZU1lc3NhZ2VCCoq1GAYIAhADGAJIABIzCglzdWJzY3JpYmUYjwEgASgLMhEudW9zLnYxLlN1YnNjcmliZUIKirUYBggCEAEYAkgAEjcKC3Vuc3Vic2NyaWJlGJABIAEoCzITLnVvcy52MS5VbnN1YnNjcmliZUIKirUYBggCEAEYAkgAEjYKC2Nsb3NlX3F1ZXVlGJEBIAEoCzISLnVvcy52MS5DbG9zZVF1ZXVlQgqKtRgGCAIQARgCSAASOgoNZGVzdHJveV9xdWV1ZRiSASABKAsyFC51b3MudjEuRGVzdHJveVF1ZXVlQgqKtRgGCAIQARgCSAASNgoLcXVldWVfc3RhdHMYkwEgASgLMhIudW9zLnYxLlF1ZXVlU3RhdHNCCoq1GAYIAhABGAJIAEIGCgRjYWxsIoASCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABIsCgpjcmVhdGVfc2htGCIgASgLMhYudW9zLnYxLkNyZWF0ZVNobVJlcGx5SAASLAoKYXR0YWNoX3NobRgjIAEoCzIWLnVvcy52MS5BdHRhY2hTaG1SZXBseUgAEiwKCmRldGFjaF9zaG0YJCABKAsyFi51b3MudjEuRGV0YWNoU2htUmVwbHlIABIqCgl3cml0ZV9zaG0YJSABKAsyFS51b3MudjEuV3JpdGVTaG1SZXBseUgAEigKCHJlYWRfc2htGCYgASgLMhQudW9zLnYxLlJlYWRTaG1SZXBseUgAEi4KC2Rlc3Ryb3lfc2htGCcgASgLMhcudW9zLnYxLkRlc3Ryb3lTaG1SZXBseUgAEioKCXNobV9zdGF0cxgoIAEoCzIVLnVvcy52MS5TaG1TdGF0c1JlcGx5SAASPQoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIeLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c1JlcGx5SAASIwoFc2xlZXAYLSABKAsyEi51b3MudjEuU2xlZXBSZXBseUgAEiwKCmdldF91cHRpbWUYLiABKAsyFi51b3MudjEuR2V0VXB0aW1lUmVwbHlIABI3ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhsudW9zLnYxLkdldE1lbW9yeVN0YXRzUmVwbHlIABIuCgtwYXNzX2hhbmRsZRgzIAEoCzIXLnVvcy52MS5QYXNzSGFuZGxlUmVwbHlIABI2Cg9yZXN0cmljdF9oYW5kbGUYNCABKAsyGy51b3MudjEuUmVzdHJpY3RIYW5kbGVSZXBseUgAEjAKDGxpc3RfaGFuZGxlcxg1IAEoCzIYLnVvcy52MS5MaXN0SGFuZGxlc1JlcGx5SAASLgoLcmVhZF9vdXRwdXQYcSABKAsyFy51b3MudjEuUmVhZE91dHB1dFJlcGx5SAASMQoMY3JlYXRlX3F1ZXVlGIwBIAEoCzIYLnVvcy52MS5DcmVhdGVRdWV1ZVJlcGx5SAASMQoMc2VuZF9tZXNzYWdlGI0BIAEoCzIYLnVvcy52MS5TZW5kTWVzc2FnZVJlcGx5SAASNwoPcmVjZWl2ZV9tZXNzYWdlGI4BIAEoCzIbLnVvcy52MS5SZWNlaXZlTWVzc2FnZVJlcGx5SAASLAoJc3Vic2NyaWJlGI8BIAEoCzIWLnVvcy52MS5TdWJzY3JpYmVSZXBseUgAEjAKC3Vuc3Vic2NyaWJlGJABIAEoCzIYLnVvcy52MS5VbnN1YnNjcmliZVJlcGx5SAASLwoLY2xvc2VfcXVldWUYkQEgASgLMhcudW9zLnYxLkNsb3NlUXVldWVSZXBseUgAEjMKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhkudW9zLnYxLkRlc3Ryb3lRdWV1ZVJlcGx5SAASLwoLcXVldWVfc3RhdHMYkwEgASgLMhcudW9zLnYxLlF1ZXVlU3RhdHNSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_files, file_uos_v1_handles, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_queues, file_uos_v1_rule, file_uos_v1_segments, file_uos_v1_system]);
+  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSKLGwoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEjMKCmNyZWF0ZV9zaG0YIiABKAsyES51b3MudjEuQ3JlYXRlU2htQgqKtRgGCAoQAhgBSAASMwoKYXR0YWNoX3NobRgjIAEoCzIRLnVvcy52MS5BdHRhY2hTaG1CCoq1GAYIAhABGAJIABIzCgpkZXRhY2hfc2htGCQgASgLMhEudW9zLnYxLkRldGFjaFNobUIKirUYBggCEAEYAkgAEjEKCXdyaXRlX3NobRglIAEoCzIQLnVvcy52MS5Xcml0ZVNobUIKirUYBggCEAEYAkgAEi8KCHJlYWRfc2htGCYgASgLMg8udW9zLnYxLlJlYWRTaG1CCoq1GAYIAhABGAJIABI1CgtkZXN0cm95X3NobRgnIAEoCzISLnVvcy52MS5EZXN0cm95U2htQgqKtRgGCAIQARgCSAASMQoJc2htX3N0YXRzGCggASgLMhAudW9zLnYxLlNobVN0YXRzQgqKtRgGCAIQARgCSAASRAoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIZLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c0IKirUYBggOEAIYAUgAEioKBXNsZWVwGC0gASgLMg0udW9zLnYxLlNsZWVwQgqKtRgGCAEQAxgBSAASMwoKZ2V0X3VwdGltZRguIAEoCzIRLnVvcy52MS5HZXRVcHRpbWVCCoq1GAYIARABGAFIABI+ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhYudW9zLnYxLkdldE1lbW9yeVN0YXRzQgqKtRgGCBAQAhgBSAASTQoYZ2V0X3Byb2Nlc3NfbWVtb3J5X3N0YXRzGDAgASgLMh0udW9zLnYxLkdldFByb2Nlc3NNZW1vcnlTdGF0c0IKirUYBggIEAIYAkgAEjMKCnRyaWdnZXJfZ2MYMSABKAsyES51b3MudjEuVHJpZ2dlckdDQgqKtRgGCBEQARgBSAASNQoLcGFzc19oYW5kbGUYMyABKAsyEi51b3MudjEuUGFzc0hhbmRsZUIKirUYBggCEAEYAkgAEj0KD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIWLnVvcy52MS5SZXN0cmljdEhhbmRsZUIKirUYBggCEAEYAkgAEjcKDGxpc3RfaGFuZGxlcxg1IAEoCzITLnVvcy52MS5MaXN0SGFuZGxlc0IKirUYBggBEAEYAUgAEigKBGxvY2sYNiABKAsyDC51b3MudjEuTG9ja0IKirUYBggCEAMYAkgAEiwKBnVubG9jaxg3IAEoCzIOLnVvcy52MS5VbmxvY2tCCoq1GAYIAhABGAJIABIoCgRvcGVuGDwgASgLMgwudW9zLnYxLk9wZW5CCoq1GAYIAxACGAJIABIqCgVjbG9zZRg9IAEoCzINLnVvcy52MS5DbG9zZUIKirUYBggCEAIYAkgAEigKBHJlYWQYPiABKAsyDC51b3MudjEuUmVhZEIKirUYBggCEAIYAkgAEioKBXdyaXRlGD8gASgLMg0udW9zLnYxLldyaXRlQgqKtRgGCAIQAhgCSAASKgoFcHJlYWQYQCABKAsyDS51b3MudjEuUHJlYWRCCoq1GAYIAhACGAJIABIsCgZwd3JpdGUYQSABKAsyDi51b3MudjEuUHdyaXRlQgqKtRgGCAIQAhgCSAASKAoEc2VlaxhCIAEoCzIMLnVvcy52MS5TZWVrQgqKtRgGCAIQAhgCSAASJgoDZHVwGEMgASgLMgsudW9zLnYxLkR1cEIKirUYBggCEAEYAkgAEigKBGR1cDIYRCABKAsyDC51b3MudjEuRHVwMkIKirUYBggCEAIYAkgAEioKBWZzeW5jGEUgASgLMg0udW9zLnYxLkZzeW5jQgqKtRgGCAIQAhgCSAASMgoJZnRydW5jYXRlGEYgASgLMhEudW9zLnYxLkZ0cnVuY2F0ZUIKirUYBggCEAIYAkgAEioKBWZzdGF0GEcgASgLMg0udW9zLnYxLkZzdGF0QgqKtRgGCAIQAhgCSAASKAoEcG9sbBhIIAEoCzIMLnVvcy52MS5Qb2xsQgqKtRgGCAIQAxgCSAASNQoLY2xvc2VfcmFuZ2UYSSABKAsyEi51b3MudjEuQ2xvc2VSYW5nZUIKirUYBggBEAIYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIABI4CgxjcmVhdGVfcXVldWUYjAEgASgLMhMudW9zLnYxLkNyZWF0ZVF1ZXVlQgqKtRgGCAoQARgBSAASOAoMc2VuZF9tZXNzYWdlGI0BIAEoCzITLnVvcy52MS5TZW5kTWVzc2FnZUIKirUYBggCEAMYAkgAEj4KD3JlY2VpdmVfbWVzc2FnZRiOASABKAsyFi51b3MudjEuUmVjZWl2ZU1lc3NhZ2VCCoq1GAYIAhADGAJIABIzCglzdWJzY3JpYmUYjwEgASgLMhEudW9zLnYxLlN1YnNjcmliZUIKirUYBggCEAEYAkgAEjcKC3Vuc3Vic2NyaWJlGJABIAEoCzITLnVvcy52MS5VbnN1YnNjcmliZUIKirUYBggCEAEYAkgAEjYKC2Nsb3NlX3F1ZXVlGJEBIAEoCzISLnVvcy52MS5DbG9zZVF1ZXVlQgqKtRgGCAIQARgCSAASOgoNZGVzdHJveV9xdWV1ZRiSASABKAsyFC51b3MudjEuRGVzdHJveVF1ZXVlQgqKtRgGCAIQARgCSAASNgoLcXVldWVfc3RhdHMYkwEgASgLMhIudW9zLnYxLlF1ZXVlU3RhdHNCCoq1GAYIAhABGAJIAEIGCgRjYWxsIs0XCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABIsCgpjcmVhdGVfc2htGCIgASgLMhYudW9zLnYxLkNyZWF0ZVNobVJlcGx5SAASLAoKYXR0YWNoX3NobRgjIAEoCzIWLnVvcy52MS5BdHRhY2hTaG1SZXBseUgAEiwKCmRldGFjaF9zaG0YJCABKAsyFi51b3MudjEuRGV0YWNoU2htUmVwbHlIABIqCgl3cml0ZV9zaG0YJSABKAsyFS51b3MudjEuV3JpdGVTaG1SZXBseUgAEigKCHJlYWRfc2htGCYgASgLMhQudW9zLnYxLlJlYWRTaG1SZXBseUgAEi4KC2Rlc3Ryb3lfc2htGCcgASgLMhcudW9zLnYxLkRlc3Ryb3lTaG1SZXBseUgAEioKCXNobV9zdGF0cxgoIAEoCzIVLnVvcy52MS5TaG1TdGF0c1JlcGx5SAASPQoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIeLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c1JlcGx5SAASIwoFc2xlZXAYLSABKAsyEi51b3MudjEuU2xlZXBSZXBseUgAEiwKCmdldF91cHRpbWUYLiABKAsyFi51b3MudjEuR2V0VXB0aW1lUmVwbHlIABI3ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhsudW9zLnYxLkdldE1lbW9yeVN0YXRzUmVwbHlIABJGChhnZXRfcHJvY2Vzc19tZW1vcnlfc3RhdHMYMCABKAsyIi51b3MudjEuR2V0UHJvY2Vzc01lbW9yeVN0YXRzUmVwbHlIABIsCgp0cmlnZ2VyX2djGDEgASgLMhYudW9zLnYxLlRyaWdnZXJHQ1JlcGx5SAASLgoLcGFzc19oYW5kbGUYMyABKAsyFy51b3MudjEuUGFzc0hhbmRsZVJlcGx5SAASNgoPcmVzdHJpY3RfaGFuZGxlGDQgASgLMhsudW9zLnYxLlJlc3RyaWN0SGFuZGxlUmVwbHlIABIwCgxsaXN0X2hhbmRsZXMYNSABKAsyGC51b3MudjEuTGlzdEhhbmRsZXNSZXBseUgAEiEKBGxvY2sYNiABKAsyES51b3MudjEuTG9ja1JlcGx5SAASJQoGdW5sb2NrGDcgASgLMhMudW9zLnYxLlVubG9ja1JlcGx5SAASIQoEb3Blbhg8IAEoCzIRLnVvcy52MS5PcGVuUmVwbHlIABIjCgVjbG9zZRg9IAEoCzISLnVvcy52MS5DbG9zZVJlcGx5SAASIQoEcmVhZBg+IAEoCzIRLnVvcy52MS5SZWFkUmVwbHlIABIjCgV3cml0ZRg/IAEoCzISLnVvcy52MS5Xcml0ZVJlcGx5SAASIwoFcHJlYWQYQCABKAsyEi51b3MudjEuUHJlYWRSZXBseUgAEiUKBnB3cml0ZRhBIAEoCzITLnVvcy52MS5Qd3JpdGVSZXBseUgAEiEKBHNlZWsYQiABKAsyES51b3MudjEuU2Vla1JlcGx5SAASHwoDZHVwGEMgASgLMhAudW9zLnYxLkR1cFJlcGx5SAASIQoEZHVwMhhEIAEoCzIRLnVvcy52MS5EdXAyUmVwbHlIABIjCgVmc3luYxhFIAEoCzISLnVvcy52MS5Gc3luY1JlcGx5SAASKwoJZnRydW5jYXRlGEYgASgLMhYudW9zLnYxLkZ0cnVuY2F0ZVJlcGx5SAASIwoFZnN0YXQYRyABKAsyEi51b3MudjEuRnN0YXRSZXBseUgAEiEKBHBvbGwYSCABKAsyES51b3MudjEuUG9sbFJlcGx5SAASLgoLY2xvc2VfcmFuZ2UYSSABKAsyFy51b3MudjEuQ2xvc2VSYW5nZVJlcGx5SAASLgoLcmVhZF9vdXRwdXQYcSABKAsyFy51b3MudjEuUmVhZE91dHB1dFJlcGx5SAASMQoMY3JlYXRlX3F1ZXVlGIwBIAEoCzIYLnVvcy52MS5DcmVhdGVRdWV1ZVJlcGx5SAASMQoMc2VuZF9tZXNzYWdlGI0BIAEoCzIYLnVvcy52MS5TZW5kTWVzc2FnZVJlcGx5SAASNwoPcmVjZWl2ZV9tZXNzYWdlGI4BIAEoCzIbLnVvcy52MS5SZWNlaXZlTWVzc2FnZVJlcGx5SAASLAoJc3Vic2NyaWJlGI8BIAEoCzIWLnVvcy52MS5TdWJzY3JpYmVSZXBseUgAEjAKC3Vuc3Vic2NyaWJlGJABIAEoCzIYLnVvcy52MS5VbnN1YnNjcmliZVJlcGx5SAASLwoLY2xvc2VfcXVldWUYkQEgASgLMhcudW9zLnYxLkNsb3NlUXVldWVSZXBseUgAEjMKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhkudW9zLnYxLkRlc3Ryb3lRdWV1ZVJlcGx5SAASLwoLcXVldWVfc3RhdHMYkwEgASgLMhcudW9zLnYxLlF1ZXVlU3RhdHNSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_descriptors, file_uos_v1_files, file_uos_v1_handles, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_queues, file_uos_v1_rule, file_uos_v1_segments, file_uos_v1_system]);
 
 /**
  * One call.
@@ -246,6 +248,18 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "getMemoryStats";
   } | {
     /**
+     * @generated from field: uos.v1.GetProcessMemoryStats get_process_memory_stats = 48;
+     */
+    value: GetProcessMemoryStats;
+    case: "getProcessMemoryStats";
+  } | {
+    /**
+     * @generated from field: uos.v1.TriggerGC trigger_gc = 49;
+     */
+    value: TriggerGC;
+    case: "triggerGc";
+  } | {
+    /**
      * @generated from field: uos.v1.PassHandle pass_handle = 51;
      */
     value: PassHandle;
@@ -262,6 +276,102 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: ListHandles;
     case: "listHandles";
+  } | {
+    /**
+     * @generated from field: uos.v1.Lock lock = 54;
+     */
+    value: Lock;
+    case: "lock";
+  } | {
+    /**
+     * @generated from field: uos.v1.Unlock unlock = 55;
+     */
+    value: Unlock;
+    case: "unlock";
+  } | {
+    /**
+     * @generated from field: uos.v1.Open open = 60;
+     */
+    value: Open;
+    case: "open";
+  } | {
+    /**
+     * @generated from field: uos.v1.Close close = 61;
+     */
+    value: Close;
+    case: "close";
+  } | {
+    /**
+     * @generated from field: uos.v1.Read read = 62;
+     */
+    value: Read;
+    case: "read";
+  } | {
+    /**
+     * @generated from field: uos.v1.Write write = 63;
+     */
+    value: Write;
+    case: "write";
+  } | {
+    /**
+     * @generated from field: uos.v1.Pread pread = 64;
+     */
+    value: Pread;
+    case: "pread";
+  } | {
+    /**
+     * @generated from field: uos.v1.Pwrite pwrite = 65;
+     */
+    value: Pwrite;
+    case: "pwrite";
+  } | {
+    /**
+     * @generated from field: uos.v1.Seek seek = 66;
+     */
+    value: Seek;
+    case: "seek";
+  } | {
+    /**
+     * @generated from field: uos.v1.Dup dup = 67;
+     */
+    value: Dup;
+    case: "dup";
+  } | {
+    /**
+     * @generated from field: uos.v1.Dup2 dup2 = 68;
+     */
+    value: Dup2;
+    case: "dup2";
+  } | {
+    /**
+     * @generated from field: uos.v1.Fsync fsync = 69;
+     */
+    value: Fsync;
+    case: "fsync";
+  } | {
+    /**
+     * @generated from field: uos.v1.Ftruncate ftruncate = 70;
+     */
+    value: Ftruncate;
+    case: "ftruncate";
+  } | {
+    /**
+     * @generated from field: uos.v1.Fstat fstat = 71;
+     */
+    value: Fstat;
+    case: "fstat";
+  } | {
+    /**
+     * @generated from field: uos.v1.Poll poll = 72;
+     */
+    value: Poll;
+    case: "poll";
+  } | {
+    /**
+     * @generated from field: uos.v1.CloseRange close_range = 73;
+     */
+    value: CloseRange;
+    case: "closeRange";
   } | {
     /**
      * @generated from field: uos.v1.ReadOutput read_output = 113;
@@ -543,6 +653,18 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "getMemoryStats";
   } | {
     /**
+     * @generated from field: uos.v1.GetProcessMemoryStatsReply get_process_memory_stats = 48;
+     */
+    value: GetProcessMemoryStatsReply;
+    case: "getProcessMemoryStats";
+  } | {
+    /**
+     * @generated from field: uos.v1.TriggerGCReply trigger_gc = 49;
+     */
+    value: TriggerGCReply;
+    case: "triggerGc";
+  } | {
+    /**
      * @generated from field: uos.v1.PassHandleReply pass_handle = 51;
      */
     value: PassHandleReply;
@@ -559,6 +681,102 @@ export type Reply = Message<"uos.v1.Reply"> & {
      */
     value: ListHandlesReply;
     case: "listHandles";
+  } | {
+    /**
+     * @generated from field: uos.v1.LockReply lock = 54;
+     */
+    value: LockReply;
+    case: "lock";
+  } | {
+    /**
+     * @generated from field: uos.v1.UnlockReply unlock = 55;
+     */
+    value: UnlockReply;
+    case: "unlock";
+  } | {
+    /**
+     * @generated from field: uos.v1.OpenReply open = 60;
+     */
+    value: OpenReply;
+    case: "open";
+  } | {
+    /**
+     * @generated from field: uos.v1.CloseReply close = 61;
+     */
+    value: CloseReply;
+    case: "close";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadReply read = 62;
+     */
+    value: ReadReply;
+    case: "read";
+  } | {
+    /**
+     * @generated from field: uos.v1.WriteReply write = 63;
+     */
+    value: WriteReply;
+    case: "write";
+  } | {
+    /**
+     * @generated from field: uos.v1.PreadReply pread = 64;
+     */
+    value: PreadReply;
+    case: "pread";
+  } | {
+    /**
+     * @generated from field: uos.v1.PwriteReply pwrite = 65;
+     */
+    value: PwriteReply;
+    case: "pwrite";
+  } | {
+    /**
+     * @generated from field: uos.v1.SeekReply seek = 66;
+     */
+    value: SeekReply;
+    case: "seek";
+  } | {
+    /**
+     * @generated from field: uos.v1.DupReply dup = 67;
+     */
+    value: DupReply;
+    case: "dup";
+  } | {
+    /**
+     * @generated from field: uos.v1.Dup2Reply dup2 = 68;
+     */
+    value: Dup2Reply;
+    case: "dup2";
+  } | {
+    /**
+     * @generated from field: uos.v1.FsyncReply fsync = 69;
+     */
+    value: FsyncReply;
+    case: "fsync";
+  } | {
+    /**
+     * @generated from field: uos.v1.FtruncateReply ftruncate = 70;
+     */
+    value: FtruncateReply;
+    case: "ftruncate";
+  } | {
+    /**
+     * @generated from field: uos.v1.FstatReply fstat = 71;
+     */
+    value: FstatReply;
+    case: "fstat";
+  } | {
+    /**
+     * @generated from field: uos.v1.PollReply poll = 72;
+     */
+    value: PollReply;
+    case: "poll";
+  } | {
+    /**
+     * @generated from field: uos.v1.CloseRangeReply close_range = 73;
+     */
+    value: CloseRangeReply;
+    case: "closeRange";
   } | {
     /**
      * @generated from field: uos.v1.ReadOutputReply read_output = 113;

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/system.proto.
  */
 export const file_uos_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHkiDwoNR2V0U3lzdGVtSW5mbyLAAgoSR2V0U3lzdGVtSW5mb1JlcGx5Eg8KB3ZlcnNpb24YASABKAkSDwoHb3NfbmFtZRgCIAEoCRIOCgZrZXJuZWwYAyABKAkSEQoJaG9zdF9uYW1lGAQgASgJEhQKDGFyY2hpdGVjdHVyZRgFIAEoCRIMCgRjcHVzGAYgASgNEg4KBmxvYWRfMRgHIAEoARIOCgZsb2FkXzUYCCABKAESDwoHbG9hZF8xNRgJIAEoARITCgtjcHVfYnVzeV91cxgKIAEoBBIUCgxjcHVfdG90YWxfdXMYCyABKAQSFAoMYm9vdF90aW1lX3VzGAwgASgDEhIKCnN0YXJ0ZWRfdXMYDSABKAMSEQoJdXB0aW1lX3VzGA4gASgEEhEKCXByb2Nlc3NlcxgPIAEoBBIVCg1wcm9jZXNzZXNfbWF4GBAgASgEIhAKDkdldE1lbW9yeVN0YXRzIoYBChNHZXRNZW1vcnlTdGF0c1JlcGx5EhgKEGhvc3RfdG90YWxfYnl0ZXMYASABKAQSHAoUaG9zdF9hdmFpbGFibGVfYnl0ZXMYAiABKAQSFAoMc2VydmVyX2J5dGVzGAMgASgEEiEKBWFyZWFzGAQgAygLMhIudW9zLnYxLk1lbW9yeUFyZWEiRgoKTWVtb3J5QXJlYRIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSFgoOY2FwYWNpdHlfYnl0ZXMYAyABKARiBnByb3RvMw");
+  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHkiDwoNR2V0U3lzdGVtSW5mbyLAAgoSR2V0U3lzdGVtSW5mb1JlcGx5Eg8KB3ZlcnNpb24YASABKAkSDwoHb3NfbmFtZRgCIAEoCRIOCgZrZXJuZWwYAyABKAkSEQoJaG9zdF9uYW1lGAQgASgJEhQKDGFyY2hpdGVjdHVyZRgFIAEoCRIMCgRjcHVzGAYgASgNEg4KBmxvYWRfMRgHIAEoARIOCgZsb2FkXzUYCCABKAESDwoHbG9hZF8xNRgJIAEoARITCgtjcHVfYnVzeV91cxgKIAEoBBIUCgxjcHVfdG90YWxfdXMYCyABKAQSFAoMYm9vdF90aW1lX3VzGAwgASgDEhIKCnN0YXJ0ZWRfdXMYDSABKAMSEQoJdXB0aW1lX3VzGA4gASgEEhEKCXByb2Nlc3NlcxgPIAEoBBIVCg1wcm9jZXNzZXNfbWF4GBAgASgEIhAKDkdldE1lbW9yeVN0YXRzIoYBChNHZXRNZW1vcnlTdGF0c1JlcGx5EhgKEGhvc3RfdG90YWxfYnl0ZXMYASABKAQSHAoUaG9zdF9hdmFpbGFibGVfYnl0ZXMYAiABKAQSFAoMc2VydmVyX2J5dGVzGAMgASgEEiEKBWFyZWFzGAQgAygLMhIudW9zLnYxLk1lbW9yeUFyZWEiRgoKTWVtb3J5QXJlYRIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSFgoOY2FwYWNpdHlfYnl0ZXMYAyABKAQiJAoVR2V0UHJvY2Vzc01lbW9yeVN0YXRzEgsKA3BpZBgBIAEoBCJ4ChpHZXRQcm9jZXNzTWVtb3J5U3RhdHNSZXBseRILCgNwaWQYASABKAQSFgoOcmVzaWRlbnRfYnl0ZXMYAiABKAQSEgoKcGVha19ieXRlcxgDIAEoBBIhCgVhcmVhcxgEIAMoCzISLnVvcy52MS5NZW1vcnlBcmVhIgsKCVRyaWdnZXJHQyJJCg5UcmlnZ2VyR0NSZXBseRIiCgVmcmVlZBgBIAMoCzITLnVvcy52MS5GcmVlZE1lbW9yeRITCgtmcmVlZF9ieXRlcxgCIAEoBCI5CgtGcmVlZE1lbW9yeRIMCgRhcmVhGAEgASgJEg0KBWNvdW50GAIgASgEEg0KBWJ5dGVzGAMgASgEYgZwcm90bzM");
 
 /**
  * Tells what the scheduler has done.
@@ -446,4 +446,153 @@ export type MemoryArea = Message<"uos.v1.MemoryArea"> & {
  */
 export const MemoryAreaSchema: GenMessage<MemoryArea> = /*@__PURE__*/
   messageDesc(file_uos_v1_system, 12);
+
+/**
+ * Tells where the memory of one process is: of its program, and of what it holds in this system.
+ *
+ * Errors:
+ * - ESRCH: no such process, or one the caller may not see.
+ *
+ * @generated from message uos.v1.GetProcessMemoryStats
+ */
+export type GetProcessMemoryStats = Message<"uos.v1.GetProcessMemoryStats"> & {
+  /**
+   * The process; 0 means the caller.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetProcessMemoryStats.
+ * Use `create(GetProcessMemoryStatsSchema)` to create a new message.
+ */
+export const GetProcessMemoryStatsSchema: GenMessage<GetProcessMemoryStats> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 13);
+
+/**
+ * Answer to GetProcessMemoryStats. What the host doesn't tell is 0.
+ *
+ * @generated from message uos.v1.GetProcessMemoryStatsReply
+ */
+export type GetProcessMemoryStatsReply = Message<"uos.v1.GetProcessMemoryStatsReply"> & {
+  /**
+   * The process.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * Memory resident now of its program and what that has started.
+   *
+   * @generated from field: uint64 resident_bytes = 2;
+   */
+  residentBytes: bigint;
+
+  /**
+   * The most its program had at once, as far as the host tells.
+   *
+   * @generated from field: uint64 peak_bytes = 3;
+   */
+  peakBytes: bigint;
+
+  /**
+   * What the process holds in this system, charged to who made it: `pipes`, `queues`, `segments`, and `output` kept of its
+   * children; and `handles`, which are counted and not measured.
+   *
+   * @generated from field: repeated uos.v1.MemoryArea areas = 4;
+   */
+  areas: MemoryArea[];
+};
+
+/**
+ * Describes the message uos.v1.GetProcessMemoryStatsReply.
+ * Use `create(GetProcessMemoryStatsReplySchema)` to create a new message.
+ */
+export const GetProcessMemoryStatsReplySchema: GenMessage<GetProcessMemoryStatsReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 14);
+
+/**
+ * Gives up memory that nobody needs: answers kept for repeated requests after their time, records and output of ended children
+ * that were waited for, and memory kept for the next segment. Nothing that anybody can still ask for is touched but those records.
+ *
+ * Errors:
+ * - EACCES: no `sys.admin`.
+ *
+ * @generated from message uos.v1.TriggerGC
+ */
+export type TriggerGC = Message<"uos.v1.TriggerGC"> & {
+};
+
+/**
+ * Describes the message uos.v1.TriggerGC.
+ * Use `create(TriggerGCSchema)` to create a new message.
+ */
+export const TriggerGCSchema: GenMessage<TriggerGC> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 15);
+
+/**
+ * Answer to TriggerGC.
+ *
+ * @generated from message uos.v1.TriggerGCReply
+ */
+export type TriggerGCReply = Message<"uos.v1.TriggerGCReply"> & {
+  /**
+   * What was given up, by area.
+   *
+   * @generated from field: repeated uos.v1.FreedMemory freed = 1;
+   */
+  freed: FreedMemory[];
+
+  /**
+   * All of it.
+   *
+   * @generated from field: uint64 freed_bytes = 2;
+   */
+  freedBytes: bigint;
+};
+
+/**
+ * Describes the message uos.v1.TriggerGCReply.
+ * Use `create(TriggerGCReplySchema)` to create a new message.
+ */
+export const TriggerGCReplySchema: GenMessage<TriggerGCReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 16);
+
+/**
+ * What was given up of one area.
+ *
+ * @generated from message uos.v1.FreedMemory
+ */
+export type FreedMemory = Message<"uos.v1.FreedMemory"> & {
+  /**
+   * `answers`, `ended_processes` or `segments`.
+   *
+   * @generated from field: string area = 1;
+   */
+  area: string;
+
+  /**
+   * How many things.
+   *
+   * @generated from field: uint64 count = 2;
+   */
+  count: bigint;
+
+  /**
+   * How much memory.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message uos.v1.FreedMemory.
+ * Use `create(FreedMemorySchema)` to create a new message.
+ */
+export const FreedMemorySchema: GenMessage<FreedMemory> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 17);
 
