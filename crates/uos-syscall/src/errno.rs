@@ -55,6 +55,7 @@ errnos! {
     EINVAL = 22, "invalid argument";
     ENFILE = 23, "too many open files in the system";
     EMFILE = 24, "too many handles";
+    ENOTTY = 25, "not a terminal";
     ETXTBSY = 26, "the program is being written";
     EFBIG = 27, "too large";
     ENOSPC = 28, "no space left";

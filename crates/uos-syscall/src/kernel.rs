@@ -27,6 +27,8 @@ use uos_vfs::{Mounts, VPath, lock::Locks};
 use crate::{
     Errno, Error, InUse, Limits, Observer, Pid,
     audit::{self, Log, Sink, Trail},
+    control::Control,
+    environment::Environment,
     limits::Quotas,
     perform::{Invocation, Outcome, at_once},
     process::{EndCause, Origin, Process},
@@ -47,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) spawner: Arc<dyn Spawner>,
     /// Protects the scheduler's books; held for one step.
     pub(crate) scheduler: Mutex<Scheduler>,
+    pub(crate) control: Control,
     pub(crate) processes: Table,
     pub(crate) quotas: Quotas,
     pub(crate) limits: Limits,
@@ -298,6 +301,7 @@ impl Builder {
         let processes = Table::new(limits.ended_children, limits.processes);
         let scheduler = Scheduler::new(Policy::FAIR, cpus())
             .map_err(|error| Error::new(Errno::EINVAL, error.to_string()))?;
+        let share = quotas.share(&limits);
         let init = processes.add(
             None,
             Origin {
@@ -310,7 +314,8 @@ impl Builder {
                 program: None,
                 grants: Grants::all(),
                 cwd: VPath::root(),
-                share: quotas.share(&limits),
+                environment: Environment::new(share.environment_bytes.clone()),
+                share,
                 place: quotas.processes.take(1)?,
             },
         )?;
@@ -320,6 +325,7 @@ impl Builder {
             segments: Segments::with_limits(&quotas.all.shm_bytes, limits.shm_segment_bytes, 0),
             spawner,
             scheduler: Mutex::new(scheduler),
+            control: Control::default(),
             processes,
             quotas,
             pool: Arc::new(Semaphore::new(limits.pool_threads.max(1))),

@@ -32,11 +32,14 @@
 mod admit;
 pub mod audit;
 mod calls;
+mod control;
+mod environment;
 mod errno;
 mod error;
 mod events;
 mod handles;
 mod host;
+mod input;
 mod kernel;
 mod life;
 mod limits;

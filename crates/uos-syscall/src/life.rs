@@ -20,11 +20,16 @@ use crate::{
     process::{EndCause, Origin, Process, Program},
 };
 
-/// A program that has just been started, with the ends of its streams.
+/// A program that has just been started.
 pub(crate) struct Started {
+    pub(crate) taken: Taken,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// Streams that are to be taken in, each with where it is kept.
+pub(crate) struct Taken {
     pub(crate) stdout: Option<(uos_proc::Output, Arc<Output>)>,
     pub(crate) stderr: Option<(uos_proc::Output, Arc<Output>)>,
-    pub(crate) deadline: Option<Duration>,
 }
 
 impl Inner {
@@ -36,6 +41,8 @@ impl Inner {
         started: Option<Started>,
     ) -> Result<Arc<Process>, Error> {
         let process = self.processes.add(Some(parent), origin)?;
+        // What its parent lost after it was judged and before it was among the parent's children is taken from it here.
+        process.cap_grants(&parent.grants());
         self.join_scheduler(&process);
         self.tell_start(&process);
         if process.program.is_none() && !process.is_alive() {
@@ -43,7 +50,7 @@ impl Inner {
             self.leave_scheduler(&process);
         }
         if let (Some(child), Some(started)) = (process.program.as_ref().and_then(Program::child), started) {
-            for (source, kept) in [started.stdout, started.stderr].into_iter().flatten() {
+            for (source, kept) in [started.taken.stdout, started.taken.stderr].into_iter().flatten() {
                 let process = Arc::clone(&process);
                 self.runtime.spawn(async move {
                     let ended = async {
@@ -98,6 +105,7 @@ impl Inner {
             }
             process.handles.close();
             self.locks.release_all(LockOwner::Given(process.pid.0));
+            process.environment.close();
             match &process.program {
                 Some(program) if cause != EndCause::Itself => {
                     // It may have exited on its own just now; the watcher learns of either.
@@ -121,7 +129,7 @@ impl Inner {
         // under the lock, so that it never goes back.
         let mut task = process.task.lock();
         let mut scheduler = self.scheduler.lock();
-        task.id = scheduler.add(process.priority.weight(), self.sched_now()).ok();
+        task.id = scheduler.add(task.priority, self.sched_now()).ok();
     }
 
     fn leave_scheduler(&self, process: &Process) {

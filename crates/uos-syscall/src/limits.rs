@@ -2,6 +2,8 @@
 
 use uos_ipc::{Quota, Segments};
 
+use crate::environment::{MOST_BYTES, OWN_BOUND};
+
 /// The limits of one kernel.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -27,6 +29,8 @@ pub struct Limits {
     pub output_bytes: u64,
     /// What is kept of the output of one process's children together.
     pub output_bytes_per_process: u64,
+    /// What the environments of all processes may take together.
+    pub environment_bytes: u64,
     /// Records kept of ended children, for their parent to look at. The oldest go first, those already waited for before others.
     pub ended_children: usize,
     /// Calls that may wait for a disk or a new program at the same time.
@@ -47,6 +51,7 @@ impl Default for Limits {
             shm_segment_bytes: Segments::MAX_SEGMENT_BYTES,
             output_bytes: 256 << 20,
             output_bytes_per_process: 64 << 20,
+            environment_bytes: 64 << 20,
             ended_children: 1_024,
             pool_threads: 32,
         }
@@ -61,6 +66,7 @@ pub(crate) struct Shares {
     pub(crate) queue_bytes: Quota,
     pub(crate) shm_bytes: Quota,
     pub(crate) output_bytes: Quota,
+    pub(crate) environment_bytes: Quota,
 }
 
 /// The quotas that all processes share. What a process may hold hangs below them.
@@ -77,6 +83,7 @@ impl Quotas {
             queue_bytes: Quota::root("queue_bytes", limits.queue_bytes),
             shm_bytes: Quota::root("shm_bytes", limits.shm_bytes),
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
+            environment_bytes: Quota::root("environment_bytes", limits.environment_bytes),
         };
         Self { processes: Quota::root("processes", limits.processes), all }
     }
@@ -90,6 +97,7 @@ impl Quotas {
             queue_bytes: all.queue_bytes.child("queue_bytes_per_process", limits.queue_bytes_per_process),
             shm_bytes: all.shm_bytes.child("shm_bytes_per_process", limits.shm_bytes_per_process),
             output_bytes: all.output_bytes.child("output_bytes_per_process", limits.output_bytes_per_process),
+            environment_bytes: all.environment_bytes.child(OWN_BOUND, MOST_BYTES),
         }
     }
 
@@ -101,6 +109,7 @@ impl Quotas {
             queue_bytes: self.all.queue_bytes.used(),
             shm_bytes: self.all.shm_bytes.used(),
             output_bytes: self.all.output_bytes.used(),
+            environment_bytes: self.all.environment_bytes.used(),
         }
     }
 }
@@ -120,4 +129,6 @@ pub struct InUse {
     pub shm_bytes: u64,
     /// Output kept of programs.
     pub output_bytes: u64,
+    /// Variables of all environments.
+    pub environment_bytes: u64,
 }

@@ -17,7 +17,10 @@ use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
-use crate::{events::Told, handles::Handles, limits::Shares, output::Output, rights::Grants};
+use crate::{
+    environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, output::Output,
+    rights::Grants,
+};
 
 /// The number of a process. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +46,6 @@ pub(crate) struct Process {
     pub(crate) level: Level,
     /// The loosest level its programs and those of its descendants may run at.
     pub(crate) ceiling: Level,
-    pub(crate) priority: Priority,
     /// How many ancestors it was born under.
     pub(crate) depth: u32,
     pub(crate) created: Duration,
@@ -51,6 +53,8 @@ pub(crate) struct Process {
     pub(crate) handles: Handles,
     /// What it may hold of each kind.
     pub(crate) share: Shares,
+    pub(crate) environment: Environment,
+    /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
     /// Read at every check, written when rights change: a change holds from the next call on.
     grants: Arc<RwLock<Grants>>,
@@ -77,12 +81,32 @@ pub(crate) struct Program {
     pub(crate) path: VPath,
     pub(crate) stdout: Option<Arc<Output>>,
     pub(crate) stderr: Option<Arc<Output>>,
+    pub(crate) stdin: Option<Input>,
+    /// Held while it is changed, which may take the host a while: what is noted here is what is in force.
+    pub(crate) hold: Mutex<Hold>,
+    /// Changed with `hold` taken; to be looked at without.
+    paused: AtomicBool,
+}
+
+/// How a program is held.
+pub(crate) struct Hold {
+    /// Its limits, but for the weight, which is its priority's.
+    pub(crate) limits: uos_proc::Limits,
 }
 
 /// Its place in the scheduler, and how much of what its program used was told to it.
 pub(crate) struct Task {
     pub(crate) id: Option<TaskId>,
     pub(crate) told: uos_proc::Usage,
+    pub(crate) priority: Priority,
+}
+
+/// A program's streams, as far as they are kept.
+#[derive(Default)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Option<Input>,
+    pub(crate) stdout: Option<Arc<Output>>,
+    pub(crate) stderr: Option<Arc<Output>>,
 }
 
 pub(crate) struct Family {
@@ -136,18 +160,26 @@ pub(crate) struct Origin {
     pub(crate) grants: Grants,
     pub(crate) cwd: VPath,
     pub(crate) share: Shares,
+    pub(crate) environment: Environment,
     pub(crate) place: Permit,
 }
 
 impl Program {
-    pub(crate) fn new(
-        child: Child,
-        path: VPath,
-        stdout: Option<Arc<Output>>,
-        stderr: Option<Arc<Output>>,
-    ) -> Self {
+    pub(crate) fn new(child: Child, path: VPath, streams: Streams, limits: uos_proc::Limits) -> Self {
         let (os_pid, enforcement) = (child.os_pid(), child.enforcement().clone());
-        Self { child: Mutex::new(Some(child)), os_pid, enforcement, path, stdout, stderr }
+        let Streams { stdin, stdout, stderr } = streams;
+        let (hold, paused) = (Mutex::new(Hold { limits }), AtomicBool::new(false));
+        Self {
+            child: Mutex::new(Some(child)),
+            os_pid,
+            enforcement,
+            path,
+            stdout,
+            stderr,
+            stdin,
+            hold,
+            paused,
+        }
     }
 
     /// The program itself, until it has ended.
@@ -155,10 +187,22 @@ impl Program {
         self.child.lock().clone()
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Called with `hold` taken.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+
     /// Lets go of the host's process, which has ended.
     pub(crate) fn release(&self) {
         let child = self.child.lock().take();
         drop(child);
+        if let Some(stdin) = &self.stdin {
+            stdin.close();
+        }
     }
 }
 
@@ -170,13 +214,13 @@ impl Process {
             name: origin.name,
             level: origin.level,
             ceiling: origin.ceiling,
-            priority: origin.priority,
             depth: origin.depth,
             created: origin.created,
             program: origin.program,
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
-            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default() }),
+            environment: origin.environment,
+            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
             grants: Arc::new(RwLock::new(origin.grants)),
             cwd: RwLock::new(origin.cwd),
             family: Mutex::new(Family {
@@ -219,6 +263,30 @@ impl Process {
 
     pub(crate) fn set_grants(&self, grants: Grants) {
         *self.grants.write() = grants;
+    }
+
+    /// Changes its grants to what `change` makes of them, or not at all.
+    pub(crate) fn change_grants<E>(
+        &self,
+        change: impl FnOnce(&Grants) -> Result<Grants, E>,
+    ) -> Result<Grants, E> {
+        let mut grants = self.grants.write();
+        let changed = change(&grants)?;
+        *grants = changed.clone();
+        Ok(changed)
+    }
+
+    /// Takes away what its parent no longer has: nobody has more than that.
+    pub(crate) fn cap_grants(&self, parents: &Grants) -> Grants {
+        let mut grants = self.grants.write();
+        if grants.iter().any(|grant| !parents.covers(grant)) {
+            *grants = grants.iter().filter(|grant| parents.covers(grant)).cloned().collect();
+        }
+        grants.clone()
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.task.lock().priority
     }
 
     pub(crate) fn cwd(&self) -> RwLockReadGuard<'_, VPath> {

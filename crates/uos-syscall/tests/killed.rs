@@ -136,6 +136,17 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Waits until a number has stopped changing.
+async fn settled(mut number: impl FnMut() -> usize) {
+    let (mut last, mut same) = (number(), 0);
+    while same < 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        let now = number();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+}
+
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
@@ -194,11 +205,19 @@ fn killed_at_random_points_nothing_is_left() {
         let mut dice = Dice(seed);
         let empty = InUse { processes: 1, ..InUse::default() };
         assert_eq!(world.kernel.in_use(), empty);
-        // What the spawner keeps for good it makes at the first start.
+        // What the spawner keeps for good it makes at the first starts: of control groups, several.
         let init = world.kernel.init();
-        let first = world.call(&init, common::program("/usr/bin/true", &[])).await.unwrap().pid;
-        common::wait(&world, &init, first).await;
-        until("the first program's record is kept and no more", || world.kernel.in_use() == empty).await;
+        let mut first = Vec::new();
+        for _ in 0..16 {
+            let spawn = common::program("/usr/bin/sleep", &["1000"]);
+            first.push(world.call(&init, spawn).await.unwrap().pid);
+        }
+        for pid in first {
+            world.call(&init, v1::KillProcess { pid, tree: true }).await.unwrap();
+            common::wait(&world, &init, pid).await;
+        }
+        until("the first programs' records are kept and no more", || world.kernel.in_use() == empty).await;
+        settled(descriptors).await;
         let (fds, few) = (descriptors(), threads());
         for kill in 0..kills {
             round(&world, &mut dice).await;

@@ -7,27 +7,26 @@ use std::{
     time::Duration,
 };
 
-use uos_proc::{Cwd, Level, Spec, Stdio};
+use uos_proc::{Cwd, Level, Spec};
 use uos_proto::{Right, v1};
 use uos_sched::Priority;
 use uos_vfs::{Access, Kind, NodeRef};
 
-use super::{LONGEST, view};
+use super::{LONGEST, stdio::Wiring, view};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
     audit::{Decision, Subject},
+    control::group_weight,
+    environment::{Environment, Name},
     kernel::{Inner, hex},
     life::Started,
-    output::{Output, WhenFull},
     perform::Syscall,
     process::{Origin, Process, Program},
     rights::{Grant, Grants},
     target::{KERNEL, PathTarget, Scope, held},
 };
 
-/// How much of a stream is kept when the caller doesn't say, and at most.
-const CAPTURE: (u64, u64) = (1 << 20, 16 << 20);
 /// How many generations there may be: each look at kinship walks them.
 const DEEPEST: u32 = 64;
 /// How many grants one process may be given by name: each check walks them.
@@ -89,6 +88,7 @@ impl Syscall for v1::SpawnProcess {
             grants: &self.grants,
             inherit_grants: self.inherit_grants,
             deadline_us: self.deadline_us,
+            env: &self.env,
             program: Some(WishedProgram {
                 argv,
                 env: &self.env,
@@ -131,6 +131,7 @@ impl Syscall for v1::CreateProcessRequest {
             grants: &self.grants,
             inherit_grants: self.inherit_grants,
             deadline_us: 0,
+            env: &self.env_vars,
             program,
         };
         let process = wish.fulfil(&cx)?;
@@ -152,6 +153,7 @@ struct Wish<'a> {
     grants: &'a [String],
     inherit_grants: bool,
     deadline_us: u64,
+    env: &'a [String],
     program: Option<WishedProgram<'a>>,
 }
 
@@ -173,12 +175,9 @@ impl Wish<'_> {
                 format!("the caller's programs run at {:?} at the loosest", caller.ceiling),
             ));
         }
-        let priority = match self.priority {
-            None => caller.priority,
-            Some(priority) => Priority(
-                u8::try_from(priority)
-                    .map_err(|_| Error::invalid("priority", format_args!("0 to 255, not {priority}")))?,
-            ),
+        let rank = match self.priority {
+            None => caller.priority(),
+            Some(asked) => self::rank(asked)?,
         };
         if caller.depth >= DEEPEST {
             return Err(Error::limit(Errno::EAGAIN, "process_depth", caller.depth.into(), DEEPEST.into()));
@@ -199,6 +198,12 @@ impl Wish<'_> {
             .take(1)
             .map_err(|full| Error::limit(Errno::EAGAIN, full.name, full.used, full.limit))?;
 
+        let share = kernel.quotas.share(&kernel.limits);
+        let environment = Environment::new(share.environment_bytes.clone());
+        for variable in self.env {
+            let (name, value) = variable_of(variable)?;
+            environment.set(name, value)?;
+        }
         let mut name = self.name.to_owned();
         let deadline = (self.deadline_us > 0).then(|| Duration::from_micros(self.deadline_us));
         let (program, started) = match (self.program, &cx.target.program) {
@@ -208,24 +213,24 @@ impl Wish<'_> {
                 }
                 let cwd = cx.target.cwd.as_ref();
                 let (program, started) =
-                    wished.start(kernel, caller, found, cwd, level, &grants, priority, deadline)?;
+                    wished.start(kernel, caller, found, cwd, level, &grants, rank, deadline)?;
                 (Some(program), Some(started))
             }
             _ => (None, None),
         };
-        let limits = &kernel.limits;
         let origin = Origin {
             name,
             level,
             // A process with no program binds its descendants no more than its parent does: it is its maker's own hand.
             ceiling: if program.is_some() { level } else { caller.ceiling },
-            priority,
+            priority: rank,
             depth: caller.depth + 1,
             created: kernel.since_start(cx.started()),
             program,
             grants,
             cwd: caller.cwd().clone(),
-            share: kernel.quotas.share(limits),
+            share,
+            environment,
             place,
         };
         kernel.begin(caller, origin, started)
@@ -250,18 +255,13 @@ impl WishedProgram<'_> {
     ) -> Result<(Program, Started), Error> {
         let is_sandboxed = level < Level::Privileged;
         let program = executable(found, is_sandboxed)?;
-        let mut spec = Spec::new(program).argv(self.argv).level(level).nice(priority.nice());
+        // A group even where no limit takes one: so that it can be paused, bounded and weighed as a whole later.
+        let mut spec = Spec::new(program).argv(self.argv).level(level).grouped(true);
         if is_sandboxed {
             spec.mounts = view::of(kernel, grants)?;
         }
         for variable in self.env {
-            let (name, value) =
-                variable.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-                    Error::invalid(
-                        "env",
-                        format_args!("`{}` is not KEY=VALUE", variable.chars().take(64).collect::<String>()),
-                    )
-                })?;
+            let (name, value) = split(variable)?;
             spec = spec.env(name, value);
         }
         if let Some(cwd) = cwd {
@@ -270,51 +270,19 @@ impl WishedProgram<'_> {
                 false => Cwd::Fd(host_directory(cwd)?),
             });
         }
-        let wanted = self.limits;
-        spec = spec.limits(uos_proc::Limits {
-            open_files: wanted.open_files,
-            file_size_bytes: wanted.file_size_bytes,
-            cpu_seconds: wanted.cpu_seconds,
-            core_bytes: wanted.core_bytes.unwrap_or(0),
-            memory_bytes: wanted.memory_bytes,
-            pids: wanted.pids,
-            cpu_percent: wanted.cpu_percent,
-            ..uos_proc::Limits::default()
-        });
-        let most = match self.stdio.capture_bytes {
-            0 => CAPTURE.0,
-            bytes if bytes <= CAPTURE.1 => bytes,
-            bytes => {
-                return Err(Error::invalid(
-                    "stdio.capture_bytes",
-                    format_args!("at most {}, not {bytes}", CAPTURE.1),
-                ));
-            }
-        };
-        let keep = |mode: i32, field: &str| match v1::OutputMode::try_from(mode) {
-            Ok(v1::OutputMode::Unspecified | v1::OutputMode::Capture) => Ok(Some(WhenFull::DropOldest)),
-            Ok(v1::OutputMode::Pipe) => Ok(Some(WhenFull::Wait)),
-            Ok(v1::OutputMode::Discard) => Ok(None),
-            Err(_) => Err(Error::invalid(field, format_args!("{mode} is not an OutputMode"))),
-        };
-        let (stdout, stderr) =
-            (keep(self.stdio.stdout, "stdio.stdout")?, keep(self.stdio.stderr, "stdio.stderr")?);
-        let stream = |kept: Option<WhenFull>| if kept.is_some() { Stdio::Pipe } else { Stdio::Null };
-        spec = spec.stdout(stream(stdout)).stderr(stream(stderr));
-
-        let child = kernel.spawner.spawn(spec)?;
-        let kept = |when_full: Option<WhenFull>| {
-            when_full.map(|when_full| {
-                Arc::new(Output::new(most as usize, when_full, caller.share.output_bytes.clone()))
-            })
-        };
-        let (stdout, stderr) = (kept(stdout), kept(stderr));
-        let started = Started {
-            stdout: child.take_stdout().zip(stdout.clone()),
-            stderr: child.take_stderr().zip(stderr.clone()),
-            deadline,
-        };
-        Ok((Program::new(child, found.path().clone(), stdout, stderr), started))
+        let limits = limits(self.limits);
+        let weight = group_weight(priority.weight());
+        // One means decides how much it runs beside others: its group, or its niceness where there is none.
+        if kernel.weighs_by_group() {
+            spec.limits = uos_proc::Limits { cpu_weight: (weight != 100).then_some(weight), ..limits };
+        } else {
+            (spec.limits, spec.nice) = (limits, priority.nice());
+        }
+        let wiring = Wiring::parse(self.stdio)?;
+        let child = kernel.spawner.spawn(wiring.wire(spec))?;
+        let (streams, taken) = wiring.connect(&child, &kernel.runtime, &caller.share.output_bytes);
+        let program = Program::new(child, found.path().clone(), streams, limits.or_of(level));
+        Ok((program, Started { taken, deadline }))
     }
 }
 
@@ -373,6 +341,40 @@ fn host_directory(found: &PathTarget) -> Result<std::os::fd::OwnedFd, Error> {
             "the directory lies in memory, where the host can't go",
         )
         .hint("start in a host folder, or leave `cwd` empty for the root")),
+    }
+}
+
+/// `KEY=VALUE`.
+fn split(variable: &str) -> Result<(&str, &str), Error> {
+    let wrong = || {
+        let shown: String = variable.chars().take(64).collect();
+        Error::invalid("env", format_args!("`{shown}` is not KEY=VALUE"))
+    };
+    variable.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)
+}
+
+fn variable_of(variable: &str) -> Result<(Name<'_>, &str), Error> {
+    let (name, value) = split(variable)?;
+    Ok((Name::new(name).map_err(|error| Error::invalid("env", error.message))?, value))
+}
+
+/// A priority from the wire.
+pub(super) fn rank(wire: u32) -> Result<Priority, Error> {
+    let fits = u8::try_from(wire);
+    fits.map(Priority).map_err(|_| Error::invalid("priority", format_args!("0 to 255, not {wire}")))
+}
+
+/// Limits from the wire; the level's where they say nothing is the spawner's business.
+pub(super) fn limits(wire: v1::Limits) -> uos_proc::Limits {
+    uos_proc::Limits {
+        open_files: wire.open_files,
+        file_size_bytes: wire.file_size_bytes,
+        cpu_seconds: wire.cpu_seconds,
+        core_bytes: wire.core_bytes.unwrap_or(0),
+        memory_bytes: wire.memory_bytes,
+        pids: wire.pids,
+        cpu_percent: wire.cpu_percent,
+        ..uos_proc::Limits::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod birth;
 mod descriptors;
+mod environment;
 mod figures;
 mod files;
 mod handles;
@@ -12,9 +13,12 @@ mod open_files;
 mod pipes;
 mod poll;
 mod processes;
+mod programs;
 mod queues;
 mod removal;
 mod segments;
+mod standing;
+mod stdio;
 mod system;
 mod view;
 

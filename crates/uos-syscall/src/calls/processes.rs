@@ -12,7 +12,7 @@ use crate::{
     host::OsProcesses,
     output::BeyondEnd,
     perform::{Syscall, Waiting},
-    process::{End, EndCause, Pid, Process},
+    process::{End, EndCause, Phase, Pid, Process, Program},
     target::{ProcessTarget, Scope, System},
 };
 
@@ -152,7 +152,15 @@ impl Waiting for v1::ReadOutput {
 
 /// Where a process is in its life.
 pub(super) fn state(process: &Process) -> v1::ProcessState {
-    if process.has_ended() { v1::ProcessState::Exited } else { v1::ProcessState::Running }
+    let phase = process.family.lock().phase;
+    match phase {
+        Phase::Ended(_) => v1::ProcessState::Exited,
+        Phase::Ending(_) => v1::ProcessState::Ending,
+        Phase::Running => match process.program.as_ref().map(Program::is_paused) {
+            Some(true) => v1::ProcessState::Paused,
+            _ => v1::ProcessState::Running,
+        },
+    }
 }
 
 fn info(process: &Arc<Process>, host: &OsProcesses) -> v1::ProcessInfo {
@@ -164,13 +172,8 @@ fn info(process: &Arc<Process>, host: &OsProcesses) -> v1::ProcessInfo {
         parent_pid: process.parent().map_or(0, |parent| parent.pid.0),
         name: process.name.clone(),
         state: state(process).into(),
-        level: match process.level {
-            Level::Minimal => v1::SandboxLevel::Minimal,
-            Level::Standard => v1::SandboxLevel::Standard,
-            Level::Privileged => v1::SandboxLevel::Privileged,
-        }
-        .into(),
-        priority: u32::from(process.priority.0),
+        level: wire_level(process.level).into(),
+        priority: u32::from(process.priority().0),
         os_pid: program.map(|program| program.os_pid),
         program: program.map(|program| program.path.to_string()).unwrap_or_default(),
         created_us: process.created.as_micros() as u64,
@@ -181,6 +184,14 @@ fn info(process: &Arc<Process>, host: &OsProcesses) -> v1::ProcessInfo {
             .unwrap_or_default(),
         cpu_us: taken.cpu_us,
         memory_bytes: taken.memory_bytes,
+    }
+}
+
+pub(super) fn wire_level(level: Level) -> v1::SandboxLevel {
+    match level {
+        Level::Minimal => v1::SandboxLevel::Minimal,
+        Level::Standard => v1::SandboxLevel::Standard,
+        Level::Privileged => v1::SandboxLevel::Privileged,
     }
 }
 
@@ -204,7 +215,7 @@ fn exit_of(end: End) -> v1::WaitProcessReply {
     v1::WaitProcessReply { exited: true, cause: cause.into(), code, signal, usage: Some(usage(used)) }
 }
 
-fn usage(usage: Usage) -> v1::Usage {
+pub(super) fn usage(usage: Usage) -> v1::Usage {
     v1::Usage {
         cpu_user_us: usage.cpu_user_us,
         cpu_system_us: usage.cpu_system_us,

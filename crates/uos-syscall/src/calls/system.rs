@@ -1,4 +1,4 @@
-//! Time and the scheduler.
+//! Time, chance and the scheduler.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use uos_proto::v1;
 
 use super::LONGEST;
 use crate::{
-    Error,
+    Errno, Error,
     admit::{Absent, Cx},
     perform::{Syscall, Waiting},
     target::{Scope, System},
@@ -90,5 +90,29 @@ impl Syscall for v1::GetSchedulerStats {
             active: stats.active as u64,
             runtime_us: stats.runtime.as_micros(),
         })
+    }
+}
+
+/// How many random bytes one call gives.
+const MOST_RANDOM: u32 = 64 << 10;
+
+impl Syscall for v1::GetRandom {
+    type Target = System;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<System, Absent> {
+        Ok(System)
+    }
+
+    fn run(&self, _cx: Cx<'_, System>) -> Result<v1::GetRandomReply, Error> {
+        if !(1..=MOST_RANDOM).contains(&self.length) {
+            return Err(Error::invalid(
+                "length",
+                format_args!("1 to {MOST_RANDOM} bytes, not {}", self.length),
+            ));
+        }
+        let mut data = vec![0; self.length as usize];
+        getrandom::fill(&mut data)
+            .map_err(|error| Error::new(Errno::EIO, format!("no random bytes: {error}")))?;
+        Ok(v1::GetRandomReply { data: data.into() })
     }
 }

@@ -62,6 +62,18 @@ pub(crate) fn memory() -> Memory {
     Memory { total, available, own }
 }
 
+/// What a process of the host does, by the letter that `/proc` has for it.
+pub(crate) fn state_letter(os_pid: u32) -> Option<char> {
+    let stat = read(&format!("/proc/{os_pid}/stat"));
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// The CPUs that this program, and so what it starts, may run on.
+pub(crate) fn own_cpus() -> Vec<u32> {
+    let Ok(own) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| own.is_set(cpu)).map(|cpu| cpu as u32).collect()
+}
+
 /// All processes of the host at one time: reading them once serves any number of programs.
 pub(crate) struct OsProcesses {
     all: HashMap<u32, OsProcess>,

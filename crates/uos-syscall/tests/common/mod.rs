@@ -208,6 +208,25 @@ answered! {
     CloseQueue
     DestroyQueue
     QueueStats
+    SetProcessPriority
+    GetProcessState
+    PauseProcess
+    ResumeProcess
+    WriteStdin
+    ResizeTerminal
+    SetLimits
+    GetLimits
+    GetChildren
+    GetGrants
+    DropGrants
+    GetResourceUsage
+    GetEnforcement
+    GetEnvironmentVar
+    SetEnvironmentVar
+    ListEnvironment
+    UnsetEnvironmentVar
+    GetRandom
+    GetHostCapabilities
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.

@@ -21,8 +21,10 @@ pub(crate) struct Owner {
     file: u64,
     /// A child that has written something.
     talker: u64,
-    /// A child that neither writes nor ends.
+    /// A child that neither writes nor ends, nor reads what is written to it.
     sleeper: u64,
+    /// A child on a terminal.
+    typist: u64,
 }
 
 const GRANTS: &[&str] = &[
@@ -44,7 +46,14 @@ impl Owner {
         let data = "waiting".into();
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
         let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
-        let sleeper = world.call(&caller, program("/usr/bin/sleep", &["1000"])).await.unwrap().pid;
+        let sleep = || program("/usr/bin/sleep", &["1000"]);
+        let piped = v1::Stdio { stdin: v1::InputMode::Pipe.into(), ..Default::default() };
+        let sleeper = v1::SpawnProcess { stdio: Some(piped), ..sleep() };
+        let sleeper = world.call(&caller, sleeper).await.unwrap().pid;
+        let terminal = Some(v1::TerminalSize { rows: 24, columns: 80 });
+        let typed = v1::Stdio { terminal, ..Default::default() };
+        let typist = v1::SpawnProcess { stdio: Some(typed), ..sleep() };
+        let typist = world.call(&caller, typist).await.unwrap().pid;
         let segment = world.call(&caller, v1::CreateShm { size_bytes: 1 }).await.unwrap().id;
         let queue = world.call(&caller, v1::CreateQueue::default()).await.unwrap().id;
         let waiting = v1::SendMessage { id: queue, data: "waiting".into(), ..Default::default() };
@@ -54,7 +63,7 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
-        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper }
+        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper, typist }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -117,6 +126,33 @@ impl Owner {
             "Fstat" => v1::Fstat { id: self.file }.into(),
             "Poll" => poll_to_read(self.file).into(),
             "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
+            "SetProcessPriority" => v1::SetProcessPriority { pid: self.sleeper, priority: 100 }.into(),
+            "GetProcessState" => v1::GetProcessState { pid: self.talker }.into(),
+            "PauseProcess" => v1::PauseProcess { pid: self.sleeper }.into(),
+            "ResumeProcess" => v1::ResumeProcess { pid: self.sleeper }.into(),
+            "WriteStdin" => {
+                v1::WriteStdin { pid: self.sleeper, data: "x".into(), ..Default::default() }.into()
+            }
+            "ResizeTerminal" => {
+                let size = Some(v1::TerminalSize { rows: 25, columns: 90 });
+                v1::ResizeTerminal { pid: self.typist, size }.into()
+            }
+            "SetLimits" => v1::SetLimits { pid: self.sleeper, limits: None }.into(),
+            "GetLimits" => v1::GetLimits { pid: self.sleeper }.into(),
+            "GetChildren" => v1::GetChildren { pid: self.talker, ..Default::default() }.into(),
+            "GetGrants" => v1::GetGrants { pid: self.talker }.into(),
+            "DropGrants" => {
+                v1::DropGrants { pid: self.talker, drop: vec!["sys.admin".into()], ..Default::default() }
+                    .into()
+            }
+            "GetResourceUsage" => v1::GetResourceUsage { pid: self.talker }.into(),
+            "GetEnforcement" => v1::GetEnforcement { pid: self.talker }.into(),
+            "GetEnvironmentVar" => v1::GetEnvironmentVar { name: "HOME".into() }.into(),
+            "SetEnvironmentVar" => {
+                v1::SetEnvironmentVar { name: "HOME".into(), value: "/home".into() }.into()
+            }
+            "UnsetEnvironmentVar" => v1::UnsetEnvironmentVar { name: "HOME".into() }.into(),
+            "GetRandom" => v1::GetRandom { length: 16 }.into(),
             "Sleep" => v1::Sleep { duration_us: 1 }.into(),
             "GetUptime" => v1::GetUptime {}.into(),
             "ReadOutput" => v1::ReadOutput { pid: self.talker, max_bytes: 3, ..Default::default() }.into(),
@@ -130,6 +166,16 @@ impl Owner {
             "WaitProcess" => v1::WaitProcess { pid: self.sleeper, timeout_us: None }.into(),
             "ReadOutput" => v1::ReadOutput { pid: self.sleeper, ..Default::default() }.into(),
             "Sleep" => v1::Sleep { duration_us: 1_000_000_000 }.into(),
+            "WriteStdin" => {
+                let some = v1::WriteStdin {
+                    pid: self.sleeper,
+                    data: vec![0; 4_096].into(),
+                    timeout_us: Some(0),
+                    ..Default::default()
+                };
+                while world.call(&self.caller, some.clone()).await.unwrap().bytes_written > 0 {}
+                v1::WriteStdin { timeout_us: None, ..some }.into()
+            }
             "ReadPipe" | "WritePipe" => {
                 let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
                 if row.name == "ReadPipe" {
