@@ -153,6 +153,10 @@ async fn limits_change_while_the_program_runs() {
         refused(Limits { open_files: Some(7), ..NONE }),
         LimitsError::Invalid { field: "limits.open_files", .. }
     ));
+    assert!(matches!(
+        refused(Limits { memory_bytes: Some(u64::MAX), ..NONE }),
+        LimitsError::Invalid { field: "limits.memory_bytes", .. }
+    ));
     let too_little = refused(Limits { memory_bytes: Some(4096), ..NONE });
     assert!(matches!(too_little, LimitsError::Refused { name: "memory_bytes", .. }), "{too_little}");
     child.set_limits(&Limits { memory_bytes: Some(16 * MIB), pids: Some(9), ..NONE }).unwrap();

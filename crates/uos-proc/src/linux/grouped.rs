@@ -36,12 +36,16 @@ pub(super) fn wants_group(spec: &Spec) -> bool {
 
 /// Why the limits of `spec` cannot be meant for this machine, or not be held to.
 pub(super) fn check(limits: &Limits, can: &Abilities) -> Result<(), LimitsError> {
-    let checked = Machine::this().check(limits);
-    checked.map_err(|(field, why)| LimitsError::Invalid { field, why: why.into() })?;
+    check_sense(limits)?;
     if limits.memory_swap_bytes.is_some() && can.swap.is_err() {
         return Err(LimitsError::Unsupported { name: "memory_swap_bytes" });
     }
     Ok(())
+}
+
+fn check_sense(limits: &Limits) -> Result<(), LimitsError> {
+    let checked = Machine::this().check(limits);
+    checked.map_err(|(field, why)| LimitsError::Invalid { field, why: why.into() })
 }
 
 impl Grouped {
@@ -145,6 +149,7 @@ impl Grouped {
 
     /// Changes what the running tree is held to.
     pub(super) fn set(&self, limits: &Limits) -> Result<(), LimitsError> {
+        check_sense(limits)?;
         let fixed = [
             ("limits.open_files", limits.open_files, self.start.open_files),
             ("limits.file_size_bytes", limits.file_size_bytes, self.start.file_size_bytes),
