@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use common::{World, give_up, program, read, shell, texts, until, within, write};
+use common::{World, give_up, program, read, settled, shell, texts, until, within, write};
 use uos_proto::v1::{self, CreateProcessRequest, OutputMode, Stdio, call::Call, reply::Reply};
 use uos_syscall::{Caller, InUse};
 
@@ -134,17 +134,6 @@ async fn give_up_or_not<T>(dice: &mut Dice, future: impl Future<Output = T>) -> 
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Waits until a number has stopped changing.
-async fn settled(mut number: impl FnMut() -> usize) {
-    let (mut last, mut same) = (number(), 0);
-    while same < 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        let now = number();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-    }
 }
 
 fn threads() -> usize {

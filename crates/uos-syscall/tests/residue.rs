@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{World, program, until, wait, within};
+use common::{World, program, settled, until, wait, within};
+use uos_proto::v1;
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -17,9 +18,16 @@ fn records_of_ended_programs_hold_no_descriptors_nor_does_a_kernel_that_has_gone
         let before = descriptors();
         let world = World::start();
         let init = world.kernel.init();
-        // What the spawner keeps for good it makes at the first start.
-        let first = world.call(&init, program("/usr/bin/printf", &["x"])).await.unwrap().pid;
-        wait(&world, &init, first).await;
+        // What the spawner keeps for good it makes at the first starts: of control groups, several.
+        let mut first = Vec::new();
+        for _ in 0..16 {
+            first.push(world.call(&init, program("/usr/bin/sleep", &["1000"])).await.unwrap().pid);
+        }
+        for pid in first {
+            world.call(&init, v1::KillProcess { pid, tree: true }).await.unwrap();
+            wait(&world, &init, pid).await;
+        }
+        settled(descriptors).await;
         let running = descriptors();
         let mut pids = Vec::new();
         for _ in 0..50 {

@@ -5,7 +5,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{World, within};
+use common::{World, settled, within};
 use uos_proto::v1::{self, reply::Reply};
 
 const READERS: u64 = 1_000;
@@ -69,15 +69,4 @@ fn a_thousand_processes_that_read_hold_no_thread_and_each_wakes_with_its_own_dat
         assert_eq!(after, before);
         within(world.kernel.shut_down()).await;
     });
-}
-
-/// Waits until a number has stopped changing.
-async fn settled(mut number: impl FnMut() -> usize) {
-    let (mut last, mut same) = (number(), 0);
-    while same < 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let now = number();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-    }
 }

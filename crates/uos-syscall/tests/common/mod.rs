@@ -249,6 +249,17 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// Waits until a number has stopped changing.
+pub(crate) async fn settled(mut number: impl FnMut() -> usize) {
+    let (mut last, mut same) = (number(), 0);
+    while same < 20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = number();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+}
+
 pub(crate) fn texts(all: &[&str]) -> Vec<String> {
     all.iter().map(|text| (*text).to_owned()).collect()
 }
