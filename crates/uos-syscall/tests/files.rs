@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use common::{World, exists, read, within, write};
+use common::{World, copy, exists, read, within, write};
 use tempfile::TempDir;
 use uos_proto::v1::{self, FileKind, call::Call};
 use uos_syscall::{Caller, Cause, Errno, Error, namespace};
@@ -192,6 +192,11 @@ fn all_on(path: &str) -> Vec<Call> {
         mkdir(&path(), false).into(),
         mkdir(&path(), true).into(),
         common::program(&path(), &[]).into(),
+        v1::CreateFile { path: path(), ..Default::default() }.into(),
+        v1::TruncateFile { path: path(), ..Default::default() }.into(),
+        v1::SetWorkingDirectory { path: path(), ..Default::default() }.into(),
+        v1::CopyFile { recursive: true, ..copy(&path(), "/data/copy") }.into(),
+        copy("/data/file", &path()).into(),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! The calls, one file a family.
 
 mod birth;
+mod content;
+mod copying;
 mod descriptors;
 mod figures;
 mod files;
@@ -8,6 +10,7 @@ mod handles;
 mod locks;
 mod memory;
 mod moving;
+mod names;
 mod open_files;
 mod pipes;
 mod poll;
@@ -17,6 +20,7 @@ mod removal;
 mod segments;
 mod system;
 mod view;
+mod workdir;
 
 pub(crate) use files::name_of;
 

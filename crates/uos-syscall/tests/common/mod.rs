@@ -14,8 +14,8 @@ use uos_proto::{
     v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
 };
 use uos_syscall::{
-    Builder, Caller, Errno, Error, Event, FileChange, Kernel, Limits, Observer, audit::Memory, namespace,
-    rights,
+    Builder, Caller, Cause, Errno, Error, Event, FileChange, Kernel, Limits, Observer, audit::Memory,
+    namespace, rights,
 };
 
 /// A kernel over the default namespace and a folder of the host at `/data`, whose audit can be read.
@@ -146,6 +146,11 @@ macro_rules! answered {
 answered! {
     ReadFile
     WriteFile
+    CreateFile
+    CopyFile
+    TruncateFile
+    GetWorkingDirectory
+    SetWorkingDirectory
     DeleteFile
     ListDirectory
     FileExists
@@ -292,4 +297,24 @@ pub(crate) fn remove(path: &str, recursive: bool) -> v1::RemoveDirectory {
 
 pub(crate) fn exists(path: &str) -> v1::FileExists {
     v1::FileExists { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn list(path: &str) -> v1::ListDirectory {
+    v1::ListDirectory { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn mkdir(path: &str) -> v1::CreateDirectory {
+    v1::CreateDirectory { path: path.to_owned(), parents: true, ..Default::default() }
+}
+
+pub(crate) fn copy(from: &str, to: &str) -> v1::CopyFile {
+    v1::CopyFile { from: from.to_owned(), to: to.to_owned(), ..Default::default() }
+}
+
+/// The right that a refusal names.
+pub(crate) fn missing(error: &Error) -> &str {
+    match error.cause.as_deref() {
+        Some(Cause::Right(right)) if error.errno == Errno::EACCES => right,
+        _ => panic!("this is no refusal that names a right: {error:?}"),
+    }
 }

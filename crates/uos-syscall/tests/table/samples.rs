@@ -7,7 +7,7 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, move_file, output, program, read, remove, shell, write};
+use crate::common::{World, copy, move_file, output, program, read, remove, shell, write};
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -63,6 +63,12 @@ impl Owner {
         match row.name {
             "ReadFile" => read("/data/file").into(),
             "WriteFile" => write("/data/file", "new").into(),
+            "CreateFile" => v1::CreateFile { path: "/data/made".into(), ..Default::default() }.into(),
+            "CopyFile" => copy("/data/file", "/data/folder/copy").into(),
+            "SetWorkingDirectory" => {
+                v1::SetWorkingDirectory { path: "/data/folder".into(), ..Default::default() }.into()
+            }
+            "TruncateFile" => v1::TruncateFile { path: file(), size_bytes: 3, ..Default::default() }.into(),
             "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
             "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
             "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
