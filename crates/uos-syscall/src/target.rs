@@ -195,6 +195,20 @@ pub(crate) struct EntryTarget {
     pub(crate) must_be_dir: bool,
 }
 
+impl Target for EntryTarget {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        self.path.judge(right, caller)
+    }
+
+    fn subject(&self) -> Subject {
+        self.path.subject()
+    }
+
+    fn stopped_at_disk(&self) -> bool {
+        self.path.stopped_at_disk()
+    }
+}
+
 /// What a path enters and leaves again by `..`: whether it is there shows in where the path leads.
 struct Detours {
     left: Vec<VPath>,

@@ -1,5 +1,6 @@
 //! The calls, one file a family.
 
+mod attributes;
 mod birth;
 mod content;
 mod copying;
@@ -21,6 +22,7 @@ mod segments;
 mod system;
 mod view;
 mod workdir;
+mod xattrs;
 
 pub(crate) use files::name_of;
 

@@ -151,6 +151,18 @@ answered! {
     TruncateFile
     GetWorkingDirectory
     SetWorkingDirectory
+    AppendFile
+    Link
+    Symlink
+    ReadLink
+    Chmod
+    Chown
+    SetTimes
+    GetXattr
+    SetXattr
+    ListXattr
+    Statfs
+    TempFile
     DeleteFile
     ListDirectory
     FileExists
@@ -317,4 +329,16 @@ pub(crate) fn missing(error: &Error) -> &str {
         Some(Cause::Right(right)) if error.errno == Errno::EACCES => right,
         _ => panic!("this is no refusal that names a right: {error:?}"),
     }
+}
+
+pub(crate) fn link(from: &str, to: &str) -> v1::Link {
+    v1::Link { from: from.to_owned(), to: to.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn symlink(target: &str, path: &str) -> v1::Symlink {
+    v1::Symlink { target: target.to_owned(), path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn stat(path: &str) -> v1::FileStat {
+    v1::FileStat { path: path.to_owned(), ..Default::default() }
 }

@@ -7,7 +7,7 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, copy, move_file, output, program, read, remove, shell, write};
+use crate::common::{World, copy, link, move_file, output, program, read, remove, shell, symlink, write};
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -28,6 +28,7 @@ pub(crate) struct Owner {
 const GRANTS: &[&str] = &[
     "fs.read:/data/**",
     "fs.write:/data/**",
+    "fs.admin",
     "proc.spawn:/**",
     "ipc.create",
     "sched.inspect",
@@ -40,6 +41,11 @@ impl Owner {
         world.put("file", "content");
         world.put("folder/inner", "");
         let caller = world.agent(GRANTS).await;
+        // Another owner in the same world may have made it.
+        let _ = std::os::unix::fs::symlink("file", world.host.path().join("link"));
+        let attribute =
+            v1::SetXattr { path: "/data/file".into(), name: "user.x".into(), ..Default::default() };
+        world.call(&caller, attribute).await.unwrap();
         let pipe = world.call(&caller, v1::CreatePipe::default()).await.unwrap().id;
         let data = "waiting".into();
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
@@ -69,6 +75,18 @@ impl Owner {
                 v1::SetWorkingDirectory { path: "/data/folder".into(), ..Default::default() }.into()
             }
             "TruncateFile" => v1::TruncateFile { path: file(), size_bytes: 3, ..Default::default() }.into(),
+            "AppendFile" => v1::AppendFile { path: file(), data: "more".into(), ..Default::default() }.into(),
+            "Link" => link("/data/file", "/data/folder/name").into(),
+            "Symlink" => symlink("file", "/data/folder/made").into(),
+            "ReadLink" => v1::ReadLink { path: "/data/link".into(), ..Default::default() }.into(),
+            "Chmod" => v1::Chmod { path: file(), mode: 0o600, ..Default::default() }.into(),
+            "Chown" => v1::Chown { path: file(), uid: Some(0), ..Default::default() }.into(),
+            "SetTimes" => v1::SetTimes { path: file(), ..Default::default() }.into(),
+            "GetXattr" => v1::GetXattr { path: file(), name: "user.x".into(), ..Default::default() }.into(),
+            "SetXattr" => v1::SetXattr { path: file(), name: "user.x".into(), ..Default::default() }.into(),
+            "ListXattr" => v1::ListXattr { path: file(), ..Default::default() }.into(),
+            "Statfs" => v1::Statfs { path: file(), ..Default::default() }.into(),
+            "TempFile" => v1::TempFile { path: "/data/folder".into(), ..Default::default() }.into(),
             "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
             "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
             "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
