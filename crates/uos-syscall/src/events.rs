@@ -131,6 +131,7 @@ impl Inner {
     }
 
     pub(crate) fn tell_change(&self, by: Pid, change: FileChange, path: &VPath, directory: bool) {
+        self.watches.tell(&change, path, directory, by);
         self.tell(|| Event::FileChanged { change, path: path.clone(), directory, by });
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     replay::Replay,
     rights::Grants,
     table::Table,
+    watches::Watches,
 };
 
 /// A running kernel. Cheap to clone; all clones are the same kernel.
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) log: Log,
     pub(crate) replay: Replay,
     pub(crate) observers: Vec<Box<dyn Observer>>,
+    pub(crate) watches: Arc<Watches>,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -327,6 +329,7 @@ impl Builder {
             log,
             replay: Replay::default(),
             observers,
+            watches: Arc::default(),
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

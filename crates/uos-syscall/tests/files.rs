@@ -211,6 +211,7 @@ fn all_on(path: &str) -> Vec<Call> {
         v1::ListXattr { path: path(), ..Default::default() }.into(),
         v1::Statfs { path: path(), ..Default::default() }.into(),
         v1::TempFile { path: path(), ..Default::default() }.into(),
+        v1::Watch { path: path(), recursive: true, ..Default::default() }.into(),
     ]
 }
 

@@ -21,6 +21,7 @@ mod removal;
 mod segments;
 mod system;
 mod view;
+mod watching;
 mod workdir;
 mod xattrs;
 

@@ -163,6 +163,9 @@ answered! {
     ListXattr
     Statfs
     TempFile
+    Watch
+    Unwatch
+    ReadWatch
     DeleteFile
     ListDirectory
     FileExists
@@ -341,4 +344,8 @@ pub(crate) fn symlink(target: &str, path: &str) -> v1::Symlink {
 
 pub(crate) fn stat(path: &str) -> v1::FileStat {
     v1::FileStat { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn watch(path: &str) -> v1::Watch {
+    v1::Watch { path: path.to_owned(), ..Default::default() }
 }

@@ -7,7 +7,9 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, copy, link, move_file, output, program, read, remove, shell, symlink, write};
+use crate::common::{
+    World, copy, link, move_file, output, program, read, remove, shell, symlink, watch, write,
+};
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -17,6 +19,8 @@ pub(crate) struct Owner {
     queue: u64,
     topic: u64,
     subscription: u64,
+    /// Of a folder in which something has changed.
+    watch: u64,
     /// Open to read and to write.
     file: u64,
     /// A child that has written something.
@@ -49,6 +53,8 @@ impl Owner {
         let pipe = world.call(&caller, v1::CreatePipe::default()).await.unwrap().id;
         let data = "waiting".into();
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
+        let watch = world.call(&caller, watch("/data/folder")).await.unwrap().id;
+        world.call(&caller, write("/data/folder/inner", "")).await.unwrap();
         let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
         let sleeper = world.call(&caller, program("/usr/bin/sleep", &["1000"])).await.unwrap().pid;
         let segment = world.call(&caller, v1::CreateShm { size_bytes: 1 }).await.unwrap().id;
@@ -60,7 +66,7 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
-        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper }
+        Self { caller, watch, file, pipe, segment, queue, topic, subscription, talker, sleeper }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -87,6 +93,9 @@ impl Owner {
             "ListXattr" => v1::ListXattr { path: file(), ..Default::default() }.into(),
             "Statfs" => v1::Statfs { path: file(), ..Default::default() }.into(),
             "TempFile" => v1::TempFile { path: "/data/folder".into(), ..Default::default() }.into(),
+            "Watch" => watch("/data/folder").into(),
+            "Unwatch" => v1::Unwatch { id: self.watch }.into(),
+            "ReadWatch" => v1::ReadWatch { id: self.watch, ..Default::default() }.into(),
             "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
             "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
             "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
@@ -175,6 +184,10 @@ impl Owner {
                 let lock = v1::Lock { id: self.file, ..Default::default() };
                 world.call(&other, lock).await.unwrap();
                 lock.into()
+            }
+            "ReadWatch" => {
+                let id = world.call(&self.caller, watch("/data/folder")).await.unwrap().id;
+                v1::ReadWatch { id, ..Default::default() }.into()
             }
             "ReceiveMessage" | "SendMessage" => {
                 let limits = Some(v1::QueueLimits { messages: 1, bytes: 1 });
