@@ -37,7 +37,7 @@ pub enum Event {
         /// Its name, for people.
         name: String,
     },
-    /// A call has changed what a name stands for, or what a file holds.
+    /// A call has changed what a name stands for, or what a file holds or says of itself.
     FileChanged {
         /// How.
         change: FileChange,
@@ -57,6 +57,8 @@ pub enum FileChange {
     Created,
     /// It was there and has new content.
     Written,
+    /// Its permission bits, owner, times or extended attributes are others.
+    Attributes,
     /// It is gone.
     Removed,
     /// It has another name. What had that name before is gone, unless the two were exchanged: then both moves are told.
@@ -129,6 +131,7 @@ impl Inner {
     }
 
     pub(crate) fn tell_change(&self, by: Pid, change: FileChange, path: &VPath, directory: bool) {
+        self.watches.tell(&change, path, directory, by);
         self.tell(|| Event::FileChanged { change, path: path.clone(), directory, by });
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     replay::Replay,
     rights::Grants,
     table::Table,
+    watches::Watches,
 };
 
 /// A running kernel. Cheap to clone; all clones are the same kernel.
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) log: Log,
     pub(crate) replay: Replay,
     pub(crate) observers: Vec<Box<dyn Observer>>,
+    pub(crate) watches: Arc<Watches>,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -333,6 +335,7 @@ impl Builder {
             log,
             replay: Replay::default(),
             observers,
+            watches: Arc::default(),
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

@@ -55,6 +55,7 @@ mod table;
 mod target;
 mod transfer;
 mod uproot;
+mod watches;
 
 pub use errno::Errno;
 pub use error::{Cause, Error};

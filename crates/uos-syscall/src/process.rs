@@ -18,8 +18,8 @@ use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
 use crate::{
-    environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, output::Output,
-    rights::Grants,
+    Error, environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares,
+    output::Output, rights::Grants,
 };
 
 /// The number of a process. Never used again.
@@ -242,6 +242,11 @@ impl Process {
         self.alive.load(Ordering::Acquire)
     }
 
+    /// An error once it has ended: for what takes long in its name, to stop there.
+    pub(crate) fn lives(&self) -> Result<(), Error> {
+        if self.is_alive() { Ok(()) } else { Err(Error::no_process(self.pid.0)) }
+    }
+
     /// Whether it has ended altogether, its program included.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.family.lock().phase, Phase::Ended(_))
@@ -291,6 +296,10 @@ impl Process {
 
     pub(crate) fn cwd(&self) -> RwLockReadGuard<'_, VPath> {
         self.cwd.read()
+    }
+
+    pub(crate) fn set_cwd(&self, path: VPath) {
+        *self.cwd.write() = path;
     }
 
     pub(crate) fn parent(&self) -> Option<Arc<Process>> {

@@ -1,4 +1,4 @@
-//! A file in the making: written under a hidden name beside the one it is to have, and put there in one step.
+//! A file or directory in the making: written under a hidden name beside the one it is to have, and put there in one step.
 
 use std::{
     fs, io,
@@ -7,9 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use uos_vfs::{Access, Attr, Caller, Name, NodeRef, OpenFile, Rename, SetAttr};
+use uos_vfs::{Access, Attr, Caller, Mounts, Name, NodeRef, OpenFile, Place, Rename, Seek, SetAttr, VPath};
 
-use crate::{Errno, Error, kernel::hex, target::KERNEL};
+use crate::{Errno, Error, kernel::hex, target::KERNEL, uproot::uproot};
+
+/// A new directory that nobody is to see before it is whole. Dropped before it is put in place, it goes with everything in it.
+pub(crate) struct StagedDirectory<'a> {
+    mounts: &'a Mounts,
+    /// Where it is, under its hidden name.
+    place: Place,
+    node: NodeRef,
+    placed: bool,
+}
 
 /// A new file that nobody is to see before it is whole. Dropped before it is put in place, it goes without a trace.
 pub(crate) struct Staged {
@@ -40,6 +49,8 @@ impl Passing {
 }
 
 const PREFIX: &str = ".uos-";
+/// How much is copied at once.
+const PIECE: u64 = 1 << 20;
 /// Random bytes in a hidden name; each takes two characters of it.
 const SECRET: usize = 16;
 
@@ -51,7 +62,8 @@ pub(crate) fn hidden_name(what: Passing) -> Result<Vec<u8>, Error> {
     Ok(format!("{PREFIX}{}{}", hex(&secret), what.suffix()).into_bytes())
 }
 
-fn is_unfinished(name: &[u8]) -> bool {
+/// Whether a name is that of something in the making.
+pub(crate) fn is_unfinished(name: &[u8]) -> bool {
     let secret = name.strip_prefix(PREFIX.as_bytes());
     let secret = secret.and_then(|rest| rest.strip_suffix(Passing::Unfinished.suffix().as_bytes()));
     secret.is_some_and(|secret| {
@@ -59,7 +71,8 @@ fn is_unfinished(name: &[u8]) -> bool {
     })
 }
 
-/// Removes the files that a kernel was making in a folder of the host, and below it, when it was killed. Says how many.
+/// Removes the files and directories that a kernel was making in a folder of the host, and below it, when it was killed. Says
+/// how many.
 ///
 /// To be called before the folder is mounted, and only by whom it belongs to: what another living kernel is making there
 /// looks the same. Links are not followed, and what is mounted below is left alone. What can't be read or removed is passed
@@ -79,13 +92,20 @@ pub fn remove_unfinished(host: &Path) -> io::Result<usize> {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
                 let kind = entry.file_type()?;
-                if kind.is_dir() {
-                    folders.push(entry.path());
-                } else if kind.is_file() && is_unfinished(entry.file_name().as_bytes()) {
-                    match fs::remove_file(entry.path()) {
-                        Ok(()) => removed += 1,
-                        Err(error) => drop(first.get_or_insert(error)),
+                let is_unfinished = is_unfinished(entry.file_name().as_bytes());
+                let gone = match () {
+                    () if kind.is_dir() && is_unfinished => fs::remove_dir_all(entry.path()),
+                    () if kind.is_file() && is_unfinished => fs::remove_file(entry.path()),
+                    () => {
+                        if kind.is_dir() {
+                            folders.push(entry.path());
+                        }
+                        continue;
                     }
+                };
+                match gone {
+                    Ok(()) => removed += 1,
+                    Err(error) => drop(first.get_or_insert(error)),
                 }
             }
             Ok(())
@@ -126,6 +146,18 @@ impl Staged {
         Ok(())
     }
 
+    /// Takes in all that another file holds, its holes as holes, as the first that it holds itself. `go_on` is asked before
+    /// each piece.
+    pub(crate) fn fill(
+        &mut self,
+        from: &dyn OpenFile,
+        go_on: impl Fn() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let file = self.file.as_ref().ok_or(Errno::EBADF)?;
+        self.written = pour(from, &**file, go_on)?;
+        Ok(())
+    }
+
     /// How much it holds.
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -152,6 +184,78 @@ impl Staged {
             Error::at_stage(Error::from(error).errno, "sync".to_owned(), said)
         })
     }
+}
+
+impl<'a> StagedDirectory<'a> {
+    /// Begins a directory beside a name that it is to have, its owner's alone for now.
+    pub(crate) fn begin(mounts: &'a Mounts, beside: &Place) -> Result<Self, Error> {
+        let name = hidden_name(Passing::Unfinished)?;
+        let node = beside.parent.mkdir(KERNEL, Name::new(&name)?, 0o700)?;
+        let path = beside.path.parent().unwrap_or_else(VPath::root).join(&name);
+        Ok(Self { mounts, place: Place { path, ..beside.clone() }, node, placed: false })
+    }
+
+    pub(crate) fn node(&self) -> &NodeRef {
+        &self.node
+    }
+
+    /// Gives it its name, which must be free.
+    pub(crate) fn place(mut self, name: Name<'_>) -> Result<(), Error> {
+        let parent = &self.place.parent;
+        let hidden = self.place.name().ok_or(Errno::EIO)?;
+        parent.rename(KERNEL, hidden, parent, name, Rename::NoReplace)?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for StagedDirectory<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            // As with a file: nobody is left to be told of another failure.
+            let _ = uproot(self.mounts, &self.place, &self.node, |_, _| {});
+        }
+    }
+}
+
+/// Copies all that a file holds into an empty one, its holes as holes. Gives how much that is. `go_on` is asked before each
+/// piece.
+pub(crate) fn pour(
+    from: &dyn OpenFile,
+    to: &dyn OpenFile,
+    go_on: impl Fn() -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let mut done = 0;
+    loop {
+        go_on()?;
+        match from.seek(done, Seek::Data) {
+            Ok(data) => done = data,
+            Err(uos_vfs::Error::PastEnd) => break,
+            // Who can't tell holes reads zeros.
+            Err(_) => {}
+        }
+        let until = from.seek(done, Seek::Hole).map_or(u64::MAX, |hole| hole - done);
+        let piece = from.read_bytes(done, until.min(PIECE) as usize)?;
+        if piece.is_empty() {
+            break;
+        }
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            match to.write_at(done, rest)? {
+                0 => return Err(Errno::EIO.into()),
+                taken => {
+                    done += taken as u64;
+                    rest = &rest[taken..];
+                }
+            }
+        }
+    }
+    let len = from.attr()?.size;
+    if len > done {
+        // It ends in a hole.
+        to.set_len(len)?;
+    }
+    Ok(len.max(done))
 }
 
 impl Drop for Staged {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uos_ipc::Rights;
 use uos_proto::Right;
-use uos_vfs::{Caller, How, NodeRef, Place, Unresolved, VPath};
+use uos_vfs::{Caller, How, NodeRef, Passed, Place, Unresolved, VPath};
 
 use crate::{
     Errno, Error,
@@ -195,6 +195,20 @@ pub(crate) struct EntryTarget {
     pub(crate) must_be_dir: bool,
 }
 
+impl Target for EntryTarget {
+    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+        self.path.judge(right, caller)
+    }
+
+    fn subject(&self) -> Subject {
+        self.path.subject()
+    }
+
+    fn stopped_at_disk(&self) -> bool {
+        self.path.stopped_at_disk()
+    }
+}
+
 /// What a path enters and leaves again by `..`: whether it is there shows in where the path leads.
 struct Detours {
     left: Vec<VPath>,
@@ -211,10 +225,11 @@ impl PathTarget {
         }
     }
 
-    fn links(&self) -> &[VPath] {
+    /// What was met on the way, in order.
+    fn passed(&self) -> &[Passed] {
         match &self.found {
-            Ok(place) => &place.links,
-            Err(unresolved) => &unresolved.links,
+            Ok(place) => &place.passed,
+            Err(unresolved) => &unresolved.passed,
         }
     }
 
@@ -244,11 +259,14 @@ impl PathTarget {
             let aimed_well = grants.for_path(right, text_leads_to.as_bytes()).is_some();
             return Err(denied(right, if aimed_well { foreign } else { text_leads_to }));
         }
-        if let Some(grant) = grants.for_path(right, self.path().as_bytes()) {
+        // What is named is what the way meets first: it does so whatever lies there.
+        let hidden = || self.passed().iter().filter(|passed| !may_see(passed.path()));
+        // A link may go in and out of foreign places too.
+        let tells = hidden().any(|passed| matches!(passed, Passed::Left(_)));
+        if let (false, Some(grant)) = (tells, grants.for_path(right, self.path().as_bytes())) {
             return Ok(Decision::Grant(Arc::clone(grant)));
         }
-        let named = self.links().iter().find(|link| !may_see(link)).unwrap_or(self.path());
-        Err(denied(right, named))
+        Err(denied(right, hidden().next().map_or(self.path(), Passed::path)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use common::{World, exists, read, within, write};
+use common::{World, copy, exists, link, read, within, write};
 use tempfile::TempDir;
 use uos_proto::v1::{self, FileKind, call::Call};
 use uos_syscall::{Caller, Cause, Errno, Error, namespace};
@@ -148,14 +148,15 @@ async fn a_grant_on_a_folder_says_nothing_of_one_whose_name_only_begins_alike() 
 async fn a_link_out_of_the_granted_folder_is_refused_where_it_leads() {
     let (world, secret) = with_secret();
     let agent = world.agent(OPEN).await;
-    let link = |target: &str, name: &str| symlink(target, world.host.path().join(name)).unwrap();
-    link("/etc/hostname", "to-file");
-    link("/data-secret", "to-folder");
-    link("../data-secret/new", "to-nothing");
+    let make = |target: &str, name: &str| symlink(target, world.host.path().join(name)).unwrap();
+    make("/etc/hostname", "to-file");
+    make("/data-secret", "to-folder");
+    make("../data-secret/new", "to-nothing");
     for (path, leads_to) in [
         ("/data/to-file", "/etc/hostname"),
         ("/data/to-folder/file", "/data-secret/file"),
-        ("/data/to-folder/../x", "/x"),
+        // What is left again must be the caller's to see.
+        ("/data/to-folder/../x", "/data-secret"),
         ("/data/to-nothing", "/data-secret/new"),
     ] {
         let error = world.call(&agent, read(path)).await.unwrap_err();
@@ -191,6 +192,26 @@ fn all_on(path: &str) -> Vec<Call> {
         mkdir(&path(), false).into(),
         mkdir(&path(), true).into(),
         common::program(&path(), &[]).into(),
+        v1::CreateFile { path: path(), ..Default::default() }.into(),
+        v1::TruncateFile { path: path(), ..Default::default() }.into(),
+        v1::SetWorkingDirectory { path: path(), ..Default::default() }.into(),
+        v1::CopyFile { recursive: true, ..copy(&path(), "/data/copy") }.into(),
+        copy("/data/file", &path()).into(),
+        v1::AppendFile { path: path(), ..Default::default() }.into(),
+        link(&path(), "/data/name").into(),
+        link("/data/file", &path()).into(),
+        common::symlink("x", &path()).into(),
+        v1::ReadLink { path: path(), ..Default::default() }.into(),
+        v1::Chmod { path: path(), ..Default::default() }.into(),
+        v1::Chown { path: path(), uid: Some(0), ..Default::default() }.into(),
+        v1::SetTimes { path: path(), ..Default::default() }.into(),
+        v1::SetTimes { path: path(), no_follow: true, ..Default::default() }.into(),
+        v1::GetXattr { path: path(), name: "user.x".into(), ..Default::default() }.into(),
+        v1::SetXattr { path: path(), name: "user.x".into(), ..Default::default() }.into(),
+        v1::ListXattr { path: path(), ..Default::default() }.into(),
+        v1::Statfs { path: path(), ..Default::default() }.into(),
+        v1::TempFile { path: path(), ..Default::default() }.into(),
+        v1::Watch { path: path(), recursive: true, ..Default::default() }.into(),
     ]
 }
 

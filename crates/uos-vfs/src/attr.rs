@@ -228,6 +228,12 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// The moment so many microseconds after the epoch, or before it.
+    pub fn from_micros(micros: i64) -> Self {
+        let nanos = micros.rem_euclid(1_000_000) as u32 * 1_000;
+        Timestamp { secs: micros.div_euclid(1_000_000), nanos }
+    }
+
     /// Microseconds since the epoch, rounded down, held at the ends of what fits.
     pub fn as_micros(self) -> i64 {
         self.secs.saturating_mul(1_000_000).saturating_add(i64::from(self.nanos / 1_000))
@@ -279,6 +285,10 @@ mod tests {
         let time = Timestamp::from(UNIX_EPOCH - Duration::from_millis(1_250));
         assert_eq!(time, Timestamp { secs: -2, nanos: 750_000_000 });
         assert_eq!(time.as_micros(), -1_250_000);
+        for micros in [i64::MIN, -1_250_000, -1, 0, 1, 1_999_999, i64::MAX] {
+            assert_eq!(Timestamp::from_micros(micros).as_micros(), micros);
+        }
+        assert_eq!(Timestamp::from_micros(-1_250_000), time);
         assert_eq!(Timestamp { secs: i64::MAX, nanos: 0 }.as_micros(), i64::MAX);
     }
 

@@ -81,6 +81,6 @@ pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
 pub use overlay::OverlayFs;
 pub use path::VPath;
-pub use resolve::{Crossings, How, NoMounts, Place, Unresolved, resolve};
+pub use resolve::{Crossings, How, NoMounts, Passed, Place, Unresolved, resolve};
 pub use through::{Limit, MountId, Used};
 pub use tree::{As, Tree};

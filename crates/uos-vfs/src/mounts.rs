@@ -6,9 +6,7 @@ pub use options::MountOptions;
 
 use crate::resolve::{self, Crossings};
 use crate::through::{Limit, Used, Via};
-use crate::{
-    Caller, Error, FsId, How, Kind, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath,
-};
+use crate::{Error, FsId, How, Kind, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -46,6 +44,8 @@ pub struct Mounts {
 /// One mounted filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountInfo {
+    /// Which mount; none for the root where it is seen through none.
+    pub id: Option<MountId>,
     /// The canonical path of the mount point when it was mounted.
     pub path: VPath,
     /// The filesystem whose root is seen there.
@@ -164,11 +164,18 @@ impl Mounts {
     /// # Errors
     /// Also, with a quota, what counting what is there already gives.
     pub fn mount_with(&self, at: &[u8], root: NodeRef, options: MountOptions) -> Result<()> {
+        self.mount_on(&self.resolve_absolute(at)?, root, options).map(drop)
+    }
+
+    /// The same in place of the directory that a path was found to lead to, which is not looked up again.
+    ///
+    /// # Errors
+    /// As of [`Mounts::mount_with`], but for resolving.
+    pub fn mount_on(&self, place: &Place, root: NodeRef, options: MountOptions) -> Result<MountId> {
         if root.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }
-        let place = self.resolve_absolute(at)?;
-        let point = place.node.ok_or(Error::NotFound)?;
+        let point = NodeRef::clone(place.node.as_ref().ok_or(Error::NotFound)?);
         if point.kind() != Kind::Directory {
             return Err(Error::NotADirectory);
         }
@@ -177,14 +184,15 @@ impl Mounts {
         }
         let covered = covered_by(&point);
         let (via, root) = options.mounted(root)?;
+        let id = via.id;
         let mut table = self.table.write();
         // Someone may have mounted there since.
         match table.mounts.binary_search_by_key(&covered, |mount| mount.covered) {
             Ok(_) => Err(Error::Busy),
             Err(index) => {
-                let mount = Mount { covered, via, root, path: place.path, _point: point };
+                let mount = Mount { covered, via, root, path: place.path.clone(), _point: point };
                 Arc::make_mut(&mut table).mounts.insert(index, mount);
-                Ok(())
+                Ok(id)
             }
         }
     }
@@ -205,7 +213,15 @@ impl Mounts {
     /// What resolving `at` gives, [`Error::InvalidArgument`] if nothing is mounted there,
     /// [`Error::Busy`] for the root, if there are mounts below and while files are open through it.
     pub fn unmount(&self, at: &[u8]) -> Result<()> {
-        self.take_away(at, false)
+        self.unmount_from(&self.resolve_absolute(at)?)
+    }
+
+    /// The same of what is mounted where a path was found to lead to, which is not looked up again.
+    ///
+    /// # Errors
+    /// As of [`Mounts::unmount`], but for resolving.
+    pub fn unmount_from(&self, place: &Place) -> Result<()> {
+        self.take_away(place, false)
     }
 
     /// The same whether or not files are open: who has them goes on with them, and nobody else gets there.
@@ -213,26 +229,30 @@ impl Mounts {
     /// # Errors
     /// As of [`Mounts::unmount`], but for the files.
     pub fn detach(&self, at: &[u8]) -> Result<()> {
-        self.take_away(at, true)
+        self.detach_from(&self.resolve_absolute(at)?)
     }
 
-    fn take_away(&self, at: &[u8], whoever_uses_it: bool) -> Result<()> {
-        let place = self.resolve_absolute(at)?;
-        let name = place.name().ok_or(Error::Busy)?;
-        if !place.mount_point {
-            return Err(Error::InvalidArgument("not a mount point"));
-        }
-        // Found by the directory it covers: its path may have been renamed since.
-        let covered = covered_by(&place.parent.lookup(&Caller::ROOT, name)?);
+    /// The same of what is mounted where a path was found to lead to, which is not looked up again.
+    ///
+    /// # Errors
+    /// As of [`Mounts::detach`], but for resolving.
+    pub fn detach_from(&self, place: &Place) -> Result<()> {
+        self.take_away(place, true)
+    }
+
+    fn take_away(&self, place: &Place, whoever_uses_it: bool) -> Result<()> {
+        place.name().ok_or(Error::Busy)?;
+        let seen_through = place.node.as_ref().filter(|_| place.mount_point).and_then(|node| node.beneath());
+        let (id, _) = seen_through.ok_or(Error::InvalidArgument("not a mount point"))?;
         let mut table = self.table.write();
-        let Some(index) = table.mounts.iter().position(|mount| mount.covered == covered) else {
+        // Somebody else may have been quicker.
+        let Some(index) = table.mounts.iter().position(|mount| mount.via.id == id) else {
             return Err(Error::InvalidArgument("not a mount point"));
         };
-        let via = &table.mounts[index].via;
-        if table.mounts.iter().any(|mount| mount.covered.1 == Some(via.id)) {
+        if table.mounts.iter().any(|mount| mount.covered.1 == Some(id)) {
             return Err(Error::Busy);
         }
-        if !whoever_uses_it && via.claims.open_files() > 0 {
+        if !whoever_uses_it && table.mounts[index].via.claims.open_files() > 0 {
             return Err(Error::Busy);
         }
         let gone = Arc::make_mut(&mut table).mounts.remove(index);
@@ -290,6 +310,7 @@ impl Mounts {
     pub fn list(&self) -> Vec<MountInfo> {
         let table = self.snapshot();
         let info = |path: &VPath, root: &NodeRef, via: Option<&Arc<Via>>| MountInfo {
+            id: via.map(|via| via.id),
             path: path.clone(),
             fs: root.id().fs,
             read_only: via.is_some_and(|via| via.claims.is_read_only()),

@@ -409,3 +409,54 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_found_is_mounted_on_and_unmounted_from_whatever_its_path_leads_to_by_then() {
+    let mounts = mounts(&["/a", "/b"]);
+    let found = |path: &str| mounts.resolve(path.as_bytes(), &How::privileged()).unwrap();
+    let place = found("/a");
+    mounts.rename("/a", "/c").unwrap();
+    mounts.symlink("b", "/a").unwrap();
+    let id = mounts.mount_on(&place, memory(), MountOptions::default()).unwrap();
+    mounts.write("/c/inside", "").unwrap();
+    assert!(!mounts.exists("/b/inside").unwrap());
+    assert!(mounts.list().iter().any(|mount| mount.id == Some(id)));
+    assert_eq!(mounts.mount_on(&place, memory(), MountOptions::default()), Err(Error::Busy));
+    assert_eq!(mounts.unmount_from(&place), Err(Error::InvalidArgument("not a mount point")));
+
+    let mounted = found("/c");
+    let open = mounts.open("/c/inside", &OpenOptions::read_only()).unwrap();
+    assert_eq!(mounts.unmount_from(&mounted), Err(Error::Busy));
+    mounts.detach_from(&mounted).unwrap();
+    drop(open);
+    // What is mounted there next is not what was found.
+    mounts.mount(b"/c", memory()).unwrap();
+    assert_eq!(mounts.unmount_from(&mounted), Err(Error::InvalidArgument("not a mount point")));
+    mounts.unmount(b"/c").unwrap();
+    assert_eq!(mounts.unmount_from(&found("/")), Err(Error::Busy));
+}
+
+#[test]
+fn a_filesystem_in_memory_is_known_by_its_root_alone() {
+    let fs = MemFs::builder().build();
+    fs.create_dir("/dir").unwrap();
+    fs.write("/file", "x").unwrap();
+    let mounts = mounts(&["/at", "/bound"]);
+    mounts.mount(b"/at", fs.root()).unwrap();
+    mounts.bind(b"/at/dir", b"/bound", &MountOptions::default()).unwrap();
+    let known = MemFs::with_root(&mounts.node("/at").unwrap()).unwrap();
+    let before = known.snapshot();
+    fs.write("/file", "y").unwrap();
+    known.restore(&before).unwrap();
+    assert_eq!(fs.read("/file").unwrap(), b"x");
+    for path in ["/at/dir", "/at/file", "/bound"] {
+        assert!(MemFs::with_root(&mounts.node(path).unwrap()).is_none(), "{path}");
+    }
+    let removed = fs.node("/dir").unwrap();
+    fs.remove_dir("/dir").unwrap();
+    assert!(MemFs::with_root(&removed).is_none());
+    assert!(MemFs::with_root(&before.root()).is_none(), "what was is not what is");
+    assert!(MemFs::with_root(&before.fork().root()).is_some());
+    let host = tempfile::tempdir().unwrap();
+    assert!(MemFs::with_root(&LocalFs::open(host.path(), false).unwrap().root()).is_none());
+}

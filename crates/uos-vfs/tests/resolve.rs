@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use proptest::prelude::*;
-use uos_vfs::{Caller, Error, How, Kind, LocalFs, MemFs, Mounts, Name, NodeRef, Place, Unresolved, VPath};
+use uos_vfs::{
+    Caller, Error, How, Kind, LocalFs, MemFs, Mounts, Name, NodeRef, Passed, Place, Unresolved, VPath,
+};
 
 const ROOT: &Caller = &Caller::ROOT;
 
@@ -44,8 +46,9 @@ fn resolve(mounts: &Mounts, base: &str, text: &[u8], follow_last: bool) -> Resul
     mounts.resolve(text, &How { base: &path(base), follow_last, ..How::privileged() })
 }
 
-fn texts(paths: &[VPath]) -> Vec<String> {
-    paths.iter().map(ToString::to_string).collect()
+fn links_of(passed: &[Passed]) -> Vec<String> {
+    let link = |it: &Passed| matches!(it, Passed::Link(_)).then(|| it.path().to_string());
+    passed.iter().filter_map(link).collect()
 }
 
 const TREE: &[&str] = &[
@@ -71,7 +74,7 @@ const TREE: &[&str] = &[
 fn paths_that_lead_somewhere() {
     let mounts = tree(TREE);
     use Kind::{Directory, File, Symlink};
-    for (text, follow, canonical, kind, links) in [
+    for (text, follow, canonical, kind, followed) in [
         ("/", true, "/", Some(Directory), &[][..]),
         ("//./..", true, "/", Some(Directory), &[]),
         ("/a", true, "/a", Some(Directory), &[]),
@@ -100,7 +103,7 @@ fn paths_that_lead_somewhere() {
         let place = resolve(&mounts, "/", text.as_bytes(), follow).unwrap();
         assert_eq!(place.path.to_string(), canonical, "{text}");
         assert_eq!(place.node.as_ref().map(|node| node.kind()), kind, "{text}");
-        assert_eq!(texts(&place.links), links, "{text}");
+        assert_eq!(links_of(&place.passed), followed, "{text}");
         let slash = text.ends_with('/') || text.ends_with("slash");
         assert_eq!(place.must_be_dir, slash, "{text}");
         match (place.name(), &place.node) {
@@ -143,7 +146,60 @@ fn paths_that_lead_nowhere() {
     }
     let unresolved = resolve(&mounts, "/", b"/a/up/a/file/x", true).unwrap_err();
     assert_eq!(unresolved.path, path("/a/f/x"));
-    assert_eq!(texts(&unresolved.links), ["/a/up/a/file/x", "/a/file/x"]);
+    assert_eq!(links_of(&unresolved.passed), ["/a/up/a/file/x", "/a/file/x"]);
+}
+
+/// Whether what is left again is a directory, is not there, is a file or a link: the same is noted, up to what a link leads to.
+#[test]
+fn what_is_left_again_is_noted_whatever_it_is() {
+    let entries = [
+        "w/",
+        "other/",
+        "w/f",
+        "w/d/",
+        "w/in -> ../other/NAME/../../w/f",
+        "w/up -> ../w/f",
+        "w/deep -> /other/NAME/x/../../../w/f",
+    ];
+    for what in ["other/NAME/", "other/NAME", "other/NAME -> /w/d", "other/NAME -> none", "other/OTHER"] {
+        let mounts = tree(&[&entries[..], &[what]].concat());
+        for (text, left) in [
+            ("/w/d", &[][..]),
+            ("/w/d/../f", &["/w/d"]),
+            ("/w/d/../../../w/f", &["/w/d", "/w"]),
+            // Where a link is, is no news to whoever met it there.
+            ("/w/up", &[]),
+            ("/w/in", &["/other/NAME", "/other"]),
+            ("/w/deep", &["/other/NAME/x", "/other/NAME", "/other"]),
+            ("/other/NAME/../../w/f", &["/other/NAME", "/other"]),
+        ] {
+            let passed = match resolve(&mounts, "/", text.as_bytes(), true) {
+                Ok(place) => place.passed,
+                Err(unresolved) => unresolved.passed,
+            };
+            // The first link may be the path itself.
+            let begin =
+                passed.iter().skip_while(|it| matches!(it, Passed::Link(path) if path.to_string() == text));
+            let paths: Vec<_> = begin.take(left.len()).map(ToOwned::to_owned).collect();
+            let expected: Vec<_> = left.iter().map(|text| Passed::Left(path(text))).collect();
+            assert_eq!(paths, expected, "{text} with {what}: {passed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_way_that_is_left_again_too_often_is_too_long() {
+    let mounts = tree(&["d/"]);
+    let root = resolve(&mounts, "/", b"/", true).unwrap().parent;
+    let way = [b"/x".repeat(800), b"/..".repeat(800)].concat();
+    for i in 0..8 {
+        let target = [format!("l{}", i + 1).as_bytes(), &way].concat();
+        root.symlink(ROOT, named(format!("l{i}").as_bytes()), &target).unwrap();
+    }
+    let unresolved = resolve(&mounts, "/", b"/l0", true).unwrap_err();
+    assert_eq!(unresolved.error, Error::NameTooLong);
+    let noted: usize = unresolved.passed.iter().map(|it| it.path().as_bytes().len()).sum();
+    assert!((500_000..=1 << 20).contains(&noted), "{noted}");
 }
 
 #[test]
@@ -193,7 +249,7 @@ fn forty_links_are_followed_and_no_more() {
         root.symlink(ROOT, named(format!("l{i}").as_bytes()), format!("l{}", i - 1).as_bytes()).unwrap();
     }
     let place = resolve(&mounts, "/", b"/l39", true).unwrap();
-    assert_eq!((place.path, place.links.len()), (path("/d"), 40));
+    assert_eq!((place.path, links_of(&place.passed).len()), (path("/d"), 40));
     let unresolved = resolve(&mounts, "/", b"/l40/x", true).unwrap_err();
     assert_eq!((unresolved.error, unresolved.path), (Error::TooManyLinks, path("/l0/x")));
 }
@@ -374,7 +430,7 @@ proptest! {
                 prop_assert_eq!(place.node.is_some(), exists);
                 // The path found is the end of it: it resolves to itself, through no link.
                 let again = mounts.resolve(place.path.as_bytes(), &How { follow_last: false, memory_only: true, ..How::privileged() }).unwrap();
-                prop_assert_eq!((again.path, again.links.len()), (place.path, 0));
+                prop_assert_eq!((again.path, links_of(&again.passed).len()), (place.path, 0));
                 prop_assert_eq!(again.node.map(|node| node.id()), place.node.map(|node| node.id()));
             }
             (Err(unresolved), Err(error)) => prop_assert_eq!(unresolved.error, error),

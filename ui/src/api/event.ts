@@ -17,7 +17,7 @@ export const processEventSchema = z.object({
 export const fileEventSchema = z.object({
   ...stamp,
   type: z.literal('file'),
-  change: z.enum(['created', 'written', 'removed', 'moved']),
+  change: z.enum(['created', 'written', 'attributes', 'removed', 'moved']),
   path: z.string(),
   to: z.string().nullish(),
   directory: z.boolean(),

@@ -14,7 +14,7 @@ use crate::desktop::App;
 pub(crate) enum News {
     /// A process began or ended.
     Process { change: ProcessChange, pid: u64, parent: u64, name: String },
-    /// A file or directory was `created`, `written`, `removed` or `moved`.
+    /// A file or directory was `created`, `written`, `removed` or `moved`, or has other `attributes`.
     File {
         change: &'static str,
         path: String,
@@ -127,6 +127,7 @@ impl From<&Event> for News {
                 let (change, to) = match change {
                     FileChange::Created => ("created", None),
                     FileChange::Written => ("written", None),
+                    FileChange::Attributes => ("attributes", None),
                     FileChange::Removed => ("removed", None),
                     FileChange::Moved { to } => ("moved", Some(to.to_string())),
                 };

@@ -1,6 +1,9 @@
 //! The calls, one file a family.
 
+mod attributes;
 mod birth;
+mod content;
+mod copying;
 mod descriptors;
 mod environment;
 mod figures;
@@ -9,6 +12,7 @@ mod handles;
 mod locks;
 mod memory;
 mod moving;
+mod names;
 mod open_files;
 mod pipes;
 mod poll;
@@ -21,6 +25,9 @@ mod standing;
 mod stdio;
 mod system;
 mod view;
+mod watching;
+mod workdir;
+mod xattrs;
 
 pub(crate) use files::name_of;
 

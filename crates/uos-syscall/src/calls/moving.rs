@@ -16,9 +16,6 @@ use crate::{
     target::{EntryTarget, KERNEL, PathTarget, Scope, denied, denied_below},
 };
 
-/// How much is copied at once.
-const CHUNK: usize = 1 << 20;
-
 /// The two names of a move.
 pub(crate) struct FromTo {
     from: EntryTarget,
@@ -165,13 +162,7 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
     let before = node.attr()?;
     let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
     let mut copy = Staged::begin(&new.parent, Some(&before))?;
-    loop {
-        let part = file.read_bytes(copy.written(), CHUNK)?;
-        if part.is_empty() {
-            break;
-        }
-        copy.write(&part)?;
-    }
+    copy.fill(&*file, || cx.caller().lives())?;
     let after = file.attr()?;
     if (after.size, after.modified, after.changed) != (copy.written(), before.modified, before.changed) {
         // Somebody has written to it meanwhile; a copy without that would lose it.

@@ -8,6 +8,7 @@ mod queue;
 mod ready;
 mod segment;
 mod topic;
+mod watch;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
     ready::Wait,
     segment::{SharedSegment, Window},
     topic::TopicEnds,
+    watch::{Listening, WatchHandle},
 };
 use crate::{Errno, Error};
 

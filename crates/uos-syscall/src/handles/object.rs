@@ -5,7 +5,10 @@ use std::sync::Arc;
 use uos_ipc::{Rights, Subscription};
 use uos_proto::v1::HandleKind;
 
-use super::{file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds};
+use super::{
+    file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds,
+    watch::WatchHandle,
+};
 
 /// An object, as one holder has it.
 pub(crate) enum Object {
@@ -21,6 +24,8 @@ pub(crate) enum Object {
     Segment(SharedSegment),
     /// An open file.
     File(FileHandle),
+    /// What has changed at a path.
+    Watch(WatchHandle),
 }
 
 /// What every kind of object can do for the table it is in.
@@ -79,6 +84,7 @@ kinds! {
     Subscription = Subscription, "a subscription";
     Segment = Segment, "a segment of shared memory";
     File = File, "an open file";
+    Watch = Watch, "a watch";
 }
 
 impl Held for Arc<Subscription> {

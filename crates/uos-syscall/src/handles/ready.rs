@@ -14,6 +14,7 @@ impl Object {
             Object::Pipe(pipe) => Some(Box::pin(pipe.reader.as_ref()?.readable())),
             Object::Queue(queue) => Some(Box::pin(queue.receiver.as_ref()?.ready())),
             Object::Subscription(subscription) => Some(Box::pin(subscription.ready())),
+            Object::Watch(watch) => Some(Box::pin(watch.listen().ready())),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
             Object::Topic(_) => None,
         }
@@ -25,7 +26,7 @@ impl Object {
             Object::Pipe(pipe) => Some(Box::pin(pipe.writer.as_ref()?.writable(1))),
             Object::Queue(queue) => Some(Box::pin(queue.sender.as_ref()?.ready(0))),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
-            Object::Topic(_) | Object::Subscription(_) => None,
+            Object::Topic(_) | Object::Subscription(_) | Object::Watch(_) => None,
         }
     }
 }

@@ -14,8 +14,8 @@ use uos_proto::{
     v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
 };
 use uos_syscall::{
-    Builder, Caller, Errno, Error, Event, FileChange, Kernel, Limits, Observer, audit::Memory, namespace,
-    rights,
+    Builder, Caller, Cause, Errno, Error, Event, FileChange, Kernel, Limits, Observer, audit::Memory,
+    namespace, rights,
 };
 
 /// A kernel over the default namespace and a folder of the host at `/data`, whose audit can be read.
@@ -146,6 +146,26 @@ macro_rules! answered {
 answered! {
     ReadFile
     WriteFile
+    CreateFile
+    CopyFile
+    TruncateFile
+    GetWorkingDirectory
+    SetWorkingDirectory
+    AppendFile
+    Link
+    Symlink
+    ReadLink
+    Chmod
+    Chown
+    SetTimes
+    GetXattr
+    SetXattr
+    ListXattr
+    Statfs
+    TempFile
+    Watch
+    Unwatch
+    ReadWatch
     DeleteFile
     ListDirectory
     FileExists
@@ -322,4 +342,40 @@ pub(crate) fn remove(path: &str, recursive: bool) -> v1::RemoveDirectory {
 
 pub(crate) fn exists(path: &str) -> v1::FileExists {
     v1::FileExists { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn list(path: &str) -> v1::ListDirectory {
+    v1::ListDirectory { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn mkdir(path: &str) -> v1::CreateDirectory {
+    v1::CreateDirectory { path: path.to_owned(), parents: true, ..Default::default() }
+}
+
+pub(crate) fn copy(from: &str, to: &str) -> v1::CopyFile {
+    v1::CopyFile { from: from.to_owned(), to: to.to_owned(), ..Default::default() }
+}
+
+/// The right that a refusal names.
+pub(crate) fn missing(error: &Error) -> &str {
+    match error.cause.as_deref() {
+        Some(Cause::Right(right)) if error.errno == Errno::EACCES => right,
+        _ => panic!("this is no refusal that names a right: {error:?}"),
+    }
+}
+
+pub(crate) fn link(from: &str, to: &str) -> v1::Link {
+    v1::Link { from: from.to_owned(), to: to.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn symlink(target: &str, path: &str) -> v1::Symlink {
+    v1::Symlink { target: target.to_owned(), path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn stat(path: &str) -> v1::FileStat {
+    v1::FileStat { path: path.to_owned(), ..Default::default() }
+}
+
+pub(crate) fn watch(path: &str) -> v1::Watch {
+    v1::Watch { path: path.to_owned(), ..Default::default() }
 }

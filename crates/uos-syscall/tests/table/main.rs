@@ -191,7 +191,7 @@ const CONTRACT: [(u32, &str); 10] = [
     (
         80,
         "AppendFile Link Symlink ReadLink Chmod Chown SetTimes GetXattr SetXattr ListXattr Statfs Watch \
-         Unwatch TempFile",
+         Unwatch TempFile ReadWatch",
     ),
     (100, "Mount Unmount ListMounts Snapshot ListSnapshots RestoreSnapshot DiffSnapshot DropSnapshot"),
     (

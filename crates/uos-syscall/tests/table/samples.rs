@@ -7,7 +7,9 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, move_file, output, program, read, remove, shell, write};
+use crate::common::{
+    World, copy, link, move_file, output, program, read, remove, shell, symlink, watch, write,
+};
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -17,6 +19,8 @@ pub(crate) struct Owner {
     queue: u64,
     topic: u64,
     subscription: u64,
+    /// Of a folder in which something has changed.
+    watch: u64,
     /// Open to read and to write.
     file: u64,
     /// A child that has written something.
@@ -30,6 +34,7 @@ pub(crate) struct Owner {
 const GRANTS: &[&str] = &[
     "fs.read:/data/**",
     "fs.write:/data/**",
+    "fs.admin",
     "proc.spawn:/**",
     "ipc.create",
     "sched.inspect",
@@ -42,9 +47,16 @@ impl Owner {
         world.put("file", "content");
         world.put("folder/inner", "");
         let caller = world.agent(GRANTS).await;
+        // Another owner in the same world may have made it.
+        let _ = std::os::unix::fs::symlink("file", world.host.path().join("link"));
+        let attribute =
+            v1::SetXattr { path: "/data/file".into(), name: "user.x".into(), ..Default::default() };
+        world.call(&caller, attribute).await.unwrap();
         let pipe = world.call(&caller, v1::CreatePipe::default()).await.unwrap().id;
         let data = "waiting".into();
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
+        let watch = world.call(&caller, watch("/data/folder")).await.unwrap().id;
+        world.call(&caller, write("/data/folder/inner", "")).await.unwrap();
         let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
         let sleep = || program("/usr/bin/sleep", &["1000"]);
         let piped = v1::Stdio { stdin: v1::InputMode::Pipe.into(), ..Default::default() };
@@ -63,7 +75,7 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
-        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper, typist }
+        Self { caller, watch, file, pipe, segment, queue, topic, subscription, talker, sleeper, typist }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -72,6 +84,27 @@ impl Owner {
         match row.name {
             "ReadFile" => read("/data/file").into(),
             "WriteFile" => write("/data/file", "new").into(),
+            "CreateFile" => v1::CreateFile { path: "/data/made".into(), ..Default::default() }.into(),
+            "CopyFile" => copy("/data/file", "/data/folder/copy").into(),
+            "SetWorkingDirectory" => {
+                v1::SetWorkingDirectory { path: "/data/folder".into(), ..Default::default() }.into()
+            }
+            "TruncateFile" => v1::TruncateFile { path: file(), size_bytes: 3, ..Default::default() }.into(),
+            "AppendFile" => v1::AppendFile { path: file(), data: "more".into(), ..Default::default() }.into(),
+            "Link" => link("/data/file", "/data/folder/name").into(),
+            "Symlink" => symlink("file", "/data/folder/made").into(),
+            "ReadLink" => v1::ReadLink { path: "/data/link".into(), ..Default::default() }.into(),
+            "Chmod" => v1::Chmod { path: file(), mode: 0o600, ..Default::default() }.into(),
+            "Chown" => v1::Chown { path: file(), uid: Some(0), ..Default::default() }.into(),
+            "SetTimes" => v1::SetTimes { path: file(), ..Default::default() }.into(),
+            "GetXattr" => v1::GetXattr { path: file(), name: "user.x".into(), ..Default::default() }.into(),
+            "SetXattr" => v1::SetXattr { path: file(), name: "user.x".into(), ..Default::default() }.into(),
+            "ListXattr" => v1::ListXattr { path: file(), ..Default::default() }.into(),
+            "Statfs" => v1::Statfs { path: file(), ..Default::default() }.into(),
+            "TempFile" => v1::TempFile { path: "/data/folder".into(), ..Default::default() }.into(),
+            "Watch" => watch("/data/folder").into(),
+            "Unwatch" => v1::Unwatch { id: self.watch }.into(),
+            "ReadWatch" => v1::ReadWatch { id: self.watch, ..Default::default() }.into(),
             "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
             "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
             "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
@@ -197,6 +230,10 @@ impl Owner {
                 let lock = v1::Lock { id: self.file, ..Default::default() };
                 world.call(&other, lock).await.unwrap();
                 lock.into()
+            }
+            "ReadWatch" => {
+                let id = world.call(&self.caller, watch("/data/folder")).await.unwrap().id;
+                v1::ReadWatch { id, ..Default::default() }.into()
             }
             "ReceiveMessage" | "SendMessage" => {
                 let limits = Some(v1::QueueLimits { messages: 1, bytes: 1 });

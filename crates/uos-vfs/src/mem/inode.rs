@@ -125,6 +125,13 @@ impl Inode {
         self.kind
     }
 
+    /// A directory that is nowhere, and has not been removed.
+    pub(super) fn is_root(&self) -> bool {
+        let state = self.state.read();
+        let nowhere = Weak::ptr_eq(&state.home.dir, &Weak::new());
+        self.kind == Kind::Directory && nowhere && state.meta.nlink > 0
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.lane.space.clock.now()
     }

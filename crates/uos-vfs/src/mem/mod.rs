@@ -76,6 +76,13 @@ impl MemFs {
         }
     }
 
+    /// The filesystem that a node is the root directory of, through whatever it is seen; none if it is of another kind, or no
+    /// root.
+    pub fn with_root(root: &NodeRef) -> Option<MemFs> {
+        let inode = NodeRef::clone(root).into_any().downcast::<Inode>().ok()?;
+        inode.is_root().then(|| MemFs::new(inode))
+    }
+
     /// The root directory.
     pub fn root(&self) -> NodeRef {
         NodeRef::clone(&self.node)

@@ -7,7 +7,7 @@ mod steps;
 mod text;
 mod walk;
 
-pub use place::{How, Place, Unresolved};
+pub use place::{How, Passed, Place, Unresolved};
 
 use crate::{NodeId, NodeRef};
 

@@ -41,8 +41,8 @@ pub struct Place {
     pub node: Option<NodeRef>,
     /// The directory the last name is in. The root is its own parent.
     pub parent: NodeRef,
-    /// For every link that was followed, the path as it would be if that name were none.
-    pub links: Vec<VPath>,
+    /// What was met on the way beside what the path says now, in order.
+    pub passed: Vec<Passed>,
     /// The path ended in a slash: only a directory will do.
     pub must_be_dir: bool,
     /// The node is the root of the tree or of a mounted filesystem: its name is not to be removed,
@@ -63,10 +63,28 @@ impl fmt::Debug for Place {
             .field("path", &self.path)
             .field("node", &self.node.as_ref().map(|node| (node.id(), node.kind())))
             .field("parent", &self.parent.id())
-            .field("links", &self.links)
+            .field("passed", &self.passed)
             .field("must_be_dir", &self.must_be_dir)
             .field("mount_point", &self.mount_point)
             .finish()
+    }
+}
+
+/// Something on the way of a path that where it leads may tell of, though it says nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// A link was followed: the path as it would be if that name were none. What that would leave comes before it.
+    Link(VPath),
+    /// A directory was gone into and left again by `..`, in the text of the path or of a link. A link that only leads
+    /// upwards from where it is leaves nothing: that was known.
+    Left(VPath),
+}
+
+impl Passed {
+    /// The path.
+    pub fn path(&self) -> &VPath {
+        let (Passed::Link(path) | Passed::Left(path)) = self;
+        path
     }
 }
 
@@ -78,8 +96,8 @@ pub struct Unresolved {
     /// The canonical path as far as it went, and the rest by its text. For a path that is unusable as
     /// such: the directory it would start from.
     pub path: VPath,
-    /// As in [`Place::links`].
-    pub links: Vec<VPath>,
+    /// As in [`Place::passed`], and what would have been left if everything on the way were a directory.
+    pub passed: Vec<Passed>,
     /// The deepest directory that exists on the way.
     pub at: Option<NodeRef>,
     /// For [`Error::NotFound`], the names missing below `at`; empty if the rest holds `..`.
@@ -91,7 +109,7 @@ impl fmt::Debug for Unresolved {
         f.debug_struct("Unresolved")
             .field("error", &self.error)
             .field("path", &self.path)
-            .field("links", &self.links)
+            .field("passed", &self.passed)
             .field("at", &self.at.as_ref().map(|at| at.id()))
             .field("missing", &self.missing)
             .finish()

@@ -42,6 +42,11 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// How many directories below the root the walk stands.
+    pub(crate) fn depth(&self) -> usize {
+        self.len
+    }
+
     /// True if the walk stands at a mount point.
     pub(crate) fn mounted(&self) -> bool {
         self.len == 0 || self.step(self.len - 1).is_some_and(|step| step.mounted)

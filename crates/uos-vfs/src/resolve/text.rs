@@ -1,6 +1,7 @@
 //! The part of a path still to be walked.
 
 use crate::VPath;
+use crate::path::split;
 
 /// Names left to walk, from several texts: the targets of links being followed, innermost first, then
 /// what remains of the base, then what remains of the path itself.
@@ -15,6 +16,8 @@ pub(crate) struct Text<'a> {
 struct Target {
     bytes: Vec<u8>,
     at: usize,
+    /// Directories down to this depth were known before this text began.
+    known: usize,
 }
 
 /// A name as a piece of the text it came from; [`Text::name`] gives the bytes. This way the text can
@@ -60,8 +63,16 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Puts the target of a link before everything else.
-    pub(crate) fn push_target(&mut self, bytes: Vec<u8>) {
+    /// Whether `..`, taken last, leaves a directory of that depth that was not known to be there.
+    pub(crate) fn leaves(&mut self, dots: Piece<'_>, depth: usize) -> bool {
+        match (dots, self.targets.last_mut()) {
+            (Piece::Target(..), Some(target)) => leaves(&mut target.known, depth),
+            _ => leaves(&mut 0, depth),
+        }
+    }
+
+    /// Puts the target of a link before everything else. Directories down to the depth `known` lead to it.
+    pub(crate) fn push_target(&mut self, bytes: Vec<u8>, known: usize) {
         if self.is_empty() {
             self.slash |= bytes.ends_with(b"/");
         }
@@ -69,7 +80,7 @@ impl<'a> Text<'a> {
         while self.targets.last().is_some_and(|target| next_name(&target.bytes[target.at..]).is_none()) {
             self.targets.pop();
         }
-        self.targets.push(Target { bytes, at: 0 });
+        self.targets.push(Target { bytes, at: 0, known });
     }
 
     /// True if no name is left.
@@ -82,17 +93,51 @@ impl<'a> Text<'a> {
         self.slash
     }
 
-    /// Appends all that is left to a canonical path, by its text.
-    pub(crate) fn append_to(&self, path: &mut VPath) {
-        for part in self.parts() {
-            path.push_lexically(part);
+    /// Appends all that is still to be walked to a canonical path, by its text; `leaving` is told what would be left
+    /// on the way.
+    pub(crate) fn append_to(&self, path: &mut VPath, mut leaving: impl FnMut(&VPath)) {
+        let mut depth = path.components().count();
+        for (part, mut known) in self.parts_known() {
+            for name in split(part) {
+                match name {
+                    b"." => {}
+                    b".." => {
+                        if leaves(&mut known, depth) {
+                            leaving(path);
+                        }
+                        path.pop();
+                        depth = depth.saturating_sub(1);
+                    }
+                    name => {
+                        path.push(name);
+                        depth += 1;
+                    }
+                }
+            }
         }
     }
 
     /// The texts with what is left in them, in the order they will be walked.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.targets.iter().rev().map(|target| &target.bytes[target.at..]).chain([self.base, self.path])
+        self.parts_known().map(|(part, _)| part)
     }
+
+    fn parts_known(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let targets = self.targets.iter().rev();
+        targets
+            .map(|target| (&target.bytes[target.at..], target.known))
+            .chain([(self.base, 0), (self.path, 0)])
+    }
+}
+
+/// Whether `..` out of a directory of that depth leaves one that was not known before. Above what was known everything is
+/// new again.
+fn leaves(known: &mut usize, depth: usize) -> bool {
+    if depth > *known {
+        return true;
+    }
+    *known = depth.saturating_sub(1);
+    false
 }
 
 /// Where the first name in `text` starts and ends.

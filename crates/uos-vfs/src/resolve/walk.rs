@@ -1,7 +1,7 @@
 //! The walk along a path, one name at a time.
 
 use super::Crossings;
-use super::place::{How, Place, Unresolved};
+use super::place::{How, Passed, Place, Unresolved};
 use super::steps::{Step, Steps};
 use super::text::{Piece, Text};
 use crate::path::{check_path, check_target, split};
@@ -9,6 +9,10 @@ use crate::{Caller, Error, Kind, Name, NodeRef, VPath, Want};
 
 /// As many links are followed in one walk as Linux does.
 const LINKS_MAX: usize = 40;
+
+/// What is noted of the directories left again takes no more than this. A path as such can't reach it; links in
+/// links, each with a long way up and down, could go on to half a gigabyte.
+const LEFT_MAX: usize = 1 << 20;
 
 pub(super) fn resolve(
     root: &NodeRef,
@@ -19,7 +23,7 @@ pub(super) fn resolve(
     let absolute = path.first() == Some(&b'/');
     if let Err(error) = check_path(path) {
         let path = if absolute { VPath::root() } else { how.base.clone() };
-        return Err(Unresolved { error, path, links: Vec::new(), at: None, missing: Vec::new() });
+        return Err(Unresolved { error, path, passed: Vec::new(), at: None, missing: Vec::new() });
     }
     let base = if absolute { b"/" } else { how.base.as_bytes() };
     let mut walk = Walk {
@@ -30,7 +34,7 @@ pub(super) fn resolve(
         path: VPath::with_room(base.len() + 1 + path.len()),
         text: Text::new(base, path),
         followed: 0,
-        links: Vec::new(),
+        passed: Noted::default(),
     };
     match walk.run(how) {
         Ok(end) => Ok(walk.arrive(end)),
@@ -47,7 +51,25 @@ struct Walk<'a, C: ?Sized> {
     path: VPath,
     text: Text<'a>,
     followed: usize,
-    links: Vec<VPath>,
+    passed: Noted,
+}
+
+/// What was passed.
+#[derive(Default)]
+struct Noted {
+    passed: Vec<Passed>,
+    left_bytes: usize,
+}
+
+impl Noted {
+    fn left(&mut self, path: &VPath) -> Result<(), Error> {
+        self.left_bytes += path.as_bytes().len() + size_of::<Passed>();
+        if self.left_bytes > LEFT_MAX {
+            return Err(Error::NameTooLong);
+        }
+        self.passed.push(Passed::Left(path.clone()));
+        Ok(())
+    }
 }
 
 /// How a walk ends well.
@@ -71,6 +93,10 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
                 b"." => self.check_search().map_err(|error| Stop { error, name: None })?,
                 b".." => {
                     self.check_search().map_err(|error| Stop { error, name: None })?;
+                    if self.text.leaves(name, self.steps.depth()) {
+                        let noted = self.passed.left(&self.path);
+                        noted.map_err(|error| Stop { error, name: None })?;
+                    }
                     self.steps.pop();
                     self.path.pop();
                 }
@@ -147,14 +173,25 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
         self.followed += 1;
         let mut unfollowed = self.path.clone();
         unfollowed.push(self.text.name(name));
-        self.text.append_to(&mut unfollowed);
-        self.links.push(unfollowed);
+        self.append_rest_to(&mut unfollowed)?;
+        self.passed.passed.push(Passed::Link(unfollowed));
         if target[0] == b'/' {
             self.steps.clear();
             self.path.clear();
         }
-        self.text.push_target(target);
+        self.text.push_target(target, self.steps.depth());
         Ok(())
+    }
+
+    /// Appends what is still to be walked, by its text, and notes what that leaves again.
+    fn append_rest_to(&mut self, path: &mut VPath) -> Result<(), Error> {
+        let (passed, mut noted) = (&mut self.passed, Ok(()));
+        self.text.append_to(path, |path| {
+            if noted.is_ok() {
+                noted = passed.left(path);
+            }
+        });
+        noted
     }
 
     fn check_memory(&self, node: &NodeRef) -> Result<(), Error> {
@@ -174,7 +211,7 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
                 (node, self.steps.take_top(), false)
             }
         };
-        Place { path: self.path, node, parent, links: self.links, must_be_dir, mount_point }
+        Place { path: self.path, node, parent, passed: self.passed.passed, must_be_dir, mount_point }
     }
 
     fn give_up(mut self, stop: Stop<'a>) -> Unresolved {
@@ -190,8 +227,10 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
             }
             self.path.push(name);
         }
-        self.text.append_to(&mut self.path);
+        let mut path = std::mem::replace(&mut self.path, VPath::root());
+        // Too long a way is too long whether or not it is there.
+        let error = self.append_rest_to(&mut path).err().unwrap_or(stop.error);
         let at = Some(self.steps.take_top());
-        Unresolved { error: stop.error, path: self.path, links: self.links, at, missing }
+        Unresolved { error, path, passed: self.passed.passed, at, missing }
     }
 }

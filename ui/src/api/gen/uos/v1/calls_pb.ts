@@ -8,28 +8,36 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Close, CloseRange, CloseRangeReply, CloseReply, Dup, Dup2, Dup2Reply, DupReply, Fstat, FstatReply, Fsync, FsyncReply, Ftruncate, FtruncateReply, Lock, LockReply, Open, OpenReply, Poll, PollReply, Pread, PreadReply, Pwrite, PwriteReply, Read, ReadReply, Seek, SeekReply, Unlock, UnlockReply, Write, WriteReply } from "./descriptors_pb";
 import { file_uos_v1_descriptors } from "./descriptors_pb";
-import type { CreateDirectory, CreateDirectoryReply, DeleteFile, DeleteFileReply, FileExists, FileExistsReply, FileStat, FileStatReply, ListDirectory, ListDirectoryReply, MoveFile, MoveFileReply, ReadFile, ReadFileReply, RemoveDirectory, RemoveDirectoryReply, WriteFile, WriteFileReply } from "./files_pb";
+import type { GetEnvironmentVar, GetEnvironmentVarReply, ListEnvironment, ListEnvironmentReply, SetEnvironmentVar, SetEnvironmentVarReply, UnsetEnvironmentVar, UnsetEnvironmentVarReply } from "./environment_pb";
+import { file_uos_v1_environment } from "./environment_pb";
+import type { CopyFile, CopyFileReply, CreateDirectory, CreateDirectoryReply, CreateFile, CreateFileReply, DeleteFile, DeleteFileReply, FileExists, FileExistsReply, FileStat, FileStatReply, GetWorkingDirectory, GetWorkingDirectoryReply, ListDirectory, ListDirectoryReply, MoveFile, MoveFileReply, ReadFile, ReadFileReply, RemoveDirectory, RemoveDirectoryReply, SetWorkingDirectory, SetWorkingDirectoryReply, TruncateFile, TruncateFileReply, WriteFile, WriteFileReply } from "./files_pb";
 import { file_uos_v1_files } from "./files_pb";
 import type { ListHandles, ListHandlesReply, PassHandle, PassHandleReply, RestrictHandle, RestrictHandleReply } from "./handles_pb";
 import { file_uos_v1_handles } from "./handles_pb";
+import type { AppendFile, AppendFileReply, Chmod, ChmodReply, Chown, ChownReply, GetXattr, GetXattrReply, Link, LinkReply, ListXattr, ListXattrReply, ReadLink, ReadLinkReply, SetTimes, SetTimesReply, SetXattr, SetXattrReply, Statfs, StatfsReply, Symlink, SymlinkReply, TempFile, TempFileReply } from "./names_pb";
+import { file_uos_v1_names } from "./names_pb";
 import type { ClosePipe, ClosePipeReply, CreatePipe, CreatePipeReply, DestroyPipe, DestroyPipeReply, PipeStats, PipeStatsReply, ReadPipe, ReadPipeReply, WritePipe, WritePipeReply } from "./pipes_pb";
 import { file_uos_v1_pipes } from "./pipes_pb";
-import type { GetProcessInfo, GetProcessInfoReply, GetProcessList, GetProcessListReply, GetProcessStats, GetProcessStatsReply, KillProcess, KillProcessReply, ReadOutput, ReadOutputReply, SpawnProcess, SpawnProcessReply, WaitProcess, WaitProcessReply } from "./processes_pb";
+import type { DropGrants, DropGrantsReply, GetChildren, GetChildrenReply, GetEnforcement, GetEnforcementReply, GetGrants, GetGrantsReply, GetProcessInfo, GetProcessInfoReply, GetProcessList, GetProcessListReply, GetProcessState, GetProcessStateReply, GetProcessStats, GetProcessStatsReply, GetResourceUsage, GetResourceUsageReply, KillProcess, KillProcessReply, ReadOutput, ReadOutputReply, SetProcessPriority, SetProcessPriorityReply, SpawnProcess, SpawnProcessReply, WaitProcess, WaitProcessReply } from "./processes_pb";
 import { file_uos_v1_processes } from "./processes_pb";
+import type { GetLimits, GetLimitsReply, PauseProcess, PauseProcessReply, ResizeTerminal, ResizeTerminalReply, ResumeProcess, ResumeProcessReply, SetLimits, SetLimitsReply, WriteStdin, WriteStdinReply } from "./programs_pb";
+import { file_uos_v1_programs } from "./programs_pb";
 import type { CloseQueue, CloseQueueReply, CreateQueue, CreateQueueReply, DestroyQueue, DestroyQueueReply, QueueStats, QueueStatsReply, ReceiveMessage, ReceiveMessageReply, SendMessage, SendMessageReply, Subscribe, SubscribeReply, Unsubscribe, UnsubscribeReply } from "./queues_pb";
 import { file_uos_v1_queues } from "./queues_pb";
 import { file_uos_v1_rule } from "./rule_pb";
 import type { AttachShm, AttachShmReply, CreateShm, CreateShmReply, DestroyShm, DestroyShmReply, DetachShm, DetachShmReply, ReadShm, ReadShmReply, ShmStats, ShmStatsReply, WriteShm, WriteShmReply } from "./segments_pb";
 import { file_uos_v1_segments } from "./segments_pb";
-import type { GetCurrentTime, GetCurrentTimeReply, GetMemoryStats, GetMemoryStatsReply, GetProcessMemoryStats, GetProcessMemoryStatsReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply, TriggerGC, TriggerGCReply } from "./system_pb";
+import type { GetCurrentTime, GetCurrentTimeReply, GetHostCapabilities, GetHostCapabilitiesReply, GetMemoryStats, GetMemoryStatsReply, GetProcessMemoryStats, GetProcessMemoryStatsReply, GetRandom, GetRandomReply, GetSchedulerStats, GetSchedulerStatsReply, GetSystemInfo, GetSystemInfoReply, GetUptime, GetUptimeReply, Sleep, SleepReply, TriggerGC, TriggerGCReply } from "./system_pb";
 import { file_uos_v1_system } from "./system_pb";
+import type { ReadWatch, ReadWatchReply, Unwatch, UnwatchReply, Watch, WatchReply } from "./watches_pb";
+import { file_uos_v1_watches } from "./watches_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file uos/v1/calls.proto.
  */
 export const file_uos_v1_calls: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSKLGwoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2RlbGV0ZV9maWxlGAQgASgLMhIudW9zLnYxLkRlbGV0ZUZpbGVCCoq1GAYIBBACGAJIABI7Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIVLnVvcy52MS5MaXN0RGlyZWN0b3J5QgqKtRgGCAMQAhgCSAASNQoLZmlsZV9leGlzdHMYBiABKAsyEi51b3MudjEuRmlsZUV4aXN0c0IKirUYBggDEAIYAkgAEjEKCWZpbGVfc3RhdBgHIAEoCzIQLnVvcy52MS5GaWxlU3RhdEIKirUYBggDEAIYAkgAEjEKCW1vdmVfZmlsZRgIIAEoCzIQLnVvcy52MS5Nb3ZlRmlsZUIKirUYBggEEAIYAkgAEj8KEGNyZWF0ZV9kaXJlY3RvcnkYCiABKAsyFy51b3MudjEuQ3JlYXRlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASPwoQcmVtb3ZlX2RpcmVjdG9yeRgLIAEoCzIXLnVvcy52MS5SZW1vdmVEaXJlY3RvcnlCCoq1GAYIBBACGAJIABI5Cg1zcGF3bl9wcm9jZXNzGA8gASgLMhQudW9zLnYxLlNwYXduUHJvY2Vzc0IKirUYBggGEAIYAkgAEjcKDGtpbGxfcHJvY2VzcxgQIAEoCzITLnVvcy52MS5LaWxsUHJvY2Vzc0IKirUYBggHEAEYAkgAEj4KEGdldF9wcm9jZXNzX2luZm8YESABKAsyFi51b3MudjEuR2V0UHJvY2Vzc0luZm9CCoq1GAYICBACGAJIABI+ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhYudW9zLnYxLkdldFByb2Nlc3NMaXN0QgqKtRgGCAgQAhgBSAASQAoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyFy51b3MudjEuR2V0UHJvY2Vzc1N0YXRzQgqKtRgGCAgQAhgCSAASNwoMd2FpdF9wcm9jZXNzGBYgASgLMhMudW9zLnYxLldhaXRQcm9jZXNzQgqKtRgGCAgQAxgCSAASPAoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhUudW9zLnYxLkdldFN5c3RlbUluZm9CCoq1GAYIEBACGAFIABI+ChBnZXRfY3VycmVudF90aW1lGBggASgLMhYudW9zLnYxLkdldEN1cnJlbnRUaW1lQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEjMKCmNyZWF0ZV9zaG0YIiABKAsyES51b3MudjEuQ3JlYXRlU2htQgqKtRgGCAoQAhgBSAASMwoKYXR0YWNoX3NobRgjIAEoCzIRLnVvcy52MS5BdHRhY2hTaG1CCoq1GAYIAhABGAJIABIzCgpkZXRhY2hfc2htGCQgASgLMhEudW9zLnYxLkRldGFjaFNobUIKirUYBggCEAEYAkgAEjEKCXdyaXRlX3NobRglIAEoCzIQLnVvcy52MS5Xcml0ZVNobUIKirUYBggCEAEYAkgAEi8KCHJlYWRfc2htGCYgASgLMg8udW9zLnYxLlJlYWRTaG1CCoq1GAYIAhABGAJIABI1CgtkZXN0cm95X3NobRgnIAEoCzISLnVvcy52MS5EZXN0cm95U2htQgqKtRgGCAIQARgCSAASMQoJc2htX3N0YXRzGCggASgLMhAudW9zLnYxLlNobVN0YXRzQgqKtRgGCAIQARgCSAASRAoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIZLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c0IKirUYBggOEAIYAUgAEioKBXNsZWVwGC0gASgLMg0udW9zLnYxLlNsZWVwQgqKtRgGCAEQAxgBSAASMwoKZ2V0X3VwdGltZRguIAEoCzIRLnVvcy52MS5HZXRVcHRpbWVCCoq1GAYIARABGAFIABI+ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhYudW9zLnYxLkdldE1lbW9yeVN0YXRzQgqKtRgGCBAQAhgBSAASTQoYZ2V0X3Byb2Nlc3NfbWVtb3J5X3N0YXRzGDAgASgLMh0udW9zLnYxLkdldFByb2Nlc3NNZW1vcnlTdGF0c0IKirUYBggIEAIYAkgAEjMKCnRyaWdnZXJfZ2MYMSABKAsyES51b3MudjEuVHJpZ2dlckdDQgqKtRgGCBEQARgBSAASNQoLcGFzc19oYW5kbGUYMyABKAsyEi51b3MudjEuUGFzc0hhbmRsZUIKirUYBggCEAEYAkgAEj0KD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIWLnVvcy52MS5SZXN0cmljdEhhbmRsZUIKirUYBggCEAEYAkgAEjcKDGxpc3RfaGFuZGxlcxg1IAEoCzITLnVvcy52MS5MaXN0SGFuZGxlc0IKirUYBggBEAEYAUgAEigKBGxvY2sYNiABKAsyDC51b3MudjEuTG9ja0IKirUYBggCEAMYAkgAEiwKBnVubG9jaxg3IAEoCzIOLnVvcy52MS5VbmxvY2tCCoq1GAYIAhABGAJIABIoCgRvcGVuGDwgASgLMgwudW9zLnYxLk9wZW5CCoq1GAYIAxACGAJIABIqCgVjbG9zZRg9IAEoCzINLnVvcy52MS5DbG9zZUIKirUYBggCEAIYAkgAEigKBHJlYWQYPiABKAsyDC51b3MudjEuUmVhZEIKirUYBggCEAIYAkgAEioKBXdyaXRlGD8gASgLMg0udW9zLnYxLldyaXRlQgqKtRgGCAIQAhgCSAASKgoFcHJlYWQYQCABKAsyDS51b3MudjEuUHJlYWRCCoq1GAYIAhACGAJIABIsCgZwd3JpdGUYQSABKAsyDi51b3MudjEuUHdyaXRlQgqKtRgGCAIQAhgCSAASKAoEc2VlaxhCIAEoCzIMLnVvcy52MS5TZWVrQgqKtRgGCAIQAhgCSAASJgoDZHVwGEMgASgLMgsudW9zLnYxLkR1cEIKirUYBggCEAEYAkgAEigKBGR1cDIYRCABKAsyDC51b3MudjEuRHVwMkIKirUYBggCEAIYAkgAEioKBWZzeW5jGEUgASgLMg0udW9zLnYxLkZzeW5jQgqKtRgGCAIQAhgCSAASMgoJZnRydW5jYXRlGEYgASgLMhEudW9zLnYxLkZ0cnVuY2F0ZUIKirUYBggCEAIYAkgAEioKBWZzdGF0GEcgASgLMg0udW9zLnYxLkZzdGF0QgqKtRgGCAIQAhgCSAASKAoEcG9sbBhIIAEoCzIMLnVvcy52MS5Qb2xsQgqKtRgGCAIQAxgCSAASNQoLY2xvc2VfcmFuZ2UYSSABKAsyEi51b3MudjEuQ2xvc2VSYW5nZUIKirUYBggBEAIYAUgAEjUKC3JlYWRfb3V0cHV0GHEgASgLMhIudW9zLnYxLlJlYWRPdXRwdXRCCoq1GAYICBADGAJIABI4CgxjcmVhdGVfcXVldWUYjAEgASgLMhMudW9zLnYxLkNyZWF0ZVF1ZXVlQgqKtRgGCAoQARgBSAASOAoMc2VuZF9tZXNzYWdlGI0BIAEoCzITLnVvcy52MS5TZW5kTWVzc2FnZUIKirUYBggCEAMYAkgAEj4KD3JlY2VpdmVfbWVzc2FnZRiOASABKAsyFi51b3MudjEuUmVjZWl2ZU1lc3NhZ2VCCoq1GAYIAhADGAJIABIzCglzdWJzY3JpYmUYjwEgASgLMhEudW9zLnYxLlN1YnNjcmliZUIKirUYBggCEAEYAkgAEjcKC3Vuc3Vic2NyaWJlGJABIAEoCzITLnVvcy52MS5VbnN1YnNjcmliZUIKirUYBggCEAEYAkgAEjYKC2Nsb3NlX3F1ZXVlGJEBIAEoCzISLnVvcy52MS5DbG9zZVF1ZXVlQgqKtRgGCAIQARgCSAASOgoNZGVzdHJveV9xdWV1ZRiSASABKAsyFC51b3MudjEuRGVzdHJveVF1ZXVlQgqKtRgGCAIQARgCSAASNgoLcXVldWVfc3RhdHMYkwEgASgLMhIudW9zLnYxLlF1ZXVlU3RhdHNCCoq1GAYIAhABGAJIAEIGCgRjYWxsIs0XCgVSZXBseRIqCglyZWFkX2ZpbGUYASABKAsyFS51b3MudjEuUmVhZEZpbGVSZXBseUgAEiwKCndyaXRlX2ZpbGUYAiABKAsyFi51b3MudjEuV3JpdGVGaWxlUmVwbHlIABIuCgtkZWxldGVfZmlsZRgEIAEoCzIXLnVvcy52MS5EZWxldGVGaWxlUmVwbHlIABI0Cg5saXN0X2RpcmVjdG9yeRgFIAEoCzIaLnVvcy52MS5MaXN0RGlyZWN0b3J5UmVwbHlIABIuCgtmaWxlX2V4aXN0cxgGIAEoCzIXLnVvcy52MS5GaWxlRXhpc3RzUmVwbHlIABIqCglmaWxlX3N0YXQYByABKAsyFS51b3MudjEuRmlsZVN0YXRSZXBseUgAEioKCW1vdmVfZmlsZRgIIAEoCzIVLnVvcy52MS5Nb3ZlRmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI5ChFnZXRfcHJvY2Vzc19zdGF0cxgVIAEoCzIcLnVvcy52MS5HZXRQcm9jZXNzU3RhdHNSZXBseUgAEjAKDHdhaXRfcHJvY2VzcxgWIAEoCzIYLnVvcy52MS5XYWl0UHJvY2Vzc1JlcGx5SAASNQoPZ2V0X3N5c3RlbV9pbmZvGBcgASgLMhoudW9zLnYxLkdldFN5c3RlbUluZm9SZXBseUgAEjcKEGdldF9jdXJyZW50X3RpbWUYGCABKAsyGy51b3MudjEuR2V0Q3VycmVudFRpbWVSZXBseUgAEi4KC2NyZWF0ZV9waXBlGBwgASgLMhcudW9zLnYxLkNyZWF0ZVBpcGVSZXBseUgAEiwKCndyaXRlX3BpcGUYHSABKAsyFi51b3MudjEuV3JpdGVQaXBlUmVwbHlIABIqCglyZWFkX3BpcGUYHiABKAsyFS51b3MudjEuUmVhZFBpcGVSZXBseUgAEiwKCmNsb3NlX3BpcGUYHyABKAsyFi51b3MudjEuQ2xvc2VQaXBlUmVwbHlIABIwCgxkZXN0cm95X3BpcGUYICABKAsyGC51b3MudjEuRGVzdHJveVBpcGVSZXBseUgAEiwKCnBpcGVfc3RhdHMYISABKAsyFi51b3MudjEuUGlwZVN0YXRzUmVwbHlIABIsCgpjcmVhdGVfc2htGCIgASgLMhYudW9zLnYxLkNyZWF0ZVNobVJlcGx5SAASLAoKYXR0YWNoX3NobRgjIAEoCzIWLnVvcy52MS5BdHRhY2hTaG1SZXBseUgAEiwKCmRldGFjaF9zaG0YJCABKAsyFi51b3MudjEuRGV0YWNoU2htUmVwbHlIABIqCgl3cml0ZV9zaG0YJSABKAsyFS51b3MudjEuV3JpdGVTaG1SZXBseUgAEigKCHJlYWRfc2htGCYgASgLMhQudW9zLnYxLlJlYWRTaG1SZXBseUgAEi4KC2Rlc3Ryb3lfc2htGCcgASgLMhcudW9zLnYxLkRlc3Ryb3lTaG1SZXBseUgAEioKCXNobV9zdGF0cxgoIAEoCzIVLnVvcy52MS5TaG1TdGF0c1JlcGx5SAASPQoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIeLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c1JlcGx5SAASIwoFc2xlZXAYLSABKAsyEi51b3MudjEuU2xlZXBSZXBseUgAEiwKCmdldF91cHRpbWUYLiABKAsyFi51b3MudjEuR2V0VXB0aW1lUmVwbHlIABI3ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhsudW9zLnYxLkdldE1lbW9yeVN0YXRzUmVwbHlIABJGChhnZXRfcHJvY2Vzc19tZW1vcnlfc3RhdHMYMCABKAsyIi51b3MudjEuR2V0UHJvY2Vzc01lbW9yeVN0YXRzUmVwbHlIABIsCgp0cmlnZ2VyX2djGDEgASgLMhYudW9zLnYxLlRyaWdnZXJHQ1JlcGx5SAASLgoLcGFzc19oYW5kbGUYMyABKAsyFy51b3MudjEuUGFzc0hhbmRsZVJlcGx5SAASNgoPcmVzdHJpY3RfaGFuZGxlGDQgASgLMhsudW9zLnYxLlJlc3RyaWN0SGFuZGxlUmVwbHlIABIwCgxsaXN0X2hhbmRsZXMYNSABKAsyGC51b3MudjEuTGlzdEhhbmRsZXNSZXBseUgAEiEKBGxvY2sYNiABKAsyES51b3MudjEuTG9ja1JlcGx5SAASJQoGdW5sb2NrGDcgASgLMhMudW9zLnYxLlVubG9ja1JlcGx5SAASIQoEb3Blbhg8IAEoCzIRLnVvcy52MS5PcGVuUmVwbHlIABIjCgVjbG9zZRg9IAEoCzISLnVvcy52MS5DbG9zZVJlcGx5SAASIQoEcmVhZBg+IAEoCzIRLnVvcy52MS5SZWFkUmVwbHlIABIjCgV3cml0ZRg/IAEoCzISLnVvcy52MS5Xcml0ZVJlcGx5SAASIwoFcHJlYWQYQCABKAsyEi51b3MudjEuUHJlYWRSZXBseUgAEiUKBnB3cml0ZRhBIAEoCzITLnVvcy52MS5Qd3JpdGVSZXBseUgAEiEKBHNlZWsYQiABKAsyES51b3MudjEuU2Vla1JlcGx5SAASHwoDZHVwGEMgASgLMhAudW9zLnYxLkR1cFJlcGx5SAASIQoEZHVwMhhEIAEoCzIRLnVvcy52MS5EdXAyUmVwbHlIABIjCgVmc3luYxhFIAEoCzISLnVvcy52MS5Gc3luY1JlcGx5SAASKwoJZnRydW5jYXRlGEYgASgLMhYudW9zLnYxLkZ0cnVuY2F0ZVJlcGx5SAASIwoFZnN0YXQYRyABKAsyEi51b3MudjEuRnN0YXRSZXBseUgAEiEKBHBvbGwYSCABKAsyES51b3MudjEuUG9sbFJlcGx5SAASLgoLY2xvc2VfcmFuZ2UYSSABKAsyFy51b3MudjEuQ2xvc2VSYW5nZVJlcGx5SAASLgoLcmVhZF9vdXRwdXQYcSABKAsyFy51b3MudjEuUmVhZE91dHB1dFJlcGx5SAASMQoMY3JlYXRlX3F1ZXVlGIwBIAEoCzIYLnVvcy52MS5DcmVhdGVRdWV1ZVJlcGx5SAASMQoMc2VuZF9tZXNzYWdlGI0BIAEoCzIYLnVvcy52MS5TZW5kTWVzc2FnZVJlcGx5SAASNwoPcmVjZWl2ZV9tZXNzYWdlGI4BIAEoCzIbLnVvcy52MS5SZWNlaXZlTWVzc2FnZVJlcGx5SAASLAoJc3Vic2NyaWJlGI8BIAEoCzIWLnVvcy52MS5TdWJzY3JpYmVSZXBseUgAEjAKC3Vuc3Vic2NyaWJlGJABIAEoCzIYLnVvcy52MS5VbnN1YnNjcmliZVJlcGx5SAASLwoLY2xvc2VfcXVldWUYkQEgASgLMhcudW9zLnYxLkNsb3NlUXVldWVSZXBseUgAEjMKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhkudW9zLnYxLkRlc3Ryb3lRdWV1ZVJlcGx5SAASLwoLcXVldWVfc3RhdHMYkwEgASgLMhcudW9zLnYxLlF1ZXVlU3RhdHNSZXBseUgAQgcKBXJlcGx5YgZwcm90bzM", [file_uos_v1_descriptors, file_uos_v1_files, file_uos_v1_handles, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_queues, file_uos_v1_rule, file_uos_v1_segments, file_uos_v1_system]);
+  fileDesc("ChJ1b3MvdjEvY2FsbHMucHJvdG8SBnVvcy52MSLELAoEQ2FsbBIxCglyZWFkX2ZpbGUYASABKAsyEC51b3MudjEuUmVhZEZpbGVCCoq1GAYIAxACGAJIABIzCgp3cml0ZV9maWxlGAIgASgLMhEudW9zLnYxLldyaXRlRmlsZUIKirUYBggEEAIYAkgAEjUKC2NyZWF0ZV9maWxlGAMgASgLMhIudW9zLnYxLkNyZWF0ZUZpbGVCCoq1GAYIBBACGAJIABI1CgtkZWxldGVfZmlsZRgEIAEoCzISLnVvcy52MS5EZWxldGVGaWxlQgqKtRgGCAQQAhgCSAASOwoObGlzdF9kaXJlY3RvcnkYBSABKAsyFS51b3MudjEuTGlzdERpcmVjdG9yeUIKirUYBggDEAIYAkgAEjUKC2ZpbGVfZXhpc3RzGAYgASgLMhIudW9zLnYxLkZpbGVFeGlzdHNCCoq1GAYIAxACGAJIABIxCglmaWxlX3N0YXQYByABKAsyEC51b3MudjEuRmlsZVN0YXRCCoq1GAYIAxACGAJIABIxCgltb3ZlX2ZpbGUYCCABKAsyEC51b3MudjEuTW92ZUZpbGVCCoq1GAYIBBACGAJIABIxCgljb3B5X2ZpbGUYCSABKAsyEC51b3MudjEuQ29weUZpbGVCCoq1GAYIBBACGAJIABI/ChBjcmVhdGVfZGlyZWN0b3J5GAogASgLMhcudW9zLnYxLkNyZWF0ZURpcmVjdG9yeUIKirUYBggEEAIYAkgAEj8KEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyFy51b3MudjEuUmVtb3ZlRGlyZWN0b3J5QgqKtRgGCAQQAhgCSAASSAoVZ2V0X3dvcmtpbmdfZGlyZWN0b3J5GAwgASgLMhsudW9zLnYxLkdldFdvcmtpbmdEaXJlY3RvcnlCCoq1GAYIARABGAFIABJIChVzZXRfd29ya2luZ19kaXJlY3RvcnkYDSABKAsyGy51b3MudjEuU2V0V29ya2luZ0RpcmVjdG9yeUIKirUYBggDEAIYAkgAEjkKDXRydW5jYXRlX2ZpbGUYDiABKAsyFC51b3MudjEuVHJ1bmNhdGVGaWxlQgqKtRgGCAQQAhgCSAASOQoNc3Bhd25fcHJvY2VzcxgPIAEoCzIULnVvcy52MS5TcGF3blByb2Nlc3NCCoq1GAYIBhACGAJIABI3CgxraWxsX3Byb2Nlc3MYECABKAsyEy51b3MudjEuS2lsbFByb2Nlc3NCCoq1GAYIBxABGAJIABI+ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhYudW9zLnYxLkdldFByb2Nlc3NJbmZvQgqKtRgGCAgQAhgCSAASPgoQZ2V0X3Byb2Nlc3NfbGlzdBgSIAEoCzIWLnVvcy52MS5HZXRQcm9jZXNzTGlzdEIKirUYBggIEAIYAUgAEkYKFHNldF9wcm9jZXNzX3ByaW9yaXR5GBMgASgLMhoudW9zLnYxLlNldFByb2Nlc3NQcmlvcml0eUIKirUYBggJEAIYAkgAEkAKEWdldF9wcm9jZXNzX3N0YXRlGBQgASgLMhcudW9zLnYxLkdldFByb2Nlc3NTdGF0ZUIKirUYBggIEAIYAkgAEkAKEWdldF9wcm9jZXNzX3N0YXRzGBUgASgLMhcudW9zLnYxLkdldFByb2Nlc3NTdGF0c0IKirUYBggIEAIYAkgAEjcKDHdhaXRfcHJvY2VzcxgWIAEoCzITLnVvcy52MS5XYWl0UHJvY2Vzc0IKirUYBggIEAMYAkgAEjwKD2dldF9zeXN0ZW1faW5mbxgXIAEoCzIVLnVvcy52MS5HZXRTeXN0ZW1JbmZvQgqKtRgGCBAQAhgBSAASPgoQZ2V0X2N1cnJlbnRfdGltZRgYIAEoCzIWLnVvcy52MS5HZXRDdXJyZW50VGltZUIKirUYBggBEAEYAUgAEkQKE2dldF9lbnZpcm9ubWVudF92YXIYGSABKAsyGS51b3MudjEuR2V0RW52aXJvbm1lbnRWYXJCCoq1GAYIARABGAFIABJEChNzZXRfZW52aXJvbm1lbnRfdmFyGBogASgLMhkudW9zLnYxLlNldEVudmlyb25tZW50VmFyQgqKtRgGCAEQARgBSAASNQoLY3JlYXRlX3BpcGUYHCABKAsyEi51b3MudjEuQ3JlYXRlUGlwZUIKirUYBggKEAEYAkgAEjMKCndyaXRlX3BpcGUYHSABKAsyES51b3MudjEuV3JpdGVQaXBlQgqKtRgGCAIQAxgCSAASMQoJcmVhZF9waXBlGB4gASgLMhAudW9zLnYxLlJlYWRQaXBlQgqKtRgGCAIQAxgCSAASMwoKY2xvc2VfcGlwZRgfIAEoCzIRLnVvcy52MS5DbG9zZVBpcGVCCoq1GAYIAhABGAJIABI3CgxkZXN0cm95X3BpcGUYICABKAsyEy51b3MudjEuRGVzdHJveVBpcGVCCoq1GAYIAhABGAJIABIzCgpwaXBlX3N0YXRzGCEgASgLMhEudW9zLnYxLlBpcGVTdGF0c0IKirUYBggCEAEYAkgAEjMKCmNyZWF0ZV9zaG0YIiABKAsyES51b3MudjEuQ3JlYXRlU2htQgqKtRgGCAoQAhgBSAASMwoKYXR0YWNoX3NobRgjIAEoCzIRLnVvcy52MS5BdHRhY2hTaG1CCoq1GAYIAhABGAJIABIzCgpkZXRhY2hfc2htGCQgASgLMhEudW9zLnYxLkRldGFjaFNobUIKirUYBggCEAEYAkgAEjEKCXdyaXRlX3NobRglIAEoCzIQLnVvcy52MS5Xcml0ZVNobUIKirUYBggCEAEYAkgAEi8KCHJlYWRfc2htGCYgASgLMg8udW9zLnYxLlJlYWRTaG1CCoq1GAYIAhABGAJIABI1CgtkZXN0cm95X3NobRgnIAEoCzISLnVvcy52MS5EZXN0cm95U2htQgqKtRgGCAIQARgCSAASMQoJc2htX3N0YXRzGCggASgLMhAudW9zLnYxLlNobVN0YXRzQgqKtRgGCAIQARgCSAASRAoTZ2V0X3NjaGVkdWxlcl9zdGF0cxgsIAEoCzIZLnVvcy52MS5HZXRTY2hlZHVsZXJTdGF0c0IKirUYBggOEAIYAUgAEioKBXNsZWVwGC0gASgLMg0udW9zLnYxLlNsZWVwQgqKtRgGCAEQAxgBSAASMwoKZ2V0X3VwdGltZRguIAEoCzIRLnVvcy52MS5HZXRVcHRpbWVCCoq1GAYIARABGAFIABI+ChBnZXRfbWVtb3J5X3N0YXRzGC8gASgLMhYudW9zLnYxLkdldE1lbW9yeVN0YXRzQgqKtRgGCBAQAhgBSAASTQoYZ2V0X3Byb2Nlc3NfbWVtb3J5X3N0YXRzGDAgASgLMh0udW9zLnYxLkdldFByb2Nlc3NNZW1vcnlTdGF0c0IKirUYBggIEAIYAkgAEjMKCnRyaWdnZXJfZ2MYMSABKAsyES51b3MudjEuVHJpZ2dlckdDQgqKtRgGCBEQARgBSAASNQoLcGFzc19oYW5kbGUYMyABKAsyEi51b3MudjEuUGFzc0hhbmRsZUIKirUYBggCEAEYAkgAEj0KD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIWLnVvcy52MS5SZXN0cmljdEhhbmRsZUIKirUYBggCEAEYAkgAEjcKDGxpc3RfaGFuZGxlcxg1IAEoCzITLnVvcy52MS5MaXN0SGFuZGxlc0IKirUYBggBEAEYAUgAEigKBGxvY2sYNiABKAsyDC51b3MudjEuTG9ja0IKirUYBggCEAMYAkgAEiwKBnVubG9jaxg3IAEoCzIOLnVvcy52MS5VbmxvY2tCCoq1GAYIAhABGAJIABIoCgRvcGVuGDwgASgLMgwudW9zLnYxLk9wZW5CCoq1GAYIAxACGAJIABIqCgVjbG9zZRg9IAEoCzINLnVvcy52MS5DbG9zZUIKirUYBggCEAIYAkgAEigKBHJlYWQYPiABKAsyDC51b3MudjEuUmVhZEIKirUYBggCEAIYAkgAEioKBXdyaXRlGD8gASgLMg0udW9zLnYxLldyaXRlQgqKtRgGCAIQAhgCSAASKgoFcHJlYWQYQCABKAsyDS51b3MudjEuUHJlYWRCCoq1GAYIAhACGAJIABIsCgZwd3JpdGUYQSABKAsyDi51b3MudjEuUHdyaXRlQgqKtRgGCAIQAhgCSAASKAoEc2VlaxhCIAEoCzIMLnVvcy52MS5TZWVrQgqKtRgGCAIQAhgCSAASJgoDZHVwGEMgASgLMgsudW9zLnYxLkR1cEIKirUYBggCEAEYAkgAEigKBGR1cDIYRCABKAsyDC51b3MudjEuRHVwMkIKirUYBggCEAIYAkgAEioKBWZzeW5jGEUgASgLMg0udW9zLnYxLkZzeW5jQgqKtRgGCAIQAhgCSAASMgoJZnRydW5jYXRlGEYgASgLMhEudW9zLnYxLkZ0cnVuY2F0ZUIKirUYBggCEAIYAkgAEioKBWZzdGF0GEcgASgLMg0udW9zLnYxLkZzdGF0QgqKtRgGCAIQAhgCSAASKAoEcG9sbBhIIAEoCzIMLnVvcy52MS5Qb2xsQgqKtRgGCAIQAxgCSAASNQoLY2xvc2VfcmFuZ2UYSSABKAsyEi51b3MudjEuQ2xvc2VSYW5nZUIKirUYBggBEAIYAUgAEjUKC2FwcGVuZF9maWxlGFAgASgLMhIudW9zLnYxLkFwcGVuZEZpbGVCCoq1GAYIBBACGAJIABIoCgRsaW5rGFEgASgLMgwudW9zLnYxLkxpbmtCCoq1GAYIBBACGAJIABIuCgdzeW1saW5rGFIgASgLMg8udW9zLnYxLlN5bWxpbmtCCoq1GAYIBBACGAJIABIxCglyZWFkX2xpbmsYUyABKAsyEC51b3MudjEuUmVhZExpbmtCCoq1GAYIAxACGAJIABIqCgVjaG1vZBhUIAEoCzINLnVvcy52MS5DaG1vZEIKirUYBggEEAIYAkgAEioKBWNob3duGFUgASgLMg0udW9zLnYxLkNob3duQgqKtRgGCAQQAhgCSAASMQoJc2V0X3RpbWVzGFYgASgLMhAudW9zLnYxLlNldFRpbWVzQgqKtRgGCAQQAhgCSAASMQoJZ2V0X3hhdHRyGFcgASgLMhAudW9zLnYxLkdldFhhdHRyQgqKtRgGCAMQAhgCSAASMQoJc2V0X3hhdHRyGFggASgLMhAudW9zLnYxLlNldFhhdHRyQgqKtRgGCAQQAhgCSAASMwoKbGlzdF94YXR0chhZIAEoCzIRLnVvcy52MS5MaXN0WGF0dHJCCoq1GAYIAxACGAJIABIsCgZzdGF0ZnMYWiABKAsyDi51b3MudjEuU3RhdGZzQgqKtRgGCAMQAhgCSAASKgoFd2F0Y2gYWyABKAsyDS51b3MudjEuV2F0Y2hCCoq1GAYIAxACGAJIABIuCgd1bndhdGNoGFwgASgLMg8udW9zLnYxLlVud2F0Y2hCCoq1GAYIAhABGAJIABIxCgl0ZW1wX2ZpbGUYXSABKAsyEC51b3MudjEuVGVtcEZpbGVCCoq1GAYIBBACGAJIABIzCgpyZWFkX3dhdGNoGF4gASgLMhEudW9zLnYxLlJlYWRXYXRjaEIKirUYBggCEAMYAkgAEjkKDXBhdXNlX3Byb2Nlc3MYbiABKAsyFC51b3MudjEuUGF1c2VQcm9jZXNzQgqKtRgGCAkQAhgCSAASOwoOcmVzdW1lX3Byb2Nlc3MYbyABKAsyFS51b3MudjEuUmVzdW1lUHJvY2Vzc0IKirUYBggJEAIYAkgAEjUKC3dyaXRlX3N0ZGluGHAgASgLMhIudW9zLnYxLldyaXRlU3RkaW5CCoq1GAYICRADGAJIABI1CgtyZWFkX291dHB1dBhxIAEoCzISLnVvcy52MS5SZWFkT3V0cHV0QgqKtRgGCAgQAxgCSAASPQoPcmVzaXplX3Rlcm1pbmFsGHIgASgLMhYudW9zLnYxLlJlc2l6ZVRlcm1pbmFsQgqKtRgGCAkQARgCSAASMwoKc2V0X2xpbWl0cxhzIAEoCzIRLnVvcy52MS5TZXRMaW1pdHNCCoq1GAYICRACGAJIABIzCgpnZXRfbGltaXRzGHQgASgLMhEudW9zLnYxLkdldExpbWl0c0IKirUYBggIEAIYAkgAEjcKDGdldF9jaGlsZHJlbhh1IAEoCzITLnVvcy52MS5HZXRDaGlsZHJlbkIKirUYBggIEAEYAkgAEjMKCmdldF9ncmFudHMYdiABKAsyES51b3MudjEuR2V0R3JhbnRzQgqKtRgGCAgQARgCSAASNQoLZHJvcF9ncmFudHMYdyABKAsyEi51b3MudjEuRHJvcEdyYW50c0IKirUYBggJEAEYAkgAEkIKEmdldF9yZXNvdXJjZV91c2FnZRh4IAEoCzIYLnVvcy52MS5HZXRSZXNvdXJjZVVzYWdlQgqKtRgGCAgQAhgCSAASPQoPZ2V0X2VuZm9yY2VtZW50GHkgASgLMhYudW9zLnYxLkdldEVuZm9yY2VtZW50QgqKtRgGCAgQARgCSAASOAoMY3JlYXRlX3F1ZXVlGIwBIAEoCzITLnVvcy52MS5DcmVhdGVRdWV1ZUIKirUYBggKEAEYAUgAEjgKDHNlbmRfbWVzc2FnZRiNASABKAsyEy51b3MudjEuU2VuZE1lc3NhZ2VCCoq1GAYIAhADGAJIABI+Cg9yZWNlaXZlX21lc3NhZ2UYjgEgASgLMhYudW9zLnYxLlJlY2VpdmVNZXNzYWdlQgqKtRgGCAIQAxgCSAASMwoJc3Vic2NyaWJlGI8BIAEoCzIRLnVvcy52MS5TdWJzY3JpYmVCCoq1GAYIAhABGAJIABI3Cgt1bnN1YnNjcmliZRiQASABKAsyEy51b3MudjEuVW5zdWJzY3JpYmVCCoq1GAYIAhABGAJIABI2CgtjbG9zZV9xdWV1ZRiRASABKAsyEi51b3MudjEuQ2xvc2VRdWV1ZUIKirUYBggCEAEYAkgAEjoKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhQudW9zLnYxLkRlc3Ryb3lRdWV1ZUIKirUYBggCEAEYAkgAEjYKC3F1ZXVlX3N0YXRzGJMBIAEoCzISLnVvcy52MS5RdWV1ZVN0YXRzQgqKtRgGCAIQARgCSAASNAoKZ2V0X3JhbmRvbRjIASABKAsyES51b3MudjEuR2V0UmFuZG9tQgqKtRgGCAEQARgBSAASQAoQbGlzdF9lbnZpcm9ubWVudBjJASABKAsyFy51b3MudjEuTGlzdEVudmlyb25tZW50QgqKtRgGCAEQARgBSAASSQoVdW5zZXRfZW52aXJvbm1lbnRfdmFyGMoBIAEoCzIbLnVvcy52MS5VbnNldEVudmlyb25tZW50VmFyQgqKtRgGCAEQARgBSAASSQoVZ2V0X2hvc3RfY2FwYWJpbGl0aWVzGMsBIAEoCzIbLnVvcy52MS5HZXRIb3N0Q2FwYWJpbGl0aWVzQgqKtRgGCBAQAhgBSABCBgoEY2FsbCL1JgoFUmVwbHkSKgoJcmVhZF9maWxlGAEgASgLMhUudW9zLnYxLlJlYWRGaWxlUmVwbHlIABIsCgp3cml0ZV9maWxlGAIgASgLMhYudW9zLnYxLldyaXRlRmlsZVJlcGx5SAASLgoLY3JlYXRlX2ZpbGUYAyABKAsyFy51b3MudjEuQ3JlYXRlRmlsZVJlcGx5SAASLgoLZGVsZXRlX2ZpbGUYBCABKAsyFy51b3MudjEuRGVsZXRlRmlsZVJlcGx5SAASNAoObGlzdF9kaXJlY3RvcnkYBSABKAsyGi51b3MudjEuTGlzdERpcmVjdG9yeVJlcGx5SAASLgoLZmlsZV9leGlzdHMYBiABKAsyFy51b3MudjEuRmlsZUV4aXN0c1JlcGx5SAASKgoJZmlsZV9zdGF0GAcgASgLMhUudW9zLnYxLkZpbGVTdGF0UmVwbHlIABIqCgltb3ZlX2ZpbGUYCCABKAsyFS51b3MudjEuTW92ZUZpbGVSZXBseUgAEioKCWNvcHlfZmlsZRgJIAEoCzIVLnVvcy52MS5Db3B5RmlsZVJlcGx5SAASOAoQY3JlYXRlX2RpcmVjdG9yeRgKIAEoCzIcLnVvcy52MS5DcmVhdGVEaXJlY3RvcnlSZXBseUgAEjgKEHJlbW92ZV9kaXJlY3RvcnkYCyABKAsyHC51b3MudjEuUmVtb3ZlRGlyZWN0b3J5UmVwbHlIABJBChVnZXRfd29ya2luZ19kaXJlY3RvcnkYDCABKAsyIC51b3MudjEuR2V0V29ya2luZ0RpcmVjdG9yeVJlcGx5SAASQQoVc2V0X3dvcmtpbmdfZGlyZWN0b3J5GA0gASgLMiAudW9zLnYxLlNldFdvcmtpbmdEaXJlY3RvcnlSZXBseUgAEjIKDXRydW5jYXRlX2ZpbGUYDiABKAsyGS51b3MudjEuVHJ1bmNhdGVGaWxlUmVwbHlIABIyCg1zcGF3bl9wcm9jZXNzGA8gASgLMhkudW9zLnYxLlNwYXduUHJvY2Vzc1JlcGx5SAASMAoMa2lsbF9wcm9jZXNzGBAgASgLMhgudW9zLnYxLktpbGxQcm9jZXNzUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19pbmZvGBEgASgLMhsudW9zLnYxLkdldFByb2Nlc3NJbmZvUmVwbHlIABI3ChBnZXRfcHJvY2Vzc19saXN0GBIgASgLMhsudW9zLnYxLkdldFByb2Nlc3NMaXN0UmVwbHlIABI/ChRzZXRfcHJvY2Vzc19wcmlvcml0eRgTIAEoCzIfLnVvcy52MS5TZXRQcm9jZXNzUHJpb3JpdHlSZXBseUgAEjkKEWdldF9wcm9jZXNzX3N0YXRlGBQgASgLMhwudW9zLnYxLkdldFByb2Nlc3NTdGF0ZVJlcGx5SAASOQoRZ2V0X3Byb2Nlc3Nfc3RhdHMYFSABKAsyHC51b3MudjEuR2V0UHJvY2Vzc1N0YXRzUmVwbHlIABIwCgx3YWl0X3Byb2Nlc3MYFiABKAsyGC51b3MudjEuV2FpdFByb2Nlc3NSZXBseUgAEjUKD2dldF9zeXN0ZW1faW5mbxgXIAEoCzIaLnVvcy52MS5HZXRTeXN0ZW1JbmZvUmVwbHlIABI3ChBnZXRfY3VycmVudF90aW1lGBggASgLMhsudW9zLnYxLkdldEN1cnJlbnRUaW1lUmVwbHlIABI9ChNnZXRfZW52aXJvbm1lbnRfdmFyGBkgASgLMh4udW9zLnYxLkdldEVudmlyb25tZW50VmFyUmVwbHlIABI9ChNzZXRfZW52aXJvbm1lbnRfdmFyGBogASgLMh4udW9zLnYxLlNldEVudmlyb25tZW50VmFyUmVwbHlIABIuCgtjcmVhdGVfcGlwZRgcIAEoCzIXLnVvcy52MS5DcmVhdGVQaXBlUmVwbHlIABIsCgp3cml0ZV9waXBlGB0gASgLMhYudW9zLnYxLldyaXRlUGlwZVJlcGx5SAASKgoJcmVhZF9waXBlGB4gASgLMhUudW9zLnYxLlJlYWRQaXBlUmVwbHlIABIsCgpjbG9zZV9waXBlGB8gASgLMhYudW9zLnYxLkNsb3NlUGlwZVJlcGx5SAASMAoMZGVzdHJveV9waXBlGCAgASgLMhgudW9zLnYxLkRlc3Ryb3lQaXBlUmVwbHlIABIsCgpwaXBlX3N0YXRzGCEgASgLMhYudW9zLnYxLlBpcGVTdGF0c1JlcGx5SAASLAoKY3JlYXRlX3NobRgiIAEoCzIWLnVvcy52MS5DcmVhdGVTaG1SZXBseUgAEiwKCmF0dGFjaF9zaG0YIyABKAsyFi51b3MudjEuQXR0YWNoU2htUmVwbHlIABIsCgpkZXRhY2hfc2htGCQgASgLMhYudW9zLnYxLkRldGFjaFNobVJlcGx5SAASKgoJd3JpdGVfc2htGCUgASgLMhUudW9zLnYxLldyaXRlU2htUmVwbHlIABIoCghyZWFkX3NobRgmIAEoCzIULnVvcy52MS5SZWFkU2htUmVwbHlIABIuCgtkZXN0cm95X3NobRgnIAEoCzIXLnVvcy52MS5EZXN0cm95U2htUmVwbHlIABIqCglzaG1fc3RhdHMYKCABKAsyFS51b3MudjEuU2htU3RhdHNSZXBseUgAEj0KE2dldF9zY2hlZHVsZXJfc3RhdHMYLCABKAsyHi51b3MudjEuR2V0U2NoZWR1bGVyU3RhdHNSZXBseUgAEiMKBXNsZWVwGC0gASgLMhIudW9zLnYxLlNsZWVwUmVwbHlIABIsCgpnZXRfdXB0aW1lGC4gASgLMhYudW9zLnYxLkdldFVwdGltZVJlcGx5SAASNwoQZ2V0X21lbW9yeV9zdGF0cxgvIAEoCzIbLnVvcy52MS5HZXRNZW1vcnlTdGF0c1JlcGx5SAASRgoYZ2V0X3Byb2Nlc3NfbWVtb3J5X3N0YXRzGDAgASgLMiIudW9zLnYxLkdldFByb2Nlc3NNZW1vcnlTdGF0c1JlcGx5SAASLAoKdHJpZ2dlcl9nYxgxIAEoCzIWLnVvcy52MS5UcmlnZ2VyR0NSZXBseUgAEi4KC3Bhc3NfaGFuZGxlGDMgASgLMhcudW9zLnYxLlBhc3NIYW5kbGVSZXBseUgAEjYKD3Jlc3RyaWN0X2hhbmRsZRg0IAEoCzIbLnVvcy52MS5SZXN0cmljdEhhbmRsZVJlcGx5SAASMAoMbGlzdF9oYW5kbGVzGDUgASgLMhgudW9zLnYxLkxpc3RIYW5kbGVzUmVwbHlIABIhCgRsb2NrGDYgASgLMhEudW9zLnYxLkxvY2tSZXBseUgAEiUKBnVubG9jaxg3IAEoCzITLnVvcy52MS5VbmxvY2tSZXBseUgAEiEKBG9wZW4YPCABKAsyES51b3MudjEuT3BlblJlcGx5SAASIwoFY2xvc2UYPSABKAsyEi51b3MudjEuQ2xvc2VSZXBseUgAEiEKBHJlYWQYPiABKAsyES51b3MudjEuUmVhZFJlcGx5SAASIwoFd3JpdGUYPyABKAsyEi51b3MudjEuV3JpdGVSZXBseUgAEiMKBXByZWFkGEAgASgLMhIudW9zLnYxLlByZWFkUmVwbHlIABIlCgZwd3JpdGUYQSABKAsyEy51b3MudjEuUHdyaXRlUmVwbHlIABIhCgRzZWVrGEIgASgLMhEudW9zLnYxLlNlZWtSZXBseUgAEh8KA2R1cBhDIAEoCzIQLnVvcy52MS5EdXBSZXBseUgAEiEKBGR1cDIYRCABKAsyES51b3MudjEuRHVwMlJlcGx5SAASIwoFZnN5bmMYRSABKAsyEi51b3MudjEuRnN5bmNSZXBseUgAEisKCWZ0cnVuY2F0ZRhGIAEoCzIWLnVvcy52MS5GdHJ1bmNhdGVSZXBseUgAEiMKBWZzdGF0GEcgASgLMhIudW9zLnYxLkZzdGF0UmVwbHlIABIhCgRwb2xsGEggASgLMhEudW9zLnYxLlBvbGxSZXBseUgAEi4KC2Nsb3NlX3JhbmdlGEkgASgLMhcudW9zLnYxLkNsb3NlUmFuZ2VSZXBseUgAEi4KC2FwcGVuZF9maWxlGFAgASgLMhcudW9zLnYxLkFwcGVuZEZpbGVSZXBseUgAEiEKBGxpbmsYUSABKAsyES51b3MudjEuTGlua1JlcGx5SAASJwoHc3ltbGluaxhSIAEoCzIULnVvcy52MS5TeW1saW5rUmVwbHlIABIqCglyZWFkX2xpbmsYUyABKAsyFS51b3MudjEuUmVhZExpbmtSZXBseUgAEiMKBWNobW9kGFQgASgLMhIudW9zLnYxLkNobW9kUmVwbHlIABIjCgVjaG93bhhVIAEoCzISLnVvcy52MS5DaG93blJlcGx5SAASKgoJc2V0X3RpbWVzGFYgASgLMhUudW9zLnYxLlNldFRpbWVzUmVwbHlIABIqCglnZXRfeGF0dHIYVyABKAsyFS51b3MudjEuR2V0WGF0dHJSZXBseUgAEioKCXNldF94YXR0chhYIAEoCzIVLnVvcy52MS5TZXRYYXR0clJlcGx5SAASLAoKbGlzdF94YXR0chhZIAEoCzIWLnVvcy52MS5MaXN0WGF0dHJSZXBseUgAEiUKBnN0YXRmcxhaIAEoCzITLnVvcy52MS5TdGF0ZnNSZXBseUgAEiMKBXdhdGNoGFsgASgLMhIudW9zLnYxLldhdGNoUmVwbHlIABInCgd1bndhdGNoGFwgASgLMhQudW9zLnYxLlVud2F0Y2hSZXBseUgAEioKCXRlbXBfZmlsZRhdIAEoCzIVLnVvcy52MS5UZW1wRmlsZVJlcGx5SAASLAoKcmVhZF93YXRjaBheIAEoCzIWLnVvcy52MS5SZWFkV2F0Y2hSZXBseUgAEjIKDXBhdXNlX3Byb2Nlc3MYbiABKAsyGS51b3MudjEuUGF1c2VQcm9jZXNzUmVwbHlIABI0Cg5yZXN1bWVfcHJvY2VzcxhvIAEoCzIaLnVvcy52MS5SZXN1bWVQcm9jZXNzUmVwbHlIABIuCgt3cml0ZV9zdGRpbhhwIAEoCzIXLnVvcy52MS5Xcml0ZVN0ZGluUmVwbHlIABIuCgtyZWFkX291dHB1dBhxIAEoCzIXLnVvcy52MS5SZWFkT3V0cHV0UmVwbHlIABI2Cg9yZXNpemVfdGVybWluYWwYciABKAsyGy51b3MudjEuUmVzaXplVGVybWluYWxSZXBseUgAEiwKCnNldF9saW1pdHMYcyABKAsyFi51b3MudjEuU2V0TGltaXRzUmVwbHlIABIsCgpnZXRfbGltaXRzGHQgASgLMhYudW9zLnYxLkdldExpbWl0c1JlcGx5SAASMAoMZ2V0X2NoaWxkcmVuGHUgASgLMhgudW9zLnYxLkdldENoaWxkcmVuUmVwbHlIABIsCgpnZXRfZ3JhbnRzGHYgASgLMhYudW9zLnYxLkdldEdyYW50c1JlcGx5SAASLgoLZHJvcF9ncmFudHMYdyABKAsyFy51b3MudjEuRHJvcEdyYW50c1JlcGx5SAASOwoSZ2V0X3Jlc291cmNlX3VzYWdlGHggASgLMh0udW9zLnYxLkdldFJlc291cmNlVXNhZ2VSZXBseUgAEjYKD2dldF9lbmZvcmNlbWVudBh5IAEoCzIbLnVvcy52MS5HZXRFbmZvcmNlbWVudFJlcGx5SAASMQoMY3JlYXRlX3F1ZXVlGIwBIAEoCzIYLnVvcy52MS5DcmVhdGVRdWV1ZVJlcGx5SAASMQoMc2VuZF9tZXNzYWdlGI0BIAEoCzIYLnVvcy52MS5TZW5kTWVzc2FnZVJlcGx5SAASNwoPcmVjZWl2ZV9tZXNzYWdlGI4BIAEoCzIbLnVvcy52MS5SZWNlaXZlTWVzc2FnZVJlcGx5SAASLAoJc3Vic2NyaWJlGI8BIAEoCzIWLnVvcy52MS5TdWJzY3JpYmVSZXBseUgAEjAKC3Vuc3Vic2NyaWJlGJABIAEoCzIYLnVvcy52MS5VbnN1YnNjcmliZVJlcGx5SAASLwoLY2xvc2VfcXVldWUYkQEgASgLMhcudW9zLnYxLkNsb3NlUXVldWVSZXBseUgAEjMKDWRlc3Ryb3lfcXVldWUYkgEgASgLMhkudW9zLnYxLkRlc3Ryb3lRdWV1ZVJlcGx5SAASLwoLcXVldWVfc3RhdHMYkwEgASgLMhcudW9zLnYxLlF1ZXVlU3RhdHNSZXBseUgAEi0KCmdldF9yYW5kb20YyAEgASgLMhYudW9zLnYxLkdldFJhbmRvbVJlcGx5SAASOQoQbGlzdF9lbnZpcm9ubWVudBjJASABKAsyHC51b3MudjEuTGlzdEVudmlyb25tZW50UmVwbHlIABJCChV1bnNldF9lbnZpcm9ubWVudF92YXIYygEgASgLMiAudW9zLnYxLlVuc2V0RW52aXJvbm1lbnRWYXJSZXBseUgAEkIKFWdldF9ob3N0X2NhcGFiaWxpdGllcxjLASABKAsyIC51b3MudjEuR2V0SG9zdENhcGFiaWxpdGllc1JlcGx5SABCBwoFcmVwbHliBnByb3RvMw", [file_uos_v1_descriptors, file_uos_v1_environment, file_uos_v1_files, file_uos_v1_handles, file_uos_v1_names, file_uos_v1_pipes, file_uos_v1_processes, file_uos_v1_programs, file_uos_v1_queues, file_uos_v1_rule, file_uos_v1_segments, file_uos_v1_system, file_uos_v1_watches]);
 
 /**
  * One call.
@@ -54,6 +62,12 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: WriteFile;
     case: "writeFile";
+  } | {
+    /**
+     * @generated from field: uos.v1.CreateFile create_file = 3;
+     */
+    value: CreateFile;
+    case: "createFile";
   } | {
     /**
      * @generated from field: uos.v1.DeleteFile delete_file = 4;
@@ -86,6 +100,12 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "moveFile";
   } | {
     /**
+     * @generated from field: uos.v1.CopyFile copy_file = 9;
+     */
+    value: CopyFile;
+    case: "copyFile";
+  } | {
+    /**
      * @generated from field: uos.v1.CreateDirectory create_directory = 10;
      */
     value: CreateDirectory;
@@ -96,6 +116,24 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: RemoveDirectory;
     case: "removeDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetWorkingDirectory get_working_directory = 12;
+     */
+    value: GetWorkingDirectory;
+    case: "getWorkingDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetWorkingDirectory set_working_directory = 13;
+     */
+    value: SetWorkingDirectory;
+    case: "setWorkingDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.TruncateFile truncate_file = 14;
+     */
+    value: TruncateFile;
+    case: "truncateFile";
   } | {
     /**
      * @generated from field: uos.v1.SpawnProcess spawn_process = 15;
@@ -122,6 +160,18 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "getProcessList";
   } | {
     /**
+     * @generated from field: uos.v1.SetProcessPriority set_process_priority = 19;
+     */
+    value: SetProcessPriority;
+    case: "setProcessPriority";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetProcessState get_process_state = 20;
+     */
+    value: GetProcessState;
+    case: "getProcessState";
+  } | {
+    /**
      * @generated from field: uos.v1.GetProcessStats get_process_stats = 21;
      */
     value: GetProcessStats;
@@ -144,6 +194,18 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: GetCurrentTime;
     case: "getCurrentTime";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetEnvironmentVar get_environment_var = 25;
+     */
+    value: GetEnvironmentVar;
+    case: "getEnvironmentVar";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetEnvironmentVar set_environment_var = 26;
+     */
+    value: SetEnvironmentVar;
+    case: "setEnvironmentVar";
   } | {
     /**
      * @generated from field: uos.v1.CreatePipe create_pipe = 28;
@@ -374,10 +436,166 @@ export type Call = Message<"uos.v1.Call"> & {
     case: "closeRange";
   } | {
     /**
+     * @generated from field: uos.v1.AppendFile append_file = 80;
+     */
+    value: AppendFile;
+    case: "appendFile";
+  } | {
+    /**
+     * @generated from field: uos.v1.Link link = 81;
+     */
+    value: Link;
+    case: "link";
+  } | {
+    /**
+     * @generated from field: uos.v1.Symlink symlink = 82;
+     */
+    value: Symlink;
+    case: "symlink";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadLink read_link = 83;
+     */
+    value: ReadLink;
+    case: "readLink";
+  } | {
+    /**
+     * @generated from field: uos.v1.Chmod chmod = 84;
+     */
+    value: Chmod;
+    case: "chmod";
+  } | {
+    /**
+     * @generated from field: uos.v1.Chown chown = 85;
+     */
+    value: Chown;
+    case: "chown";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetTimes set_times = 86;
+     */
+    value: SetTimes;
+    case: "setTimes";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetXattr get_xattr = 87;
+     */
+    value: GetXattr;
+    case: "getXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetXattr set_xattr = 88;
+     */
+    value: SetXattr;
+    case: "setXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListXattr list_xattr = 89;
+     */
+    value: ListXattr;
+    case: "listXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.Statfs statfs = 90;
+     */
+    value: Statfs;
+    case: "statfs";
+  } | {
+    /**
+     * @generated from field: uos.v1.Watch watch = 91;
+     */
+    value: Watch;
+    case: "watch";
+  } | {
+    /**
+     * @generated from field: uos.v1.Unwatch unwatch = 92;
+     */
+    value: Unwatch;
+    case: "unwatch";
+  } | {
+    /**
+     * @generated from field: uos.v1.TempFile temp_file = 93;
+     */
+    value: TempFile;
+    case: "tempFile";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadWatch read_watch = 94;
+     */
+    value: ReadWatch;
+    case: "readWatch";
+  } | {
+    /**
+     * @generated from field: uos.v1.PauseProcess pause_process = 110;
+     */
+    value: PauseProcess;
+    case: "pauseProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.ResumeProcess resume_process = 111;
+     */
+    value: ResumeProcess;
+    case: "resumeProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.WriteStdin write_stdin = 112;
+     */
+    value: WriteStdin;
+    case: "writeStdin";
+  } | {
+    /**
      * @generated from field: uos.v1.ReadOutput read_output = 113;
      */
     value: ReadOutput;
     case: "readOutput";
+  } | {
+    /**
+     * @generated from field: uos.v1.ResizeTerminal resize_terminal = 114;
+     */
+    value: ResizeTerminal;
+    case: "resizeTerminal";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetLimits set_limits = 115;
+     */
+    value: SetLimits;
+    case: "setLimits";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetLimits get_limits = 116;
+     */
+    value: GetLimits;
+    case: "getLimits";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetChildren get_children = 117;
+     */
+    value: GetChildren;
+    case: "getChildren";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetGrants get_grants = 118;
+     */
+    value: GetGrants;
+    case: "getGrants";
+  } | {
+    /**
+     * @generated from field: uos.v1.DropGrants drop_grants = 119;
+     */
+    value: DropGrants;
+    case: "dropGrants";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetResourceUsage get_resource_usage = 120;
+     */
+    value: GetResourceUsage;
+    case: "getResourceUsage";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetEnforcement get_enforcement = 121;
+     */
+    value: GetEnforcement;
+    case: "getEnforcement";
   } | {
     /**
      * @generated from field: uos.v1.CreateQueue create_queue = 140;
@@ -426,6 +644,30 @@ export type Call = Message<"uos.v1.Call"> & {
      */
     value: QueueStats;
     case: "queueStats";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetRandom get_random = 200;
+     */
+    value: GetRandom;
+    case: "getRandom";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListEnvironment list_environment = 201;
+     */
+    value: ListEnvironment;
+    case: "listEnvironment";
+  } | {
+    /**
+     * @generated from field: uos.v1.UnsetEnvironmentVar unset_environment_var = 202;
+     */
+    value: UnsetEnvironmentVar;
+    case: "unsetEnvironmentVar";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetHostCapabilities get_host_capabilities = 203;
+     */
+    value: GetHostCapabilities;
+    case: "getHostCapabilities";
   } | { case: undefined; value?: undefined };
 };
 
@@ -461,6 +703,12 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "writeFile";
   } | {
     /**
+     * @generated from field: uos.v1.CreateFileReply create_file = 3;
+     */
+    value: CreateFileReply;
+    case: "createFile";
+  } | {
+    /**
      * @generated from field: uos.v1.DeleteFileReply delete_file = 4;
      */
     value: DeleteFileReply;
@@ -491,6 +739,12 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "moveFile";
   } | {
     /**
+     * @generated from field: uos.v1.CopyFileReply copy_file = 9;
+     */
+    value: CopyFileReply;
+    case: "copyFile";
+  } | {
+    /**
      * @generated from field: uos.v1.CreateDirectoryReply create_directory = 10;
      */
     value: CreateDirectoryReply;
@@ -501,6 +755,24 @@ export type Reply = Message<"uos.v1.Reply"> & {
      */
     value: RemoveDirectoryReply;
     case: "removeDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetWorkingDirectoryReply get_working_directory = 12;
+     */
+    value: GetWorkingDirectoryReply;
+    case: "getWorkingDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetWorkingDirectoryReply set_working_directory = 13;
+     */
+    value: SetWorkingDirectoryReply;
+    case: "setWorkingDirectory";
+  } | {
+    /**
+     * @generated from field: uos.v1.TruncateFileReply truncate_file = 14;
+     */
+    value: TruncateFileReply;
+    case: "truncateFile";
   } | {
     /**
      * @generated from field: uos.v1.SpawnProcessReply spawn_process = 15;
@@ -527,6 +799,18 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "getProcessList";
   } | {
     /**
+     * @generated from field: uos.v1.SetProcessPriorityReply set_process_priority = 19;
+     */
+    value: SetProcessPriorityReply;
+    case: "setProcessPriority";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetProcessStateReply get_process_state = 20;
+     */
+    value: GetProcessStateReply;
+    case: "getProcessState";
+  } | {
+    /**
      * @generated from field: uos.v1.GetProcessStatsReply get_process_stats = 21;
      */
     value: GetProcessStatsReply;
@@ -549,6 +833,18 @@ export type Reply = Message<"uos.v1.Reply"> & {
      */
     value: GetCurrentTimeReply;
     case: "getCurrentTime";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetEnvironmentVarReply get_environment_var = 25;
+     */
+    value: GetEnvironmentVarReply;
+    case: "getEnvironmentVar";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetEnvironmentVarReply set_environment_var = 26;
+     */
+    value: SetEnvironmentVarReply;
+    case: "setEnvironmentVar";
   } | {
     /**
      * @generated from field: uos.v1.CreatePipeReply create_pipe = 28;
@@ -779,10 +1075,166 @@ export type Reply = Message<"uos.v1.Reply"> & {
     case: "closeRange";
   } | {
     /**
+     * @generated from field: uos.v1.AppendFileReply append_file = 80;
+     */
+    value: AppendFileReply;
+    case: "appendFile";
+  } | {
+    /**
+     * @generated from field: uos.v1.LinkReply link = 81;
+     */
+    value: LinkReply;
+    case: "link";
+  } | {
+    /**
+     * @generated from field: uos.v1.SymlinkReply symlink = 82;
+     */
+    value: SymlinkReply;
+    case: "symlink";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadLinkReply read_link = 83;
+     */
+    value: ReadLinkReply;
+    case: "readLink";
+  } | {
+    /**
+     * @generated from field: uos.v1.ChmodReply chmod = 84;
+     */
+    value: ChmodReply;
+    case: "chmod";
+  } | {
+    /**
+     * @generated from field: uos.v1.ChownReply chown = 85;
+     */
+    value: ChownReply;
+    case: "chown";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetTimesReply set_times = 86;
+     */
+    value: SetTimesReply;
+    case: "setTimes";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetXattrReply get_xattr = 87;
+     */
+    value: GetXattrReply;
+    case: "getXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetXattrReply set_xattr = 88;
+     */
+    value: SetXattrReply;
+    case: "setXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListXattrReply list_xattr = 89;
+     */
+    value: ListXattrReply;
+    case: "listXattr";
+  } | {
+    /**
+     * @generated from field: uos.v1.StatfsReply statfs = 90;
+     */
+    value: StatfsReply;
+    case: "statfs";
+  } | {
+    /**
+     * @generated from field: uos.v1.WatchReply watch = 91;
+     */
+    value: WatchReply;
+    case: "watch";
+  } | {
+    /**
+     * @generated from field: uos.v1.UnwatchReply unwatch = 92;
+     */
+    value: UnwatchReply;
+    case: "unwatch";
+  } | {
+    /**
+     * @generated from field: uos.v1.TempFileReply temp_file = 93;
+     */
+    value: TempFileReply;
+    case: "tempFile";
+  } | {
+    /**
+     * @generated from field: uos.v1.ReadWatchReply read_watch = 94;
+     */
+    value: ReadWatchReply;
+    case: "readWatch";
+  } | {
+    /**
+     * @generated from field: uos.v1.PauseProcessReply pause_process = 110;
+     */
+    value: PauseProcessReply;
+    case: "pauseProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.ResumeProcessReply resume_process = 111;
+     */
+    value: ResumeProcessReply;
+    case: "resumeProcess";
+  } | {
+    /**
+     * @generated from field: uos.v1.WriteStdinReply write_stdin = 112;
+     */
+    value: WriteStdinReply;
+    case: "writeStdin";
+  } | {
+    /**
      * @generated from field: uos.v1.ReadOutputReply read_output = 113;
      */
     value: ReadOutputReply;
     case: "readOutput";
+  } | {
+    /**
+     * @generated from field: uos.v1.ResizeTerminalReply resize_terminal = 114;
+     */
+    value: ResizeTerminalReply;
+    case: "resizeTerminal";
+  } | {
+    /**
+     * @generated from field: uos.v1.SetLimitsReply set_limits = 115;
+     */
+    value: SetLimitsReply;
+    case: "setLimits";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetLimitsReply get_limits = 116;
+     */
+    value: GetLimitsReply;
+    case: "getLimits";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetChildrenReply get_children = 117;
+     */
+    value: GetChildrenReply;
+    case: "getChildren";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetGrantsReply get_grants = 118;
+     */
+    value: GetGrantsReply;
+    case: "getGrants";
+  } | {
+    /**
+     * @generated from field: uos.v1.DropGrantsReply drop_grants = 119;
+     */
+    value: DropGrantsReply;
+    case: "dropGrants";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetResourceUsageReply get_resource_usage = 120;
+     */
+    value: GetResourceUsageReply;
+    case: "getResourceUsage";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetEnforcementReply get_enforcement = 121;
+     */
+    value: GetEnforcementReply;
+    case: "getEnforcement";
   } | {
     /**
      * @generated from field: uos.v1.CreateQueueReply create_queue = 140;
@@ -831,6 +1283,30 @@ export type Reply = Message<"uos.v1.Reply"> & {
      */
     value: QueueStatsReply;
     case: "queueStats";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetRandomReply get_random = 200;
+     */
+    value: GetRandomReply;
+    case: "getRandom";
+  } | {
+    /**
+     * @generated from field: uos.v1.ListEnvironmentReply list_environment = 201;
+     */
+    value: ListEnvironmentReply;
+    case: "listEnvironment";
+  } | {
+    /**
+     * @generated from field: uos.v1.UnsetEnvironmentVarReply unset_environment_var = 202;
+     */
+    value: UnsetEnvironmentVarReply;
+    case: "unsetEnvironmentVar";
+  } | {
+    /**
+     * @generated from field: uos.v1.GetHostCapabilitiesReply get_host_capabilities = 203;
+     */
+    value: GetHostCapabilitiesReply;
+    case: "getHostCapabilities";
   } | { case: undefined; value?: undefined };
 };
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/common.proto.
  */
 export const file_uos_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("ChN1b3MvdjEvY29tbW9uLnByb3RvEgZ1b3MudjEiswEKBUVycm9yEg0KBWVycm5vGAEgASgFEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRISCgVyaWdodBgEIAEoCUgAiAEBEigKBWxpbWl0GAUgASgLMhQudW9zLnYxLkxpbWl0UmVhY2hlZEgBiAEBEhIKBXN0YWdlGAYgASgJSAKIAQESDAoEaGludBgHIAEoCUIICgZfcmlnaHRCCAoGX2xpbWl0QggKBl9zdGFnZSI3CgxMaW1pdFJlYWNoZWQSDAoEbmFtZRgBIAEoCRIMCgR1c2VkGAIgASgEEgsKA21heBgDIAEoBCKmAgoGTGltaXRzEhkKDG1lbW9yeV9ieXRlcxgBIAEoBEgAiAEBEhgKC2NwdV9wZXJjZW50GAIgASgNSAGIAQESEQoEcGlkcxgDIAEoBEgCiAEBEhcKCm9wZW5fZmlsZXMYBCABKARIA4gBARIcCg9maWxlX3NpemVfYnl0ZXMYBSABKARIBIgBARIXCgpjb3JlX2J5dGVzGAYgASgESAWIAQESGAoLY3B1X3NlY29uZHMYByABKARIBogBAUIPCg1fbWVtb3J5X2J5dGVzQg4KDF9jcHVfcGVyY2VudEIHCgVfcGlkc0INCgtfb3Blbl9maWxlc0ISChBfZmlsZV9zaXplX2J5dGVzQg0KC19jb3JlX2J5dGVzQg4KDF9jcHVfc2Vjb25kcyJmCgVTdGRpbxIiCgZzdGRvdXQYASABKA4yEi51b3MudjEuT3V0cHV0TW9kZRIiCgZzdGRlcnIYAiABKA4yEi51b3MudjEuT3V0cHV0TW9kZRIVCg1jYXB0dXJlX2J5dGVzGAMgASgEIoUBCgVVc2FnZRITCgtjcHVfdXNlcl91cxgBIAEoBBIVCg1jcHVfc3lzdGVtX3VzGAIgASgEEhYKDnJlc2lkZW50X2J5dGVzGAMgASgEEhoKEnZvbHVudGFyeV9zd2l0Y2hlcxgEIAEoBBIcChRpbnZvbHVudGFyeV9zd2l0Y2hlcxgFIAEoBCqCAQoMU2FuZGJveExldmVsEh0KGVNBTkRCT1hfTEVWRUxfVU5TUEVDSUZJRUQQABIZChVTQU5EQk9YX0xFVkVMX01JTklNQUwQARIaChZTQU5EQk9YX0xFVkVMX1NUQU5EQVJEEAISHAoYU0FOREJPWF9MRVZFTF9QUklWSUxFR0VEEAMqcQoKT3V0cHV0TW9kZRIbChdPVVRQVVRfTU9ERV9VTlNQRUNJRklFRBAAEhcKE09VVFBVVF9NT0RFX0NBUFRVUkUQARIUChBPVVRQVVRfTU9ERV9QSVBFEAISFwoTT1VUUFVUX01PREVfRElTQ0FSRBADYgZwcm90bzM");
+  fileDesc("ChN1b3MvdjEvY29tbW9uLnByb3RvEgZ1b3MudjEiswEKBUVycm9yEg0KBWVycm5vGAEgASgFEgwKBG5hbWUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRISCgVyaWdodBgEIAEoCUgAiAEBEigKBWxpbWl0GAUgASgLMhQudW9zLnYxLkxpbWl0UmVhY2hlZEgBiAEBEhIKBXN0YWdlGAYgASgJSAKIAQESDAoEaGludBgHIAEoCUIICgZfcmlnaHRCCAoGX2xpbWl0QggKBl9zdGFnZSI3CgxMaW1pdFJlYWNoZWQSDAoEbmFtZRgBIAEoCRIMCgR1c2VkGAIgASgEEgsKA21heBgDIAEoBCKmAgoGTGltaXRzEhkKDG1lbW9yeV9ieXRlcxgBIAEoBEgAiAEBEhgKC2NwdV9wZXJjZW50GAIgASgNSAGIAQESEQoEcGlkcxgDIAEoBEgCiAEBEhcKCm9wZW5fZmlsZXMYBCABKARIA4gBARIcCg9maWxlX3NpemVfYnl0ZXMYBSABKARIBIgBARIXCgpjb3JlX2J5dGVzGAYgASgESAWIAQESGAoLY3B1X3NlY29uZHMYByABKARIBogBAUIPCg1fbWVtb3J5X2J5dGVzQg4KDF9jcHVfcGVyY2VudEIHCgVfcGlkc0INCgtfb3Blbl9maWxlc0ISChBfZmlsZV9zaXplX2J5dGVzQg0KC19jb3JlX2J5dGVzQg4KDF9jcHVfc2Vjb25kcyItCgxUZXJtaW5hbFNpemUSDAoEcm93cxgBIAEoDRIPCgdjb2x1bW5zGAIgASgNIrABCgVTdGRpbxIiCgZzdGRvdXQYASABKA4yEi51b3MudjEuT3V0cHV0TW9kZRIiCgZzdGRlcnIYAiABKA4yEi51b3MudjEuT3V0cHV0TW9kZRIVCg1jYXB0dXJlX2J5dGVzGAMgASgEEiAKBXN0ZGluGAQgASgOMhEudW9zLnYxLklucHV0TW9kZRImCgh0ZXJtaW5hbBgFIAEoCzIULnVvcy52MS5UZXJtaW5hbFNpemUihQEKBVVzYWdlEhMKC2NwdV91c2VyX3VzGAEgASgEEhUKDWNwdV9zeXN0ZW1fdXMYAiABKAQSFgoOcmVzaWRlbnRfYnl0ZXMYAyABKAQSGgoSdm9sdW50YXJ5X3N3aXRjaGVzGAQgASgEEhwKFGludm9sdW50YXJ5X3N3aXRjaGVzGAUgASgEIk0KCUd1YXJhbnRlZRIMCgRuYW1lGAEgASgJEiUKBXN0YXRlGAIgASgOMhYudW9zLnYxLkd1YXJhbnRlZVN0YXRlEgsKA2hvdxgDIAEoCSqCAQoMU2FuZGJveExldmVsEh0KGVNBTkRCT1hfTEVWRUxfVU5TUEVDSUZJRUQQABIZChVTQU5EQk9YX0xFVkVMX01JTklNQUwQARIaChZTQU5EQk9YX0xFVkVMX1NUQU5EQVJEEAISHAoYU0FOREJPWF9MRVZFTF9QUklWSUxFR0VEEAMqcQoKT3V0cHV0TW9kZRIbChdPVVRQVVRfTU9ERV9VTlNQRUNJRklFRBAAEhcKE09VVFBVVF9NT0RFX0NBUFRVUkUQARIUChBPVVRQVVRfTU9ERV9QSVBFEAISFwoTT1VUUFVUX01PREVfRElTQ0FSRBADKlEKCUlucHV0TW9kZRIaChZJTlBVVF9NT0RFX1VOU1BFQ0lGSUVEEAASEwoPSU5QVVRfTU9ERV9OVUxMEAESEwoPSU5QVVRfTU9ERV9QSVBFEAIqiQEKDkd1YXJhbnRlZVN0YXRlEh8KG0dVQVJBTlRFRV9TVEFURV9VTlNQRUNJRklFRBAAEhwKGEdVQVJBTlRFRV9TVEFURV9FTkZPUkNFRBABEhwKGEdVQVJBTlRFRV9TVEFURV9XRUFLRU5FRBACEhoKFkdVQVJBTlRFRV9TVEFURV9BQlNFTlQQA2IGcHJvdG8z");
 
 /**
  * Why a call failed, for a person and for a program.
@@ -176,7 +176,35 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
   messageDesc(file_uos_v1_common, 2);
 
 /**
- * The standard streams of a program. Standard input is empty.
+ * The size of a terminal, in characters.
+ *
+ * @generated from message uos.v1.TerminalSize
+ */
+export type TerminalSize = Message<"uos.v1.TerminalSize"> & {
+  /**
+   * Lines, 1 to 65,535.
+   *
+   * @generated from field: uint32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * Characters in a line, 1 to 65,535.
+   *
+   * @generated from field: uint32 columns = 2;
+   */
+  columns: number;
+};
+
+/**
+ * Describes the message uos.v1.TerminalSize.
+ * Use `create(TerminalSizeSchema)` to create a new message.
+ */
+export const TerminalSizeSchema: GenMessage<TerminalSize> = /*@__PURE__*/
+  messageDesc(file_uos_v1_common, 3);
+
+/**
+ * The standard streams of a program.
  *
  * @generated from message uos.v1.Stdio
  */
@@ -201,6 +229,21 @@ export type Stdio = Message<"uos.v1.Stdio"> & {
    * @generated from field: uint64 capture_bytes = 3;
    */
   captureBytes: bigint;
+
+  /**
+   * Standard input.
+   *
+   * @generated from field: uos.v1.InputMode stdin = 4;
+   */
+  stdin: InputMode;
+
+  /**
+   * Run it on a terminal of its own, of this size: all three streams lead there. WriteStdin types, ReadOutput of standard
+   * output has what is shown, and `stdout` says how that is kept; `stdin` and `stderr` stay unset.
+   *
+   * @generated from field: uos.v1.TerminalSize terminal = 5;
+   */
+  terminal?: TerminalSize | undefined;
 };
 
 /**
@@ -208,7 +251,7 @@ export type Stdio = Message<"uos.v1.Stdio"> & {
  * Use `create(StdioSchema)` to create a new message.
  */
 export const StdioSchema: GenMessage<Stdio> = /*@__PURE__*/
-  messageDesc(file_uos_v1_common, 3);
+  messageDesc(file_uos_v1_common, 4);
 
 /**
  * What a process has used so far.
@@ -257,7 +300,43 @@ export type Usage = Message<"uos.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_uos_v1_common, 4);
+  messageDesc(file_uos_v1_common, 5);
+
+/**
+ * Something that is promised about a program.
+ *
+ * @generated from message uos.v1.Guarantee
+ */
+export type Guarantee = Message<"uos.v1.Guarantee"> & {
+  /**
+   * What: `file view`, `network`, `system calls`, `process ids`, `memory`, `processor share`, `kill tree`,
+   * `no new privileges`, `descriptors`, `environment`, `ipc`, `devices`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * How far it holds.
+   *
+   * @generated from field: uos.v1.GuaranteeState state = 2;
+   */
+  state: GuaranteeState;
+
+  /**
+   * What enforces it, gets around it, or is missing.
+   *
+   * @generated from field: string how = 3;
+   */
+  how: string;
+};
+
+/**
+ * Describes the message uos.v1.Guarantee.
+ * Use `create(GuaranteeSchema)` to create a new message.
+ */
+export const GuaranteeSchema: GenMessage<Guarantee> = /*@__PURE__*/
+  messageDesc(file_uos_v1_common, 6);
 
 /**
  * How tightly the real program behind a process is isolated. Tightest first.
@@ -340,4 +419,79 @@ export enum OutputMode {
  */
 export const OutputModeSchema: GenEnum<OutputMode> = /*@__PURE__*/
   enumDesc(file_uos_v1_common, 1);
+
+/**
+ * Where a program's standard input comes from.
+ *
+ * @generated from enum uos.v1.InputMode
+ */
+export enum InputMode {
+  /**
+   * Means INPUT_MODE_NULL.
+   *
+   * @generated from enum value: INPUT_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nowhere: it is at its end from the start.
+   *
+   * @generated from enum value: INPUT_MODE_NULL = 1;
+   */
+  NULL = 1,
+
+  /**
+   * From WriteStdin, until that closes it.
+   *
+   * @generated from enum value: INPUT_MODE_PIPE = 2;
+   */
+  PIPE = 2,
+}
+
+/**
+ * Describes the enum uos.v1.InputMode.
+ */
+export const InputModeSchema: GenEnum<InputMode> = /*@__PURE__*/
+  enumDesc(file_uos_v1_common, 2);
+
+/**
+ * How far a guarantee holds.
+ *
+ * @generated from enum uos.v1.GuaranteeState
+ */
+export enum GuaranteeState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: GUARANTEE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It holds.
+   *
+   * @generated from enum value: GUARANTEE_STATE_ENFORCED = 1;
+   */
+  ENFORCED = 1,
+
+  /**
+   * It holds against a well-behaved program.
+   *
+   * @generated from enum value: GUARANTEE_STATE_WEAKENED = 2;
+   */
+  WEAKENED = 2,
+
+  /**
+   * It doesn't hold.
+   *
+   * @generated from enum value: GUARANTEE_STATE_ABSENT = 3;
+   */
+  ABSENT = 3,
+}
+
+/**
+ * Describes the enum uos.v1.GuaranteeState.
+ */
+export const GuaranteeStateSchema: GenEnum<GuaranteeState> = /*@__PURE__*/
+  enumDesc(file_uos_v1_common, 3);
 

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/files.proto.
  */
 export const file_uos_v1_files: GenFile = /*@__PURE__*/
-  fileDesc("ChJ1b3MvdjEvZmlsZXMucHJvdG8SBnVvcy52MSJaCghSZWFkRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBm9mZnNldBgDIAEoBBITCgZsZW5ndGgYBCABKARIAIgBAUIJCgdfbGVuZ3RoIjEKDVJlYWRGaWxlUmVwbHkSDAoEZGF0YRgBIAEoDBISCgpzaXplX2J5dGVzGAIgASgEIlUKCVdyaXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEgwKBGRhdGEYAyABKAwSEQoEbW9kZRgEIAEoDUgAiAEBQgcKBV9tb2RlIicKDldyaXRlRmlsZVJlcGx5EhUKDWJ5dGVzX3dyaXR0ZW4YASABKAQiLAoKRGVsZXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMIhEKD0RlbGV0ZUZpbGVSZXBseSJOCg1MaXN0RGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSDgoGY3Vyc29yGAMgASgEEg0KBWxpbWl0GAQgASgNImcKEkxpc3REaXJlY3RvcnlSZXBseRInCgdlbnRyaWVzGAEgAygLMhYudW9zLnYxLkRpcmVjdG9yeUVudHJ5EhgKC25leHRfY3Vyc29yGAIgASgESACIAQFCDgoMX25leHRfY3Vyc29yIl8KDkRpcmVjdG9yeUVudHJ5EgwKBG5hbWUYASABKAkSEAoIbmFtZV9yYXcYAiABKAwSHgoEa2luZBgDIAEoDjIQLnVvcy52MS5GaWxlS2luZBINCgVpbm9kZRgEIAEoBCIsCgpGaWxlRXhpc3RzEgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwiIQoPRmlsZUV4aXN0c1JlcGx5Eg4KBmV4aXN0cxgBIAEoCCI6CghGaWxlU3RhdBIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBmZvbGxvdxgDIAEoCCKHAgoNRmlsZVN0YXRSZXBseRIeCgRraW5kGAEgASgOMhAudW9zLnYxLkZpbGVLaW5kEhIKCnNpemVfYnl0ZXMYAiABKAQSDAoEbW9kZRgDIAEoDRILCgN1aWQYBCABKA0SCwoDZ2lkGAUgASgNEg0KBWxpbmtzGAYgASgEEg0KBWlub2RlGAcgASgEEhMKC2FjY2Vzc2VkX3VzGAggASgDEhMKC21vZGlmaWVkX3VzGAkgASgDEhIKCmNoYW5nZWRfdXMYCiABKAMSFwoKY3JlYXRlZF91cxgLIAEoA0gAiAEBEhYKDmNhbm9uaWNhbF9wYXRoGAwgASgJQg0KC19jcmVhdGVkX3VzImgKCE1vdmVGaWxlEgwKBGZyb20YASABKAkSEAoIZnJvbV9yYXcYAiABKAwSCgoCdG8YAyABKAkSDgoGdG9fcmF3GAQgASgMEiAKBWZsYWdzGAUgASgOMhEudW9zLnYxLk1vdmVGbGFncyIPCg1Nb3ZlRmlsZVJlcGx5Il4KD0NyZWF0ZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKBG1vZGUYAyABKA1IAIgBARIPCgdwYXJlbnRzGAQgASgIQgcKBV9tb2RlIhYKFENyZWF0ZURpcmVjdG9yeVJlcGx5IkQKD1JlbW92ZURpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKCXJlY3Vyc2l2ZRgDIAEoCCIWChRSZW1vdmVEaXJlY3RvcnlSZXBseSp+CghGaWxlS2luZBIZChVGSUxFX0tJTkRfVU5TUEVDSUZJRUQQABISCg5GSUxFX0tJTkRfRklMRRABEhcKE0ZJTEVfS0lORF9ESVJFQ1RPUlkQAhIVChFGSUxFX0tJTkRfU1lNTElOSxADEhMKD0ZJTEVfS0lORF9PVEhFUhAEKlsKCU1vdmVGbGFncxIaChZNT1ZFX0ZMQUdTX1VOU1BFQ0lGSUVEEAASGQoVTU9WRV9GTEFHU19OT19SRVBMQUNFEAESFwoTTU9WRV9GTEFHU19FWENIQU5HRRACYgZwcm90bzM");
+  fileDesc("ChJ1b3MvdjEvZmlsZXMucHJvdG8SBnVvcy52MSJaCghSZWFkRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBm9mZnNldBgDIAEoBBITCgZsZW5ndGgYBCABKARIAIgBAUIJCgdfbGVuZ3RoIjEKDVJlYWRGaWxlUmVwbHkSDAoEZGF0YRgBIAEoDBISCgpzaXplX2J5dGVzGAIgASgEIlUKCVdyaXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEgwKBGRhdGEYAyABKAwSEQoEbW9kZRgEIAEoDUgAiAEBQgcKBV9tb2RlIicKDldyaXRlRmlsZVJlcGx5EhUKDWJ5dGVzX3dyaXR0ZW4YASABKAQiSAoKQ3JlYXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhEKBG1vZGUYAyABKA1IAIgBAUIHCgVfbW9kZSIRCg9DcmVhdGVGaWxlUmVwbHkiLAoKRGVsZXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMIhEKD0RlbGV0ZUZpbGVSZXBseSJOCg1MaXN0RGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSDgoGY3Vyc29yGAMgASgEEg0KBWxpbWl0GAQgASgNImcKEkxpc3REaXJlY3RvcnlSZXBseRInCgdlbnRyaWVzGAEgAygLMhYudW9zLnYxLkRpcmVjdG9yeUVudHJ5EhgKC25leHRfY3Vyc29yGAIgASgESACIAQFCDgoMX25leHRfY3Vyc29yIl8KDkRpcmVjdG9yeUVudHJ5EgwKBG5hbWUYASABKAkSEAoIbmFtZV9yYXcYAiABKAwSHgoEa2luZBgDIAEoDjIQLnVvcy52MS5GaWxlS2luZBINCgVpbm9kZRgEIAEoBCIsCgpGaWxlRXhpc3RzEgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwiIQoPRmlsZUV4aXN0c1JlcGx5Eg4KBmV4aXN0cxgBIAEoCCI6CghGaWxlU3RhdBIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEg4KBmZvbGxvdxgDIAEoCCKHAgoNRmlsZVN0YXRSZXBseRIeCgRraW5kGAEgASgOMhAudW9zLnYxLkZpbGVLaW5kEhIKCnNpemVfYnl0ZXMYAiABKAQSDAoEbW9kZRgDIAEoDRILCgN1aWQYBCABKA0SCwoDZ2lkGAUgASgNEg0KBWxpbmtzGAYgASgEEg0KBWlub2RlGAcgASgEEhMKC2FjY2Vzc2VkX3VzGAggASgDEhMKC21vZGlmaWVkX3VzGAkgASgDEhIKCmNoYW5nZWRfdXMYCiABKAMSFwoKY3JlYXRlZF91cxgLIAEoA0gAiAEBEhYKDmNhbm9uaWNhbF9wYXRoGAwgASgJQg0KC19jcmVhdGVkX3VzImgKCE1vdmVGaWxlEgwKBGZyb20YASABKAkSEAoIZnJvbV9yYXcYAiABKAwSCgoCdG8YAyABKAkSDgoGdG9fcmF3GAQgASgMEiAKBWZsYWdzGAUgASgOMhEudW9zLnYxLk1vdmVGbGFncyIPCg1Nb3ZlRmlsZVJlcGx5Im0KCENvcHlGaWxlEgwKBGZyb20YASABKAkSEAoIZnJvbV9yYXcYAiABKAwSCgoCdG8YAyABKAkSDgoGdG9fcmF3GAQgASgMEhIKCm5vX3JlcGxhY2UYBSABKAgSEQoJcmVjdXJzaXZlGAYgASgIIj0KDUNvcHlGaWxlUmVwbHkSFAoMY29waWVkX2J5dGVzGAEgASgEEhYKDmNvcGllZF9lbnRyaWVzGAIgASgEIkIKDFRydW5jYXRlRmlsZRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMEhIKCnNpemVfYnl0ZXMYAyABKAQiEwoRVHJ1bmNhdGVGaWxlUmVwbHkiXgoPQ3JlYXRlRGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSEQoEbW9kZRgDIAEoDUgAiAEBEg8KB3BhcmVudHMYBCABKAhCBwoFX21vZGUiFgoUQ3JlYXRlRGlyZWN0b3J5UmVwbHkiRAoPUmVtb3ZlRGlyZWN0b3J5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwSEQoJcmVjdXJzaXZlGAMgASgIIhYKFFJlbW92ZURpcmVjdG9yeVJlcGx5IhUKE0dldFdvcmtpbmdEaXJlY3RvcnkiOgoYR2V0V29ya2luZ0RpcmVjdG9yeVJlcGx5EgwKBHBhdGgYASABKAkSEAoIcGF0aF9yYXcYAiABKAwiNQoTU2V0V29ya2luZ0RpcmVjdG9yeRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMIjoKGFNldFdvcmtpbmdEaXJlY3RvcnlSZXBseRIMCgRwYXRoGAEgASgJEhAKCHBhdGhfcmF3GAIgASgMKn4KCEZpbGVLaW5kEhkKFUZJTEVfS0lORF9VTlNQRUNJRklFRBAAEhIKDkZJTEVfS0lORF9GSUxFEAESFwoTRklMRV9LSU5EX0RJUkVDVE9SWRACEhUKEUZJTEVfS0lORF9TWU1MSU5LEAMSEwoPRklMRV9LSU5EX09USEVSEAQqWwoJTW92ZUZsYWdzEhoKFk1PVkVfRkxBR1NfVU5TUEVDSUZJRUQQABIZChVNT1ZFX0ZMQUdTX05PX1JFUExBQ0UQARIXChNNT1ZFX0ZMQUdTX0VYQ0hBTkdFEAJiBnByb3RvMw");
 
 /**
  * Reads a file, or a part of it.
@@ -170,6 +170,66 @@ export const WriteFileReplySchema: GenMessage<WriteFileReply> = /*@__PURE__*/
   messageDesc(file_uos_v1_files, 3);
 
 /**
+ * Makes an empty file. Nothing that has the name already is touched, be it a symbolic link that leads nowhere.
+ *
+ * Errors:
+ * - EACCES: no `fs.write` on the path.
+ * - EEXIST: something has the name.
+ * - EINVAL: the mode has bits beyond 07777.
+ * - EISDIR: the path ends in a slash.
+ * - ENOENT: the directory isn't there.
+ * - ENOSPC: the filesystem has no room.
+ * - ENOTDIR: a name on the way is not a directory.
+ * - EROFS: the filesystem is read-only.
+ *
+ * @generated from message uos.v1.CreateFile
+ */
+export type CreateFile = Message<"uos.v1.CreateFile"> & {
+  /**
+   * The file.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+
+  /**
+   * Permission bits; unset means 0644.
+   *
+   * @generated from field: optional uint32 mode = 3;
+   */
+  mode?: number | undefined;
+};
+
+/**
+ * Describes the message uos.v1.CreateFile.
+ * Use `create(CreateFileSchema)` to create a new message.
+ */
+export const CreateFileSchema: GenMessage<CreateFile> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 4);
+
+/**
+ * Answer to CreateFile.
+ *
+ * @generated from message uos.v1.CreateFileReply
+ */
+export type CreateFileReply = Message<"uos.v1.CreateFileReply"> & {
+};
+
+/**
+ * Describes the message uos.v1.CreateFileReply.
+ * Use `create(CreateFileReplySchema)` to create a new message.
+ */
+export const CreateFileReplySchema: GenMessage<CreateFileReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 5);
+
+/**
  * Removes a name of a file, link or other non-directory. The link itself is removed, not what it points to.
  *
  * Errors:
@@ -201,7 +261,7 @@ export type DeleteFile = Message<"uos.v1.DeleteFile"> & {
  * Use `create(DeleteFileSchema)` to create a new message.
  */
 export const DeleteFileSchema: GenMessage<DeleteFile> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 4);
+  messageDesc(file_uos_v1_files, 6);
 
 /**
  * Answer to DeleteFile.
@@ -216,7 +276,7 @@ export type DeleteFileReply = Message<"uos.v1.DeleteFileReply"> & {
  * Use `create(DeleteFileReplySchema)` to create a new message.
  */
 export const DeleteFileReplySchema: GenMessage<DeleteFileReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 5);
+  messageDesc(file_uos_v1_files, 7);
 
 /**
  * Lists a directory, in parts.
@@ -265,7 +325,7 @@ export type ListDirectory = Message<"uos.v1.ListDirectory"> & {
  * Use `create(ListDirectorySchema)` to create a new message.
  */
 export const ListDirectorySchema: GenMessage<ListDirectory> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 6);
+  messageDesc(file_uos_v1_files, 8);
 
 /**
  * Answer to ListDirectory.
@@ -293,7 +353,7 @@ export type ListDirectoryReply = Message<"uos.v1.ListDirectoryReply"> & {
  * Use `create(ListDirectoryReplySchema)` to create a new message.
  */
 export const ListDirectoryReplySchema: GenMessage<ListDirectoryReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 7);
+  messageDesc(file_uos_v1_files, 9);
 
 /**
  * One name in a directory.
@@ -335,7 +395,7 @@ export type DirectoryEntry = Message<"uos.v1.DirectoryEntry"> & {
  * Use `create(DirectoryEntrySchema)` to create a new message.
  */
 export const DirectoryEntrySchema: GenMessage<DirectoryEntry> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 8);
+  messageDesc(file_uos_v1_files, 10);
 
 /**
  * Says whether something is there, following symbolic links.
@@ -367,7 +427,7 @@ export type FileExists = Message<"uos.v1.FileExists"> & {
  * Use `create(FileExistsSchema)` to create a new message.
  */
 export const FileExistsSchema: GenMessage<FileExists> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 9);
+  messageDesc(file_uos_v1_files, 11);
 
 /**
  * Answer to FileExists.
@@ -388,7 +448,7 @@ export type FileExistsReply = Message<"uos.v1.FileExistsReply"> & {
  * Use `create(FileExistsReplySchema)` to create a new message.
  */
 export const FileExistsReplySchema: GenMessage<FileExistsReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 10);
+  messageDesc(file_uos_v1_files, 12);
 
 /**
  * Tells what is known of a file.
@@ -428,7 +488,7 @@ export type FileStat = Message<"uos.v1.FileStat"> & {
  * Use `create(FileStatSchema)` to create a new message.
  */
 export const FileStatSchema: GenMessage<FileStat> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 11);
+  messageDesc(file_uos_v1_files, 13);
 
 /**
  * Answer to FileStat. Times are microseconds since 1970.
@@ -526,7 +586,7 @@ export type FileStatReply = Message<"uos.v1.FileStatReply"> & {
  * Use `create(FileStatReplySchema)` to create a new message.
  */
 export const FileStatReplySchema: GenMessage<FileStatReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 12);
+  messageDesc(file_uos_v1_files, 14);
 
 /**
  * Gives a file or directory another name, in its directory or elsewhere. Symbolic links are moved themselves, not what they
@@ -596,7 +656,7 @@ export type MoveFile = Message<"uos.v1.MoveFile"> & {
  * Use `create(MoveFileSchema)` to create a new message.
  */
 export const MoveFileSchema: GenMessage<MoveFile> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 13);
+  messageDesc(file_uos_v1_files, 15);
 
 /**
  * Answer to MoveFile.
@@ -611,7 +671,172 @@ export type MoveFileReply = Message<"uos.v1.MoveFileReply"> & {
  * Use `create(MoveFileReplySchema)` to create a new message.
  */
 export const MoveFileReplySchema: GenMessage<MoveFileReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 14);
+  messageDesc(file_uos_v1_files, 16);
+
+/**
+ * Copies the content and permission bits of a file, or with `recursive` a directory with everything in it. The bits that
+ * lend an owner's rights (06000) are not copied; neither are owners, times and extended attributes.
+ *
+ * A file is copied beside its new name and put there in one step: whoever looks sees what was there before or the whole
+ * copy, and a failure leaves what was there. A symbolic link at either path is followed. What is a hole stays one.
+ *
+ * A directory is copied in the same way, but never in place of something. What is mounted below is copied too, symbolic
+ * links in it as links, and each name of a file with several as a file of its own. What is changed meanwhile may be in
+ * the copy or not.
+ *
+ * Errors:
+ * - EACCES: no `fs.write` on `to`, or no `fs.read` on `from`; of a directory, on everything below.
+ * - EBUSY: `to` is the root.
+ * - EEXIST: something has the name `to`, and `no_replace` is set or a directory is to be copied.
+ * - EINVAL: both are the same file, or a directory would be copied into itself.
+ * - EISDIR: `from` is a directory and `recursive` isn't set, or `to` is one.
+ * - ENAMETOOLONG: a directory is more than 256 levels deep.
+ * - ENOENT: nothing is at `from`, or the directory of `to` isn't there.
+ * - ENOSPC: the filesystem has no room.
+ * - ENOTDIR: a name on the way is not a directory.
+ * - ENOTSUP: a device would have to be copied, or a socket or named pipe by itself.
+ * - EROFS: the filesystem of `to` is read-only.
+ *
+ * @generated from message uos.v1.CopyFile
+ */
+export type CopyFile = Message<"uos.v1.CopyFile"> & {
+  /**
+   * What to copy.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes from_raw = 2;
+   */
+  fromRaw: Uint8Array;
+
+  /**
+   * The name of the copy, in full: not the directory to copy into.
+   *
+   * @generated from field: string to = 3;
+   */
+  to: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes to_raw = 4;
+   */
+  toRaw: Uint8Array;
+
+  /**
+   * Refuse with EEXIST if something has the name.
+   *
+   * @generated from field: bool no_replace = 5;
+   */
+  noReplace: boolean;
+
+  /**
+   * Copy a directory with everything in it.
+   *
+   * @generated from field: bool recursive = 6;
+   */
+  recursive: boolean;
+};
+
+/**
+ * Describes the message uos.v1.CopyFile.
+ * Use `create(CopyFileSchema)` to create a new message.
+ */
+export const CopyFileSchema: GenMessage<CopyFile> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 17);
+
+/**
+ * Answer to CopyFile.
+ *
+ * @generated from message uos.v1.CopyFileReply
+ */
+export type CopyFileReply = Message<"uos.v1.CopyFileReply"> & {
+  /**
+   * How long the files are together that were copied.
+   *
+   * @generated from field: uint64 copied_bytes = 1;
+   */
+  copiedBytes: bigint;
+
+  /**
+   * How many files, directories and links there are now.
+   *
+   * @generated from field: uint64 copied_entries = 2;
+   */
+  copiedEntries: bigint;
+};
+
+/**
+ * Describes the message uos.v1.CopyFileReply.
+ * Use `create(CopyFileReplySchema)` to create a new message.
+ */
+export const CopyFileReplySchema: GenMessage<CopyFileReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 18);
+
+/**
+ * Cuts a file to a size, or extends it with zeros, which take no room in most filesystems.
+ *
+ * Errors:
+ * - EACCES: no `fs.write` on the path.
+ * - EFBIG: the filesystem has no files that large.
+ * - EINVAL: it is no file that has a size.
+ * - EISDIR: the path is a directory.
+ * - ENOENT: nothing is there.
+ * - ENOSPC: the filesystem has no room.
+ * - ENOTDIR: a name on the way is not a directory.
+ * - EROFS: the filesystem is read-only.
+ *
+ * @generated from message uos.v1.TruncateFile
+ */
+export type TruncateFile = Message<"uos.v1.TruncateFile"> & {
+  /**
+   * The file.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+
+  /**
+   * How large it is to be.
+   *
+   * @generated from field: uint64 size_bytes = 3;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message uos.v1.TruncateFile.
+ * Use `create(TruncateFileSchema)` to create a new message.
+ */
+export const TruncateFileSchema: GenMessage<TruncateFile> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 19);
+
+/**
+ * Answer to TruncateFile.
+ *
+ * @generated from message uos.v1.TruncateFileReply
+ */
+export type TruncateFileReply = Message<"uos.v1.TruncateFileReply"> & {
+};
+
+/**
+ * Describes the message uos.v1.TruncateFileReply.
+ * Use `create(TruncateFileReplySchema)` to create a new message.
+ */
+export const TruncateFileReplySchema: GenMessage<TruncateFileReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 20);
 
 /**
  * Makes a directory.
@@ -660,7 +885,7 @@ export type CreateDirectory = Message<"uos.v1.CreateDirectory"> & {
  * Use `create(CreateDirectorySchema)` to create a new message.
  */
 export const CreateDirectorySchema: GenMessage<CreateDirectory> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 15);
+  messageDesc(file_uos_v1_files, 21);
 
 /**
  * Answer to CreateDirectory.
@@ -675,7 +900,7 @@ export type CreateDirectoryReply = Message<"uos.v1.CreateDirectoryReply"> & {
  * Use `create(CreateDirectoryReplySchema)` to create a new message.
  */
 export const CreateDirectoryReplySchema: GenMessage<CreateDirectoryReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 16);
+  messageDesc(file_uos_v1_files, 22);
 
 /**
  * Removes a directory, or with `recursive` everything in it too.
@@ -722,7 +947,7 @@ export type RemoveDirectory = Message<"uos.v1.RemoveDirectory"> & {
  * Use `create(RemoveDirectorySchema)` to create a new message.
  */
 export const RemoveDirectorySchema: GenMessage<RemoveDirectory> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 17);
+  messageDesc(file_uos_v1_files, 23);
 
 /**
  * Answer to RemoveDirectory.
@@ -737,7 +962,116 @@ export type RemoveDirectoryReply = Message<"uos.v1.RemoveDirectoryReply"> & {
  * Use `create(RemoveDirectoryReplySchema)` to create a new message.
  */
 export const RemoveDirectoryReplySchema: GenMessage<RemoveDirectoryReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_files, 18);
+  messageDesc(file_uos_v1_files, 24);
+
+/**
+ * Tells where relative paths start.
+ *
+ * A process begins in its parent's working directory, process 1 in the root. It is kept as a path: if the directory is
+ * moved or removed, relative paths lead nowhere.
+ *
+ * Errors: none.
+ *
+ * @generated from message uos.v1.GetWorkingDirectory
+ */
+export type GetWorkingDirectory = Message<"uos.v1.GetWorkingDirectory"> & {
+};
+
+/**
+ * Describes the message uos.v1.GetWorkingDirectory.
+ * Use `create(GetWorkingDirectorySchema)` to create a new message.
+ */
+export const GetWorkingDirectorySchema: GenMessage<GetWorkingDirectory> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 25);
+
+/**
+ * Answer to GetWorkingDirectory.
+ *
+ * @generated from message uos.v1.GetWorkingDirectoryReply
+ */
+export type GetWorkingDirectoryReply = Message<"uos.v1.GetWorkingDirectoryReply"> & {
+  /**
+   * The canonical path; what isn't UTF-8 is replaced by U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The path as bytes, set only where `path` is not exact.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+};
+
+/**
+ * Describes the message uos.v1.GetWorkingDirectoryReply.
+ * Use `create(GetWorkingDirectoryReplySchema)` to create a new message.
+ */
+export const GetWorkingDirectoryReplySchema: GenMessage<GetWorkingDirectoryReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 26);
+
+/**
+ * Says where the caller's relative paths start from its next call on. Its children that live already are not concerned.
+ *
+ * Errors:
+ * - EACCES: no `fs.read` on the path.
+ * - ENOENT: nothing is there.
+ * - ENOTDIR: the path is not a directory.
+ *
+ * @generated from message uos.v1.SetWorkingDirectory
+ */
+export type SetWorkingDirectory = Message<"uos.v1.SetWorkingDirectory"> & {
+  /**
+   * The directory, absolute or from the present one. Symbolic links are followed.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The same as bytes; wins when set.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+};
+
+/**
+ * Describes the message uos.v1.SetWorkingDirectory.
+ * Use `create(SetWorkingDirectorySchema)` to create a new message.
+ */
+export const SetWorkingDirectorySchema: GenMessage<SetWorkingDirectory> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 27);
+
+/**
+ * Answer to SetWorkingDirectory.
+ *
+ * @generated from message uos.v1.SetWorkingDirectoryReply
+ */
+export type SetWorkingDirectoryReply = Message<"uos.v1.SetWorkingDirectoryReply"> & {
+  /**
+   * The canonical path it is now; what isn't UTF-8 is replaced by U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The path as bytes, set only where `path` is not exact.
+   *
+   * @generated from field: bytes path_raw = 2;
+   */
+  pathRaw: Uint8Array;
+};
+
+/**
+ * Describes the message uos.v1.SetWorkingDirectoryReply.
+ * Use `create(SetWorkingDirectoryReplySchema)` to create a new message.
+ */
+export const SetWorkingDirectoryReplySchema: GenMessage<SetWorkingDirectoryReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_files, 28);
 
 /**
  * What a name stands for.

@@ -8,7 +8,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Limits, SandboxLevel, Stdio, Usage } from "./common_pb";
+import type { Guarantee, Limits, SandboxLevel, Stdio, Usage } from "./common_pb";
 import { file_uos_v1_common } from "./common_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/processes.proto.
  */
 export const file_uos_v1_processes: GenFile = /*@__PURE__*/
-  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEiwAIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJQgsKCV9wcmlvcml0eSIwChFTcGF3blByb2Nlc3NSZXBseRILCgNwaWQYASABKAQSDgoGb3NfcGlkGAIgASgNIkIKC1dhaXRQcm9jZXNzEgsKA3BpZBgBIAEoBBIXCgp0aW1lb3V0X3VzGAIgASgESACIAQFCDQoLX3RpbWVvdXRfdXMigAEKEFdhaXRQcm9jZXNzUmVwbHkSDgoGZXhpdGVkGAEgASgIEiAKBWNhdXNlGAIgASgOMhEudW9zLnYxLkV4aXRDYXVzZRIMCgRjb2RlGAMgASgFEg4KBnNpZ25hbBgEIAEoBRIcCgV1c2FnZRgFIAEoCzINLnVvcy52MS5Vc2FnZSIoCgtLaWxsUHJvY2VzcxILCgNwaWQYASABKAQSDAoEdHJlZRgCIAEoCCISChBLaWxsUHJvY2Vzc1JlcGx5IscCCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAQSEgoKcGFyZW50X3BpZBgCIAEoBBIMCgRuYW1lGAMgASgJEiMKBXN0YXRlGAQgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIjCgVsZXZlbBgFIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSEAoIcHJpb3JpdHkYBiABKA0SEwoGb3NfcGlkGAcgASgNSACIAQESDwoHcHJvZ3JhbRgIIAEoCRISCgpjcmVhdGVkX3VzGAkgASgEEhwKBXVzYWdlGAogASgLMg0udW9zLnYxLlVzYWdlEg8KB2hhbmRsZXMYCyABKAQSEwoLZW5mb3JjZW1lbnQYDCADKAkSDgoGY3B1X3VzGA0gASgEEhQKDG1lbW9yeV9ieXRlcxgOIAEoBEIJCgdfb3NfcGlkIh0KDkdldFByb2Nlc3NJbmZvEgsKA3BpZBgBIAEoBCI7ChNHZXRQcm9jZXNzSW5mb1JlcGx5EiQKB3Byb2Nlc3MYASABKAsyEy51b3MudjEuUHJvY2Vzc0luZm8iHgoPR2V0UHJvY2Vzc1N0YXRzEgsKA3BpZBgBIAEoBCKdAgoUR2V0UHJvY2Vzc1N0YXRzUmVwbHkSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIOCgZhZ2VfdXMYAyABKAQSDgoGY3B1X3VzGAQgASgEEhQKDG1lbW9yeV9ieXRlcxgFIAEoBBIZChFwZWFrX21lbW9yeV9ieXRlcxgGIAEoBBIUCgxvc19wcm9jZXNzZXMYByABKAQSDwoHdGhyZWFkcxgIIAEoBBIaChJ2b2x1bnRhcnlfc3dpdGNoZXMYCSABKAQSHAoUaW52b2x1bnRhcnlfc3dpdGNoZXMYCiABKAQSDwoHaGFuZGxlcxgLIAEoBBIQCghjaGlsZHJlbhgMIAEoBCIyCg5HZXRQcm9jZXNzTGlzdBIRCglhZnRlcl9waWQYASABKAQSDQoFbGltaXQYAiABKA0iSwoTR2V0UHJvY2Vzc0xpc3RSZXBseRImCglwcm9jZXNzZXMYASADKAsyEy51b3MudjEuUHJvY2Vzc0luZm8SDAoEbW9yZRgCIAEoCCKKAQoKUmVhZE91dHB1dBILCgNwaWQYASABKAQSJAoGc3RyZWFtGAIgASgOMhQudW9zLnYxLk91dHB1dFN0cmVhbRIOCgZvZmZzZXQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEhcKCnRpbWVvdXRfdXMYBSABKARIAIgBAUINCgtfdGltZW91dF91cyJRCg9SZWFkT3V0cHV0UmVwbHkSDAoEZGF0YRgBIAEoDBITCgtuZXh0X29mZnNldBgCIAEoBBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgEKqUBCglFeGl0Q2F1c2USGgoWRVhJVF9DQVVTRV9VTlNQRUNJRklFRBAAEhUKEUVYSVRfQ0FVU0VfRVhJVEVEEAESFwoTRVhJVF9DQVVTRV9TSUdOQUxFRBACEhUKEUVYSVRfQ0FVU0VfS0lMTEVEEAMSFwoTRVhJVF9DQVVTRV9ERUFETElORRAEEhwKGEVYSVRfQ0FVU0VfT1VUX09GX01FTU9SWRAFKmIKDFByb2Nlc3NTdGF0ZRIdChlQUk9DRVNTX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUFJPQ0VTU19TVEFURV9SVU5OSU5HEAESGAoUUFJPQ0VTU19TVEFURV9FWElURUQQAiphCgxPdXRwdXRTdHJlYW0SHQoZT1VUUFVUX1NUUkVBTV9VTlNQRUNJRklFRBAAEhgKFE9VVFBVVF9TVFJFQU1fU1RET1VUEAESGAoUT1VUUFVUX1NUUkVBTV9TVERFUlIQAmIGcHJvdG8z", [file_uos_v1_common]);
+  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEiwAIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJQgsKCV9wcmlvcml0eSIwChFTcGF3blByb2Nlc3NSZXBseRILCgNwaWQYASABKAQSDgoGb3NfcGlkGAIgASgNIkIKC1dhaXRQcm9jZXNzEgsKA3BpZBgBIAEoBBIXCgp0aW1lb3V0X3VzGAIgASgESACIAQFCDQoLX3RpbWVvdXRfdXMigAEKEFdhaXRQcm9jZXNzUmVwbHkSDgoGZXhpdGVkGAEgASgIEiAKBWNhdXNlGAIgASgOMhEudW9zLnYxLkV4aXRDYXVzZRIMCgRjb2RlGAMgASgFEg4KBnNpZ25hbBgEIAEoBRIcCgV1c2FnZRgFIAEoCzINLnVvcy52MS5Vc2FnZSIoCgtLaWxsUHJvY2VzcxILCgNwaWQYASABKAQSDAoEdHJlZRgCIAEoCCISChBLaWxsUHJvY2Vzc1JlcGx5IscCCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAQSEgoKcGFyZW50X3BpZBgCIAEoBBIMCgRuYW1lGAMgASgJEiMKBXN0YXRlGAQgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIjCgVsZXZlbBgFIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSEAoIcHJpb3JpdHkYBiABKA0SEwoGb3NfcGlkGAcgASgNSACIAQESDwoHcHJvZ3JhbRgIIAEoCRISCgpjcmVhdGVkX3VzGAkgASgEEhwKBXVzYWdlGAogASgLMg0udW9zLnYxLlVzYWdlEg8KB2hhbmRsZXMYCyABKAQSEwoLZW5mb3JjZW1lbnQYDCADKAkSDgoGY3B1X3VzGA0gASgEEhQKDG1lbW9yeV9ieXRlcxgOIAEoBEIJCgdfb3NfcGlkIh0KDkdldFByb2Nlc3NJbmZvEgsKA3BpZBgBIAEoBCI7ChNHZXRQcm9jZXNzSW5mb1JlcGx5EiQKB3Byb2Nlc3MYASABKAsyEy51b3MudjEuUHJvY2Vzc0luZm8iHgoPR2V0UHJvY2Vzc1N0YXRzEgsKA3BpZBgBIAEoBCKdAgoUR2V0UHJvY2Vzc1N0YXRzUmVwbHkSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIOCgZhZ2VfdXMYAyABKAQSDgoGY3B1X3VzGAQgASgEEhQKDG1lbW9yeV9ieXRlcxgFIAEoBBIZChFwZWFrX21lbW9yeV9ieXRlcxgGIAEoBBIUCgxvc19wcm9jZXNzZXMYByABKAQSDwoHdGhyZWFkcxgIIAEoBBIaChJ2b2x1bnRhcnlfc3dpdGNoZXMYCSABKAQSHAoUaW52b2x1bnRhcnlfc3dpdGNoZXMYCiABKAQSDwoHaGFuZGxlcxgLIAEoBBIQCghjaGlsZHJlbhgMIAEoBCIeCg9HZXRQcm9jZXNzU3RhdGUSCwoDcGlkGAEgASgEIk8KFEdldFByb2Nlc3NTdGF0ZVJlcGx5EiMKBXN0YXRlGAEgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRISCgpob3N0X3N0YXRlGAIgASgJIjMKElNldFByb2Nlc3NQcmlvcml0eRILCgNwaWQYASABKAQSEAoIcHJpb3JpdHkYAiABKA0iKwoXU2V0UHJvY2Vzc1ByaW9yaXR5UmVwbHkSEAoIcHJldmlvdXMYASABKA0iPAoLR2V0Q2hpbGRyZW4SCwoDcGlkGAEgASgEEhEKCWFmdGVyX3BpZBgCIAEoBBINCgVsaW1pdBgDIAEoDSJACgxDaGlsZFByb2Nlc3MSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZSJIChBHZXRDaGlsZHJlblJlcGx5EiYKCGNoaWxkcmVuGAEgAygLMhQudW9zLnYxLkNoaWxkUHJvY2VzcxIMCgRtb3JlGAIgASgIIhgKCUdldEdyYW50cxILCgNwaWQYASABKAQiIAoOR2V0R3JhbnRzUmVwbHkSDgoGZ3JhbnRzGAEgAygJIjUKCkRyb3BHcmFudHMSCwoDcGlkGAEgASgEEgwKBGRyb3AYAiADKAkSDAoEa2VlcBgDIAMoCSIhCg9Ecm9wR3JhbnRzUmVwbHkSDgoGZ3JhbnRzGAEgAygJIkUKDVJlc291cmNlVXNhZ2USDAoEbmFtZRgBIAEoCRIMCgR1c2VkGAIgASgEEhAKA21heBgDIAEoBEgAiAEBQgYKBF9tYXgiHwoQR2V0UmVzb3VyY2VVc2FnZRILCgNwaWQYASABKAQioQIKFUdldFJlc291cmNlVXNhZ2VSZXBseRIcCgV1c2FnZRgBIAEoCzINLnVvcy52MS5Vc2FnZRIgChNwZWFrX3Jlc2lkZW50X2J5dGVzGAIgASgESACIAQESHgoRcGVha19tZW1vcnlfYnl0ZXMYAyABKARIAYgBARIWCglwZWFrX3BpZHMYBCABKARIAogBARIUCgxtZW1vcnlfa2lsbHMYBSABKAQSFAoMcGlkc19kZW5pYWxzGAYgASgEEigKCXJlc291cmNlcxgHIAMoCzIVLnVvcy52MS5SZXNvdXJjZVVzYWdlQhYKFF9wZWFrX3Jlc2lkZW50X2J5dGVzQhQKEl9wZWFrX21lbW9yeV9ieXRlc0IMCgpfcGVha19waWRzIh0KDkdldEVuZm9yY2VtZW50EgsKA3BpZBgBIAEoBCJhChNHZXRFbmZvcmNlbWVudFJlcGx5EiMKBWxldmVsGAEgASgOMhQudW9zLnYxLlNhbmRib3hMZXZlbBIlCgpndWFyYW50ZWVzGAIgAygLMhEudW9zLnYxLkd1YXJhbnRlZSIyCg5HZXRQcm9jZXNzTGlzdBIRCglhZnRlcl9waWQYASABKAQSDQoFbGltaXQYAiABKA0iSwoTR2V0UHJvY2Vzc0xpc3RSZXBseRImCglwcm9jZXNzZXMYASADKAsyEy51b3MudjEuUHJvY2Vzc0luZm8SDAoEbW9yZRgCIAEoCCKKAQoKUmVhZE91dHB1dBILCgNwaWQYASABKAQSJAoGc3RyZWFtGAIgASgOMhQudW9zLnYxLk91dHB1dFN0cmVhbRIOCgZvZmZzZXQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEhcKCnRpbWVvdXRfdXMYBSABKARIAIgBAUINCgtfdGltZW91dF91cyJRCg9SZWFkT3V0cHV0UmVwbHkSDAoEZGF0YRgBIAEoDBITCgtuZXh0X29mZnNldBgCIAEoBBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgEKqUBCglFeGl0Q2F1c2USGgoWRVhJVF9DQVVTRV9VTlNQRUNJRklFRBAAEhUKEUVYSVRfQ0FVU0VfRVhJVEVEEAESFwoTRVhJVF9DQVVTRV9TSUdOQUxFRBACEhUKEUVYSVRfQ0FVU0VfS0lMTEVEEAMSFwoTRVhJVF9DQVVTRV9ERUFETElORRAEEhwKGEVYSVRfQ0FVU0VfT1VUX09GX01FTU9SWRAFKpYBCgxQcm9jZXNzU3RhdGUSHQoZUFJPQ0VTU19TVEFURV9VTlNQRUNJRklFRBAAEhkKFVBST0NFU1NfU1RBVEVfUlVOTklORxABEhgKFFBST0NFU1NfU1RBVEVfRVhJVEVEEAISGAoUUFJPQ0VTU19TVEFURV9QQVVTRUQQAxIYChRQUk9DRVNTX1NUQVRFX0VORElORxAEKmEKDE91dHB1dFN0cmVhbRIdChlPVVRQVVRfU1RSRUFNX1VOU1BFQ0lGSUVEEAASGAoUT1VUUFVUX1NUUkVBTV9TVERPVVQQARIYChRPVVRQVVRfU1RSRUFNX1NUREVSUhACYgZwcm90bzM", [file_uos_v1_common]);
 
 /**
  * Starts a program as a child of the caller.
@@ -581,6 +581,496 @@ export const GetProcessStatsReplySchema: GenMessage<GetProcessStatsReply> = /*@_
   messageDesc(file_uos_v1_processes, 10);
 
 /**
+ * Tells where a process is in its life, and nothing else.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ *
+ * @generated from message uos.v1.GetProcessState
+ */
+export type GetProcessState = Message<"uos.v1.GetProcessState"> & {
+  /**
+   * Which process; 0 means the caller.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetProcessState.
+ * Use `create(GetProcessStateSchema)` to create a new message.
+ */
+export const GetProcessStateSchema: GenMessage<GetProcessState> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 11);
+
+/**
+ * Answer to GetProcessState.
+ *
+ * @generated from message uos.v1.GetProcessStateReply
+ */
+export type GetProcessStateReply = Message<"uos.v1.GetProcessStateReply"> & {
+  /**
+   * Where it is.
+   *
+   * @generated from field: uos.v1.ProcessState state = 1;
+   */
+  state: ProcessState;
+
+  /**
+   * What the host says of its program's own process, by the letter of `/proc`: `R` runs or could, `S` and `D` wait, `T` is
+   * stopped, `Z` is dead. Empty without a program, or where the host doesn't tell.
+   *
+   * @generated from field: string host_state = 2;
+   */
+  hostState: string;
+};
+
+/**
+ * Describes the message uos.v1.GetProcessStateReply.
+ * Use `create(GetProcessStateReplySchema)` to create a new message.
+ */
+export const GetProcessStateReplySchema: GenMessage<GetProcessStateReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 12);
+
+/**
+ * Changes how much a process runs beside others. Its program and all that it has started follow at once: by the weight of
+ * their control group where there is one, else by their niceness.
+ *
+ * Children made from now on start out with it; those that are there keep theirs.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may control, or it has ended.
+ * - EINVAL: the priority is above 255.
+ * - EPERM: the host doesn't let this system raise a priority; the hint says what it takes.
+ * - EIO: the host refused for another reason.
+ *
+ * @generated from message uos.v1.SetProcessPriority
+ */
+export type SetProcessPriority = Message<"uos.v1.SetProcessPriority"> & {
+  /**
+   * Which process; 0 means the caller.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * 0–255, higher runs more; 128 is usual. Eight steps are a factor of 1.25.
+   *
+   * @generated from field: uint32 priority = 2;
+   */
+  priority: number;
+};
+
+/**
+ * Describes the message uos.v1.SetProcessPriority.
+ * Use `create(SetProcessPrioritySchema)` to create a new message.
+ */
+export const SetProcessPrioritySchema: GenMessage<SetProcessPriority> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 13);
+
+/**
+ * Answer to SetProcessPriority.
+ *
+ * @generated from message uos.v1.SetProcessPriorityReply
+ */
+export type SetProcessPriorityReply = Message<"uos.v1.SetProcessPriorityReply"> & {
+  /**
+   * What it was before.
+   *
+   * @generated from field: uint32 previous = 1;
+   */
+  previous: number;
+};
+
+/**
+ * Describes the message uos.v1.SetProcessPriorityReply.
+ * Use `create(SetProcessPriorityReplySchema)` to create a new message.
+ */
+export const SetProcessPriorityReplySchema: GenMessage<SetProcessPriorityReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 14);
+
+/**
+ * Lists the children of a process, in the order of their pids: the living, and the ended whose records are kept.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ *
+ * @generated from message uos.v1.GetChildren
+ */
+export type GetChildren = Message<"uos.v1.GetChildren"> & {
+  /**
+   * Whose; 0 means the caller's.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * Begin after this pid; 0 at first.
+   *
+   * @generated from field: uint64 after_pid = 2;
+   */
+  afterPid: bigint;
+
+  /**
+   * How many at most; 0 means 1,000, more than 4,096 means 4,096.
+   *
+   * @generated from field: uint32 limit = 3;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message uos.v1.GetChildren.
+ * Use `create(GetChildrenSchema)` to create a new message.
+ */
+export const GetChildrenSchema: GenMessage<GetChildren> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 15);
+
+/**
+ * A child, briefly.
+ *
+ * @generated from message uos.v1.ChildProcess
+ */
+export type ChildProcess = Message<"uos.v1.ChildProcess"> & {
+  /**
+   * Its number.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * Where it is in its life.
+   *
+   * @generated from field: uos.v1.ProcessState state = 2;
+   */
+  state: ProcessState;
+};
+
+/**
+ * Describes the message uos.v1.ChildProcess.
+ * Use `create(ChildProcessSchema)` to create a new message.
+ */
+export const ChildProcessSchema: GenMessage<ChildProcess> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 16);
+
+/**
+ * Answer to GetChildren.
+ *
+ * @generated from message uos.v1.GetChildrenReply
+ */
+export type GetChildrenReply = Message<"uos.v1.GetChildrenReply"> & {
+  /**
+   * The children.
+   *
+   * @generated from field: repeated uos.v1.ChildProcess children = 1;
+   */
+  children: ChildProcess[];
+
+  /**
+   * Whether there are more, after the last.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message uos.v1.GetChildrenReply.
+ * Use `create(GetChildrenReplySchema)` to create a new message.
+ */
+export const GetChildrenReplySchema: GenMessage<GetChildrenReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 17);
+
+/**
+ * Lists what a process may do.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ *
+ * @generated from message uos.v1.GetGrants
+ */
+export type GetGrants = Message<"uos.v1.GetGrants"> & {
+  /**
+   * Whose; 0 means the caller's.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetGrants.
+ * Use `create(GetGrantsSchema)` to create a new message.
+ */
+export const GetGrantsSchema: GenMessage<GetGrants> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 18);
+
+/**
+ * Answer to GetGrants.
+ *
+ * @generated from message uos.v1.GetGrantsReply
+ */
+export type GetGrantsReply = Message<"uos.v1.GetGrantsReply"> & {
+  /**
+   * Its grants, `right:pattern` each. What none of them allows is denied.
+   *
+   * @generated from field: repeated string grants = 1;
+   */
+  grants: string[];
+};
+
+/**
+ * Describes the message uos.v1.GetGrantsReply.
+ * Use `create(GetGrantsReplySchema)` to create a new message.
+ */
+export const GetGrantsReplySchema: GenMessage<GetGrantsReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 19);
+
+/**
+ * Takes rights away from a process for good, from its next call on. Its descendants lose what they could no longer be given:
+ * a process never has more than its parent.
+ *
+ * What its program was shown of the host's folders when it started it goes on seeing.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may control, or it has ended.
+ * - EINVAL: both `drop` and `keep` are set, or neither is; a grant is malformed; one to drop is only a part of one that is held.
+ * - EPERM: a grant to keep is more than the process has, or it is process 1.
+ * - E2BIG: more than 256 grants.
+ *
+ * @generated from message uos.v1.DropGrants
+ */
+export type DropGrants = Message<"uos.v1.DropGrants"> & {
+  /**
+   * Whose; 0 means the caller's.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+
+  /**
+   * What to take away: each takes every grant that it covers. One that covers none that is held takes nothing.
+   *
+   * @generated from field: repeated string drop = 2;
+   */
+  drop: string[];
+
+  /**
+   * What is left of its rights instead, each within one that it holds.
+   *
+   * @generated from field: repeated string keep = 3;
+   */
+  keep: string[];
+};
+
+/**
+ * Describes the message uos.v1.DropGrants.
+ * Use `create(DropGrantsSchema)` to create a new message.
+ */
+export const DropGrantsSchema: GenMessage<DropGrants> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 20);
+
+/**
+ * Answer to DropGrants.
+ *
+ * @generated from message uos.v1.DropGrantsReply
+ */
+export type DropGrantsReply = Message<"uos.v1.DropGrantsReply"> & {
+  /**
+   * What it has left.
+   *
+   * @generated from field: repeated string grants = 1;
+   */
+  grants: string[];
+};
+
+/**
+ * Describes the message uos.v1.DropGrantsReply.
+ * Use `create(DropGrantsReplySchema)` to create a new message.
+ */
+export const DropGrantsReplySchema: GenMessage<DropGrantsReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 21);
+
+/**
+ * Something of which a process may have so much.
+ *
+ * @generated from message uos.v1.ResourceUsage
+ */
+export type ResourceUsage = Message<"uos.v1.ResourceUsage"> & {
+  /**
+   * What: `handles`, `pipe_bytes`, `queue_bytes`, `shm_bytes`, `output_bytes`, `environment_bytes`; of a program's whole tree `memory_bytes`, `pids`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * How much it has.
+   *
+   * @generated from field: uint64 used = 2;
+   */
+  used: bigint;
+
+  /**
+   * How much it may have; unset if nothing bounds it.
+   *
+   * @generated from field: optional uint64 max = 3;
+   */
+  max?: bigint | undefined;
+};
+
+/**
+ * Describes the message uos.v1.ResourceUsage.
+ * Use `create(ResourceUsageSchema)` to create a new message.
+ */
+export const ResourceUsageSchema: GenMessage<ResourceUsage> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 22);
+
+/**
+ * Tells what a process has used and holds, beside what it may.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ *
+ * @generated from message uos.v1.GetResourceUsage
+ */
+export type GetResourceUsage = Message<"uos.v1.GetResourceUsage"> & {
+  /**
+   * Whose; 0 means the caller's.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetResourceUsage.
+ * Use `create(GetResourceUsageSchema)` to create a new message.
+ */
+export const GetResourceUsageSchema: GenMessage<GetResourceUsage> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 23);
+
+/**
+ * Answer to GetResourceUsage. What concerns a program is 0 without one; what the host doesn't count is unset.
+ *
+ * @generated from message uos.v1.GetResourceUsageReply
+ */
+export type GetResourceUsageReply = Message<"uos.v1.GetResourceUsageReply"> & {
+  /**
+   * What its program has used.
+   *
+   * @generated from field: uos.v1.Usage usage = 1;
+   */
+  usage?: Usage | undefined;
+
+  /**
+   * The most memory that was ever resident of its program alone.
+   *
+   * @generated from field: optional uint64 peak_resident_bytes = 2;
+   */
+  peakResidentBytes?: bigint | undefined;
+
+  /**
+   * The most memory its whole tree ever had, page cache included.
+   *
+   * @generated from field: optional uint64 peak_memory_bytes = 3;
+   */
+  peakMemoryBytes?: bigint | undefined;
+
+  /**
+   * The most processes and threads its tree ever had.
+   *
+   * @generated from field: optional uint64 peak_pids = 4;
+   */
+  peakPids?: bigint | undefined;
+
+  /**
+   * How many of its host processes were killed because its tree was out of memory; known at its end.
+   *
+   * @generated from field: uint64 memory_kills = 5;
+   */
+  memoryKills: bigint;
+
+  /**
+   * How many processes and threads its limit denied it; known at its end.
+   *
+   * @generated from field: uint64 pids_denials = 6;
+   */
+  pidsDenials: bigint;
+
+  /**
+   * What it has now, and may have.
+   *
+   * @generated from field: repeated uos.v1.ResourceUsage resources = 7;
+   */
+  resources: ResourceUsage[];
+};
+
+/**
+ * Describes the message uos.v1.GetResourceUsageReply.
+ * Use `create(GetResourceUsageReplySchema)` to create a new message.
+ */
+export const GetResourceUsageReplySchema: GenMessage<GetResourceUsageReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 24);
+
+/**
+ * Tells what is in force for the program of a process, guarantee by guarantee.
+ *
+ * Errors:
+ * - ESRCH: no such process among those the caller may see.
+ * - EINVAL: the process has no program.
+ *
+ * @generated from message uos.v1.GetEnforcement
+ */
+export type GetEnforcement = Message<"uos.v1.GetEnforcement"> & {
+  /**
+   * Which process; 0 means the caller.
+   *
+   * @generated from field: uint64 pid = 1;
+   */
+  pid: bigint;
+};
+
+/**
+ * Describes the message uos.v1.GetEnforcement.
+ * Use `create(GetEnforcementSchema)` to create a new message.
+ */
+export const GetEnforcementSchema: GenMessage<GetEnforcement> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 25);
+
+/**
+ * Answer to GetEnforcement.
+ *
+ * @generated from message uos.v1.GetEnforcementReply
+ */
+export type GetEnforcementReply = Message<"uos.v1.GetEnforcementReply"> & {
+  /**
+   * How tightly its program was to be isolated.
+   *
+   * @generated from field: uos.v1.SandboxLevel level = 1;
+   */
+  level: SandboxLevel;
+
+  /**
+   * Every guarantee, and how far it holds.
+   *
+   * @generated from field: repeated uos.v1.Guarantee guarantees = 2;
+   */
+  guarantees: Guarantee[];
+};
+
+/**
+ * Describes the message uos.v1.GetEnforcementReply.
+ * Use `create(GetEnforcementReplySchema)` to create a new message.
+ */
+export const GetEnforcementReplySchema: GenMessage<GetEnforcementReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 26);
+
+/**
  * Lists the processes the caller may see: itself and its descendants, and with `proc.inspect` all, in the order of their pids.
  *
  * Errors: none.
@@ -608,7 +1098,7 @@ export type GetProcessList = Message<"uos.v1.GetProcessList"> & {
  * Use `create(GetProcessListSchema)` to create a new message.
  */
 export const GetProcessListSchema: GenMessage<GetProcessList> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 11);
+  messageDesc(file_uos_v1_processes, 27);
 
 /**
  * Answer to GetProcessList.
@@ -636,7 +1126,7 @@ export type GetProcessListReply = Message<"uos.v1.GetProcessListReply"> & {
  * Use `create(GetProcessListReplySchema)` to create a new message.
  */
 export const GetProcessListReplySchema: GenMessage<GetProcessListReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 12);
+  messageDesc(file_uos_v1_processes, 28);
 
 /**
  * Reads what a program has written to a standard stream, by offset; waits until there is something or the stream has ended.
@@ -691,7 +1181,7 @@ export type ReadOutput = Message<"uos.v1.ReadOutput"> & {
  * Use `create(ReadOutputSchema)` to create a new message.
  */
 export const ReadOutputSchema: GenMessage<ReadOutput> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 13);
+  messageDesc(file_uos_v1_processes, 29);
 
 /**
  * Answer to ReadOutput.
@@ -733,7 +1223,7 @@ export type ReadOutputReply = Message<"uos.v1.ReadOutputReply"> & {
  * Use `create(ReadOutputReplySchema)` to create a new message.
  */
 export const ReadOutputReplySchema: GenMessage<ReadOutputReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 14);
+  messageDesc(file_uos_v1_processes, 30);
 
 /**
  * How a process ended.
@@ -816,6 +1306,20 @@ export enum ProcessState {
    * @generated from enum value: PROCESS_STATE_EXITED = 2;
    */
   EXITED = 2,
+
+  /**
+   * Its program is held still by PauseProcess.
+   *
+   * @generated from enum value: PROCESS_STATE_PAUSED = 3;
+   */
+  PAUSED = 3,
+
+  /**
+   * It takes no more calls; its program is being killed.
+   *
+   * @generated from enum value: PROCESS_STATE_ENDING = 4;
+   */
+  ENDING = 4,
 }
 
 /**

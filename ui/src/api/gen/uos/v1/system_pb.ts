@@ -6,13 +6,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Guarantee, SandboxLevel } from "./common_pb";
+import { file_uos_v1_common } from "./common_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file uos/v1/system.proto.
  */
 export const file_uos_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHkiDwoNR2V0U3lzdGVtSW5mbyLAAgoSR2V0U3lzdGVtSW5mb1JlcGx5Eg8KB3ZlcnNpb24YASABKAkSDwoHb3NfbmFtZRgCIAEoCRIOCgZrZXJuZWwYAyABKAkSEQoJaG9zdF9uYW1lGAQgASgJEhQKDGFyY2hpdGVjdHVyZRgFIAEoCRIMCgRjcHVzGAYgASgNEg4KBmxvYWRfMRgHIAEoARIOCgZsb2FkXzUYCCABKAESDwoHbG9hZF8xNRgJIAEoARITCgtjcHVfYnVzeV91cxgKIAEoBBIUCgxjcHVfdG90YWxfdXMYCyABKAQSFAoMYm9vdF90aW1lX3VzGAwgASgDEhIKCnN0YXJ0ZWRfdXMYDSABKAMSEQoJdXB0aW1lX3VzGA4gASgEEhEKCXByb2Nlc3NlcxgPIAEoBBIVCg1wcm9jZXNzZXNfbWF4GBAgASgEIhAKDkdldE1lbW9yeVN0YXRzIoYBChNHZXRNZW1vcnlTdGF0c1JlcGx5EhgKEGhvc3RfdG90YWxfYnl0ZXMYASABKAQSHAoUaG9zdF9hdmFpbGFibGVfYnl0ZXMYAiABKAQSFAoMc2VydmVyX2J5dGVzGAMgASgEEiEKBWFyZWFzGAQgAygLMhIudW9zLnYxLk1lbW9yeUFyZWEiRgoKTWVtb3J5QXJlYRIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSFgoOY2FwYWNpdHlfYnl0ZXMYAyABKAQiJAoVR2V0UHJvY2Vzc01lbW9yeVN0YXRzEgsKA3BpZBgBIAEoBCJ4ChpHZXRQcm9jZXNzTWVtb3J5U3RhdHNSZXBseRILCgNwaWQYASABKAQSFgoOcmVzaWRlbnRfYnl0ZXMYAiABKAQSEgoKcGVha19ieXRlcxgDIAEoBBIhCgVhcmVhcxgEIAMoCzISLnVvcy52MS5NZW1vcnlBcmVhIgsKCVRyaWdnZXJHQyJJCg5UcmlnZ2VyR0NSZXBseRIiCgVmcmVlZBgBIAMoCzITLnVvcy52MS5GcmVlZE1lbW9yeRITCgtmcmVlZF9ieXRlcxgCIAEoBCI5CgtGcmVlZE1lbW9yeRIMCgRhcmVhGAEgASgJEg0KBWNvdW50GAIgASgEEg0KBWJ5dGVzGAMgASgEYgZwcm90bzM");
+  fileDesc("ChN1b3MvdjEvc3lzdGVtLnByb3RvEgZ1b3MudjEiEwoRR2V0U2NoZWR1bGVyU3RhdHMijgEKFkdldFNjaGVkdWxlclN0YXRzUmVwbHkSDgoGcG9saWN5GAEgASgJEhEKCXNjaGVkdWxlZBgCIAEoBBIYChBjb250ZXh0X3N3aXRjaGVzGAMgASgEEhMKC3ByZWVtcHRpb25zGAQgASgEEg4KBmFjdGl2ZRgFIAEoBBISCgpydW50aW1lX3VzGAYgASgEIgsKCUdldFVwdGltZSIjCg5HZXRVcHRpbWVSZXBseRIRCgl1cHRpbWVfdXMYASABKAQiEAoOR2V0Q3VycmVudFRpbWUiJgoTR2V0Q3VycmVudFRpbWVSZXBseRIPCgd0aW1lX3VzGAEgASgDIhwKBVNsZWVwEhMKC2R1cmF0aW9uX3VzGAEgASgEIgwKClNsZWVwUmVwbHkiDwoNR2V0U3lzdGVtSW5mbyLAAgoSR2V0U3lzdGVtSW5mb1JlcGx5Eg8KB3ZlcnNpb24YASABKAkSDwoHb3NfbmFtZRgCIAEoCRIOCgZrZXJuZWwYAyABKAkSEQoJaG9zdF9uYW1lGAQgASgJEhQKDGFyY2hpdGVjdHVyZRgFIAEoCRIMCgRjcHVzGAYgASgNEg4KBmxvYWRfMRgHIAEoARIOCgZsb2FkXzUYCCABKAESDwoHbG9hZF8xNRgJIAEoARITCgtjcHVfYnVzeV91cxgKIAEoBBIUCgxjcHVfdG90YWxfdXMYCyABKAQSFAoMYm9vdF90aW1lX3VzGAwgASgDEhIKCnN0YXJ0ZWRfdXMYDSABKAMSEQoJdXB0aW1lX3VzGA4gASgEEhEKCXByb2Nlc3NlcxgPIAEoBBIVCg1wcm9jZXNzZXNfbWF4GBAgASgEIhAKDkdldE1lbW9yeVN0YXRzIoYBChNHZXRNZW1vcnlTdGF0c1JlcGx5EhgKEGhvc3RfdG90YWxfYnl0ZXMYASABKAQSHAoUaG9zdF9hdmFpbGFibGVfYnl0ZXMYAiABKAQSFAoMc2VydmVyX2J5dGVzGAMgASgEEiEKBWFyZWFzGAQgAygLMhIudW9zLnYxLk1lbW9yeUFyZWEiRgoKTWVtb3J5QXJlYRIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSFgoOY2FwYWNpdHlfYnl0ZXMYAyABKAQiJAoVR2V0UHJvY2Vzc01lbW9yeVN0YXRzEgsKA3BpZBgBIAEoBCJ4ChpHZXRQcm9jZXNzTWVtb3J5U3RhdHNSZXBseRILCgNwaWQYASABKAQSFgoOcmVzaWRlbnRfYnl0ZXMYAiABKAQSEgoKcGVha19ieXRlcxgDIAEoBBIhCgVhcmVhcxgEIAMoCzISLnVvcy52MS5NZW1vcnlBcmVhIgsKCVRyaWdnZXJHQyJJCg5UcmlnZ2VyR0NSZXBseRIiCgVmcmVlZBgBIAMoCzITLnVvcy52MS5GcmVlZE1lbW9yeRITCgtmcmVlZF9ieXRlcxgCIAEoBCI5CgtGcmVlZE1lbW9yeRIMCgRhcmVhGAEgASgJEg0KBWNvdW50GAIgASgEEg0KBWJ5dGVzGAMgASgEIhsKCUdldFJhbmRvbRIOCgZsZW5ndGgYASABKA0iHgoOR2V0UmFuZG9tUmVwbHkSDAoEZGF0YRgBIAEoDCIVChNHZXRIb3N0Q2FwYWJpbGl0aWVzIpUBChhHZXRIb3N0Q2FwYWJpbGl0aWVzUmVwbHkSJAoGbGV2ZWxzGAEgAygLMhQudW9zLnYxLkxldmVsU3VwcG9ydBIPCgd3ZWlnaHRzGAIgASgJEg4KBnF1YW50YRgDIAEoCBIRCglyZWFsX3RpbWUYBCABKAgSEQoJZGVhZGxpbmVzGAUgASgIEgwKBGNwdXMYBiADKA0ibQoMTGV2ZWxTdXBwb3J0EiMKBWxldmVsGAEgASgOMhQudW9zLnYxLlNhbmRib3hMZXZlbBIRCglhdmFpbGFibGUYAiABKAgSJQoKZ3VhcmFudGVlcxgDIAMoCzIRLnVvcy52MS5HdWFyYW50ZWViBnByb3RvMw", [file_uos_v1_common]);
 
 /**
  * Tells what the scheduler has done.
@@ -595,4 +597,160 @@ export type FreedMemory = Message<"uos.v1.FreedMemory"> & {
  */
 export const FreedMemorySchema: GenMessage<FreedMemory> = /*@__PURE__*/
   messageDesc(file_uos_v1_system, 17);
+
+/**
+ * Gives random bytes, good enough for keys.
+ *
+ * Errors:
+ * - EINVAL: no bytes, or more than 64 KiB.
+ * - EIO: the host has none.
+ *
+ * @generated from message uos.v1.GetRandom
+ */
+export type GetRandom = Message<"uos.v1.GetRandom"> & {
+  /**
+   * How many, 1 to 65,536.
+   *
+   * @generated from field: uint32 length = 1;
+   */
+  length: number;
+};
+
+/**
+ * Describes the message uos.v1.GetRandom.
+ * Use `create(GetRandomSchema)` to create a new message.
+ */
+export const GetRandomSchema: GenMessage<GetRandom> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 18);
+
+/**
+ * Answer to GetRandom.
+ *
+ * @generated from message uos.v1.GetRandomReply
+ */
+export type GetRandomReply = Message<"uos.v1.GetRandomReply"> & {
+  /**
+   * The bytes.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message uos.v1.GetRandomReply.
+ * Use `create(GetRandomReplySchema)` to create a new message.
+ */
+export const GetRandomReplySchema: GenMessage<GetRandomReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 19);
+
+/**
+ * Tells what this machine can enforce: how tightly programs can be isolated, and how they can be scheduled. It was found out
+ * by trying.
+ *
+ * Errors:
+ * - EACCES: no `sys.info`.
+ *
+ * @generated from message uos.v1.GetHostCapabilities
+ */
+export type GetHostCapabilities = Message<"uos.v1.GetHostCapabilities"> & {
+};
+
+/**
+ * Describes the message uos.v1.GetHostCapabilities.
+ * Use `create(GetHostCapabilitiesSchema)` to create a new message.
+ */
+export const GetHostCapabilitiesSchema: GenMessage<GetHostCapabilities> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 20);
+
+/**
+ * Answer to GetHostCapabilities.
+ *
+ * @generated from message uos.v1.GetHostCapabilitiesReply
+ */
+export type GetHostCapabilitiesReply = Message<"uos.v1.GetHostCapabilitiesReply"> & {
+  /**
+   * What each level can have here, the tightest first.
+   *
+   * @generated from field: repeated uos.v1.LevelSupport levels = 1;
+   */
+  levels: LevelSupport[];
+
+  /**
+   * What divides CPU time by weight: `control groups` or `niceness`.
+   *
+   * @generated from field: string weights = 2;
+   */
+  weights: string;
+
+  /**
+   * Whether a program can have a quantum of its own.
+   *
+   * @generated from field: bool quanta = 3;
+   */
+  quanta: boolean;
+
+  /**
+   * Whether programs can be real-time.
+   *
+   * @generated from field: bool real_time = 4;
+   */
+  realTime: boolean;
+
+  /**
+   * Whether CPU time can be reserved for programs.
+   *
+   * @generated from field: bool deadlines = 5;
+   */
+  deadlines: boolean;
+
+  /**
+   * The CPUs that programs may run on, by number.
+   *
+   * @generated from field: repeated uint32 cpus = 6;
+   */
+  cpus: number[];
+};
+
+/**
+ * Describes the message uos.v1.GetHostCapabilitiesReply.
+ * Use `create(GetHostCapabilitiesReplySchema)` to create a new message.
+ */
+export const GetHostCapabilitiesReplySchema: GenMessage<GetHostCapabilitiesReply> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 21);
+
+/**
+ * What a level can have on this machine.
+ *
+ * @generated from message uos.v1.LevelSupport
+ */
+export type LevelSupport = Message<"uos.v1.LevelSupport"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: uos.v1.SandboxLevel level = 1;
+   */
+  level: SandboxLevel;
+
+  /**
+   * Whether programs can be started at it.
+   *
+   * @generated from field: bool available = 2;
+   */
+  available: boolean;
+
+  /**
+   * Every guarantee, and how far it can hold.
+   *
+   * @generated from field: repeated uos.v1.Guarantee guarantees = 3;
+   */
+  guarantees: Guarantee[];
+};
+
+/**
+ * Describes the message uos.v1.LevelSupport.
+ * Use `create(LevelSupportSchema)` to create a new message.
+ */
+export const LevelSupportSchema: GenMessage<LevelSupport> = /*@__PURE__*/
+  messageDesc(file_uos_v1_system, 22);
 
