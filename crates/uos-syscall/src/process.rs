@@ -12,14 +12,14 @@ use std::{
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
-use uos_ipc::Permit;
+use uos_ipc::{Lease, Permit};
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
 use crate::{
-    Error, environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares,
-    output::Output, rights::Grants,
+    Error, calls::Handed, environment::Environment, events::Told, handles::Handles, input::Input,
+    limits::Shares, output::Output, rights::Grants,
 };
 
 /// The number of a process. Never used again.
@@ -82,6 +82,8 @@ pub(crate) struct Program {
     pub(crate) stdout: Option<Arc<Output>>,
     pub(crate) stderr: Option<Arc<Output>>,
     pub(crate) stdin: Option<Input>,
+    /// What it was handed of shared memory stays charged until it has ended.
+    leases: Mutex<Vec<Lease>>,
     /// Held while it is changed, which may take the host a while: what is noted here is what is in force.
     pub(crate) hold: Mutex<Hold>,
     /// Changed with `hold` taken; to be looked at without.
@@ -165,7 +167,13 @@ pub(crate) struct Origin {
 }
 
 impl Program {
-    pub(crate) fn new(child: Child, path: VPath, streams: Streams, limits: uos_proc::Limits) -> Self {
+    pub(crate) fn new(
+        child: Child,
+        path: VPath,
+        streams: Streams,
+        limits: uos_proc::Limits,
+        handed: Handed,
+    ) -> Self {
         let (os_pid, enforcement) = (child.os_pid(), child.enforcement().clone());
         let Streams { stdin, stdout, stderr } = streams;
         let (hold, paused) = (Mutex::new(Hold { limits }), AtomicBool::new(false));
@@ -177,6 +185,7 @@ impl Program {
             stdout,
             stderr,
             stdin,
+            leases: Mutex::new(handed.leases),
             hold,
             paused,
         }
@@ -199,7 +208,8 @@ impl Program {
     /// Lets go of the host's process, which has ended.
     pub(crate) fn release(&self) {
         let child = self.child.lock().take();
-        drop(child);
+        let leases = std::mem::take(&mut *self.leases.lock());
+        drop((child, leases));
         if let Some(stdin) = &self.stdin {
             stdin.close();
         }

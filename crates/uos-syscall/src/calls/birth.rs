@@ -12,7 +12,12 @@ use uos_proto::{Right, v1};
 use uos_sched::Priority;
 use uos_vfs::{Access, Kind, NodeRef};
 
-use super::{LONGEST, stdio::Wiring, view};
+use super::{
+    LONGEST,
+    handing::{self, Handing},
+    stdio::Wiring,
+    view,
+};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
@@ -34,10 +39,11 @@ const MOST_GRANTS: usize = 256;
 /// How long a name for people may be.
 const NAME_BYTES: usize = 256;
 
-/// What a new process is aimed at: its program and the directory it starts in, if any.
+/// What a new process is aimed at: its program, the directory it starts in, and the handles it is given, if any.
 pub(crate) struct NewProcess {
     program: Option<PathTarget>,
     cwd: Option<PathTarget>,
+    handles: Vec<Handing>,
 }
 
 impl Target for NewProcess {
@@ -46,10 +52,12 @@ impl Target for NewProcess {
         if let Some(cwd) = &self.cwd {
             cwd.judge_path(Right::FsRead, &grants)?;
         }
-        match &self.program {
+        let decision = match &self.program {
             Some(program) => program.judge_path(right, &grants),
             None => held(&grants, right),
-        }
+        }?;
+        self.handles.iter().try_for_each(Handing::check)?;
+        Ok(decision)
     }
 
     fn subject(&self) -> Subject {
@@ -66,7 +74,8 @@ impl Syscall for v1::SpawnProcess {
 
     fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
         let cwd = (!self.cwd.is_empty()).then(|| scope.path(&self.cwd, b"", true)).transpose()?;
-        Ok(NewProcess { program: Some(scope.path(&self.program, &self.program_raw, true)?), cwd })
+        let program = Some(scope.path(&self.program, &self.program_raw, true)?);
+        Ok(NewProcess { program, cwd, handles: handing::find(scope, &self.handles)? })
     }
 
     fn blocks(_target: &NewProcess) -> bool {
@@ -107,7 +116,7 @@ impl Syscall for v1::CreateProcessRequest {
 
     fn target(&self, scope: &Scope<'_>) -> Result<NewProcess, Absent> {
         let program = self.command.as_ref().map(|command| scope.path(command, b"", true)).transpose()?;
-        Ok(NewProcess { program, cwd: None })
+        Ok(NewProcess { program, cwd: None, handles: Vec::new() })
     }
 
     fn blocks(_target: &NewProcess) -> bool {
@@ -212,8 +221,17 @@ impl Wish<'_> {
                     name = String::from_utf8_lossy(found.path().file_name().unwrap_or_default()).into_owned();
                 }
                 let cwd = cx.target.cwd.as_ref();
-                let (program, started) =
-                    wished.start(kernel, caller, found, cwd, level, &grants, rank, deadline)?;
+                let (program, started) = wished.start(
+                    kernel,
+                    caller,
+                    found,
+                    cwd,
+                    &cx.target.handles,
+                    level,
+                    &grants,
+                    rank,
+                    deadline,
+                )?;
                 (Some(program), Some(started))
             }
             _ => (None, None),
@@ -248,6 +266,7 @@ impl WishedProgram<'_> {
         caller: &Process,
         found: &PathTarget,
         cwd: Option<&PathTarget>,
+        handles: &[Handing],
         level: Level,
         grants: &Grants,
         priority: Priority,
@@ -279,9 +298,11 @@ impl WishedProgram<'_> {
             (spec.limits, spec.nice) = (limits, priority.nice());
         }
         let wiring = Wiring::parse(self.stdio)?;
+        let (spec, mut handed) = handing::hand(handles, spec, level)?;
         let child = kernel.spawner.spawn(wiring.wire(spec))?;
+        handed.run(&kernel.runtime);
         let (streams, taken) = wiring.connect(&child, &kernel.runtime, &caller.share.output_bytes);
-        let program = Program::new(child, found.path().clone(), streams, limits.or_of(level));
+        let program = Program::new(child, found.path().clone(), streams, limits.or_of(level), handed);
         Ok((program, Started { taken, deadline }))
     }
 }

@@ -8,6 +8,7 @@ mod descriptors;
 mod environment;
 mod figures;
 mod files;
+mod handing;
 mod handles;
 mod locks;
 mod memory;
@@ -30,6 +31,7 @@ mod workdir;
 mod xattrs;
 
 pub(crate) use files::name_of;
+pub(crate) use handing::Handed;
 
 use std::time::Duration;
 

@@ -1,12 +1,16 @@
 //! A segment of shared memory, as one process holds it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::RwLock;
-use uos_ipc::{Access, Mapping, Rights, Segment, SegmentStats};
+use uos_ipc::{Access, Enforcement, Lease, Mapping, Rights, Segment, SegmentStats};
+use uos_proc::Level;
 
 use super::object::Held;
 use crate::{Errno, Error};
@@ -89,6 +93,24 @@ impl Window {
     /// Its numbers, and how many are attached.
     pub(crate) fn stats(&self) -> Result<(SegmentStats, u64), Error> {
         self.whole(|mapping| Ok((mapping.segment().stats(), self.whole.attached.load(Ordering::Relaxed))))
+    }
+
+    /// A descriptor for a program, and what keeps the segment charged as long as that runs.
+    pub(crate) fn share(&self, rights: Rights, level: Level) -> Result<(OwnedFd, Lease), Error> {
+        let access = if rights.contains(Rights::WRITE) { Access::ReadWrite } else { Access::ReadOnly };
+        // In a sandbox it is another user of the host than the kernel; that is all that counts here.
+        let user = if level < Level::Privileged { u32::MAX } else { 0 };
+        self.whole(|mapping| {
+            let (fd, enforcement, lease) = mapping.segment().share(access, user)?;
+            if access == Access::ReadOnly && enforcement == Enforcement::Weakened {
+                return Err(Error::new(
+                    Errno::ENOTSUP,
+                    "a Privileged program could open the segment anew to write",
+                )
+                .hint("start it at a tighter level, or hand it a handle that may write"));
+            }
+            Ok((fd, lease))
+        })
     }
 
     /// Ends it for everybody.

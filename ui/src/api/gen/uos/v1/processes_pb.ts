@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file uos/v1/processes.proto.
  */
 export const file_uos_v1_processes: GenFile = /*@__PURE__*/
-  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEiwAIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJQgsKCV9wcmlvcml0eSIwChFTcGF3blByb2Nlc3NSZXBseRILCgNwaWQYASABKAQSDgoGb3NfcGlkGAIgASgNIkIKC1dhaXRQcm9jZXNzEgsKA3BpZBgBIAEoBBIXCgp0aW1lb3V0X3VzGAIgASgESACIAQFCDQoLX3RpbWVvdXRfdXMigAEKEFdhaXRQcm9jZXNzUmVwbHkSDgoGZXhpdGVkGAEgASgIEiAKBWNhdXNlGAIgASgOMhEudW9zLnYxLkV4aXRDYXVzZRIMCgRjb2RlGAMgASgFEg4KBnNpZ25hbBgEIAEoBRIcCgV1c2FnZRgFIAEoCzINLnVvcy52MS5Vc2FnZSIoCgtLaWxsUHJvY2VzcxILCgNwaWQYASABKAQSDAoEdHJlZRgCIAEoCCISChBLaWxsUHJvY2Vzc1JlcGx5IscCCgtQcm9jZXNzSW5mbxILCgNwaWQYASABKAQSEgoKcGFyZW50X3BpZBgCIAEoBBIMCgRuYW1lGAMgASgJEiMKBXN0YXRlGAQgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIjCgVsZXZlbBgFIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSEAoIcHJpb3JpdHkYBiABKA0SEwoGb3NfcGlkGAcgASgNSACIAQESDwoHcHJvZ3JhbRgIIAEoCRISCgpjcmVhdGVkX3VzGAkgASgEEhwKBXVzYWdlGAogASgLMg0udW9zLnYxLlVzYWdlEg8KB2hhbmRsZXMYCyABKAQSEwoLZW5mb3JjZW1lbnQYDCADKAkSDgoGY3B1X3VzGA0gASgEEhQKDG1lbW9yeV9ieXRlcxgOIAEoBEIJCgdfb3NfcGlkIh0KDkdldFByb2Nlc3NJbmZvEgsKA3BpZBgBIAEoBCI7ChNHZXRQcm9jZXNzSW5mb1JlcGx5EiQKB3Byb2Nlc3MYASABKAsyEy51b3MudjEuUHJvY2Vzc0luZm8iHgoPR2V0UHJvY2Vzc1N0YXRzEgsKA3BpZBgBIAEoBCKdAgoUR2V0UHJvY2Vzc1N0YXRzUmVwbHkSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRIOCgZhZ2VfdXMYAyABKAQSDgoGY3B1X3VzGAQgASgEEhQKDG1lbW9yeV9ieXRlcxgFIAEoBBIZChFwZWFrX21lbW9yeV9ieXRlcxgGIAEoBBIUCgxvc19wcm9jZXNzZXMYByABKAQSDwoHdGhyZWFkcxgIIAEoBBIaChJ2b2x1bnRhcnlfc3dpdGNoZXMYCSABKAQSHAoUaW52b2x1bnRhcnlfc3dpdGNoZXMYCiABKAQSDwoHaGFuZGxlcxgLIAEoBBIQCghjaGlsZHJlbhgMIAEoBCIeCg9HZXRQcm9jZXNzU3RhdGUSCwoDcGlkGAEgASgEIk8KFEdldFByb2Nlc3NTdGF0ZVJlcGx5EiMKBXN0YXRlGAEgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZRISCgpob3N0X3N0YXRlGAIgASgJIjMKElNldFByb2Nlc3NQcmlvcml0eRILCgNwaWQYASABKAQSEAoIcHJpb3JpdHkYAiABKA0iKwoXU2V0UHJvY2Vzc1ByaW9yaXR5UmVwbHkSEAoIcHJldmlvdXMYASABKA0iPAoLR2V0Q2hpbGRyZW4SCwoDcGlkGAEgASgEEhEKCWFmdGVyX3BpZBgCIAEoBBINCgVsaW1pdBgDIAEoDSJACgxDaGlsZFByb2Nlc3MSCwoDcGlkGAEgASgEEiMKBXN0YXRlGAIgASgOMhQudW9zLnYxLlByb2Nlc3NTdGF0ZSJIChBHZXRDaGlsZHJlblJlcGx5EiYKCGNoaWxkcmVuGAEgAygLMhQudW9zLnYxLkNoaWxkUHJvY2VzcxIMCgRtb3JlGAIgASgIIhgKCUdldEdyYW50cxILCgNwaWQYASABKAQiIAoOR2V0R3JhbnRzUmVwbHkSDgoGZ3JhbnRzGAEgAygJIjUKCkRyb3BHcmFudHMSCwoDcGlkGAEgASgEEgwKBGRyb3AYAiADKAkSDAoEa2VlcBgDIAMoCSIhCg9Ecm9wR3JhbnRzUmVwbHkSDgoGZ3JhbnRzGAEgAygJIkUKDVJlc291cmNlVXNhZ2USDAoEbmFtZRgBIAEoCRIMCgR1c2VkGAIgASgEEhAKA21heBgDIAEoBEgAiAEBQgYKBF9tYXgiHwoQR2V0UmVzb3VyY2VVc2FnZRILCgNwaWQYASABKAQioQIKFUdldFJlc291cmNlVXNhZ2VSZXBseRIcCgV1c2FnZRgBIAEoCzINLnVvcy52MS5Vc2FnZRIgChNwZWFrX3Jlc2lkZW50X2J5dGVzGAIgASgESACIAQESHgoRcGVha19tZW1vcnlfYnl0ZXMYAyABKARIAYgBARIWCglwZWFrX3BpZHMYBCABKARIAogBARIUCgxtZW1vcnlfa2lsbHMYBSABKAQSFAoMcGlkc19kZW5pYWxzGAYgASgEEigKCXJlc291cmNlcxgHIAMoCzIVLnVvcy52MS5SZXNvdXJjZVVzYWdlQhYKFF9wZWFrX3Jlc2lkZW50X2J5dGVzQhQKEl9wZWFrX21lbW9yeV9ieXRlc0IMCgpfcGVha19waWRzIh0KDkdldEVuZm9yY2VtZW50EgsKA3BpZBgBIAEoBCJhChNHZXRFbmZvcmNlbWVudFJlcGx5EiMKBWxldmVsGAEgASgOMhQudW9zLnYxLlNhbmRib3hMZXZlbBIlCgpndWFyYW50ZWVzGAIgAygLMhEudW9zLnYxLkd1YXJhbnRlZSIyCg5HZXRQcm9jZXNzTGlzdBIRCglhZnRlcl9waWQYASABKAQSDQoFbGltaXQYAiABKA0iSwoTR2V0UHJvY2Vzc0xpc3RSZXBseRImCglwcm9jZXNzZXMYASADKAsyEy51b3MudjEuUHJvY2Vzc0luZm8SDAoEbW9yZRgCIAEoCCKKAQoKUmVhZE91dHB1dBILCgNwaWQYASABKAQSJAoGc3RyZWFtGAIgASgOMhQudW9zLnYxLk91dHB1dFN0cmVhbRIOCgZvZmZzZXQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEhcKCnRpbWVvdXRfdXMYBSABKARIAIgBAUINCgtfdGltZW91dF91cyJRCg9SZWFkT3V0cHV0UmVwbHkSDAoEZGF0YRgBIAEoDBITCgtuZXh0X29mZnNldBgCIAEoBBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgEKqUBCglFeGl0Q2F1c2USGgoWRVhJVF9DQVVTRV9VTlNQRUNJRklFRBAAEhUKEUVYSVRfQ0FVU0VfRVhJVEVEEAESFwoTRVhJVF9DQVVTRV9TSUdOQUxFRBACEhUKEUVYSVRfQ0FVU0VfS0lMTEVEEAMSFwoTRVhJVF9DQVVTRV9ERUFETElORRAEEhwKGEVYSVRfQ0FVU0VfT1VUX09GX01FTU9SWRAFKpYBCgxQcm9jZXNzU3RhdGUSHQoZUFJPQ0VTU19TVEFURV9VTlNQRUNJRklFRBAAEhkKFVBST0NFU1NfU1RBVEVfUlVOTklORxABEhgKFFBST0NFU1NfU1RBVEVfRVhJVEVEEAISGAoUUFJPQ0VTU19TVEFURV9QQVVTRUQQAxIYChRQUk9DRVNTX1NUQVRFX0VORElORxAEKmEKDE91dHB1dFN0cmVhbRIdChlPVVRQVVRfU1RSRUFNX1VOU1BFQ0lGSUVEEAASGAoUT1VUUFVUX1NUUkVBTV9TVERPVVQQARIYChRPVVRQVVRfU1RSRUFNX1NUREVSUhACYgZwcm90bzM", [file_uos_v1_common]);
+  fileDesc("ChZ1b3MvdjEvcHJvY2Vzc2VzLnByb3RvEgZ1b3MudjEi5gIKDFNwYXduUHJvY2VzcxIPCgdwcm9ncmFtGAEgASgJEhMKC3Byb2dyYW1fcmF3GAIgASgMEgwKBGFyZ3MYAyADKAkSEAoIYXJnc19yYXcYBCADKAwSCwoDZW52GAUgAygJEgsKA2N3ZBgGIAEoCRIjCgVsZXZlbBgHIAEoDjIULnVvcy52MS5TYW5kYm94TGV2ZWwSDgoGZ3JhbnRzGAggAygJEhYKDmluaGVyaXRfZ3JhbnRzGAkgASgIEh4KBmxpbWl0cxgKIAEoCzIOLnVvcy52MS5MaW1pdHMSHAoFc3RkaW8YCyABKAsyDS51b3MudjEuU3RkaW8SEwoLZGVhZGxpbmVfdXMYDCABKAQSFQoIcHJpb3JpdHkYDSABKA1IAIgBARIMCgRuYW1lGA4gASgJEiQKB2hhbmRsZXMYDyADKAsyEy51b3MudjEuU3Bhd25IYW5kbGVCCwoJX3ByaW9yaXR5IiUKC1NwYXduSGFuZGxlEgoKAmlkGAEgASgEEgoKAmZkGAIgASgNIjAKEVNwYXduUHJvY2Vzc1JlcGx5EgsKA3BpZBgBIAEoBBIOCgZvc19waWQYAiABKA0iQgoLV2FpdFByb2Nlc3MSCwoDcGlkGAEgASgEEhcKCnRpbWVvdXRfdXMYAiABKARIAIgBAUINCgtfdGltZW91dF91cyKAAQoQV2FpdFByb2Nlc3NSZXBseRIOCgZleGl0ZWQYASABKAgSIAoFY2F1c2UYAiABKA4yES51b3MudjEuRXhpdENhdXNlEgwKBGNvZGUYAyABKAUSDgoGc2lnbmFsGAQgASgFEhwKBXVzYWdlGAUgASgLMg0udW9zLnYxLlVzYWdlIigKC0tpbGxQcm9jZXNzEgsKA3BpZBgBIAEoBBIMCgR0cmVlGAIgASgIIhIKEEtpbGxQcm9jZXNzUmVwbHkixwIKC1Byb2Nlc3NJbmZvEgsKA3BpZBgBIAEoBBISCgpwYXJlbnRfcGlkGAIgASgEEgwKBG5hbWUYAyABKAkSIwoFc3RhdGUYBCABKA4yFC51b3MudjEuUHJvY2Vzc1N0YXRlEiMKBWxldmVsGAUgASgOMhQudW9zLnYxLlNhbmRib3hMZXZlbBIQCghwcmlvcml0eRgGIAEoDRITCgZvc19waWQYByABKA1IAIgBARIPCgdwcm9ncmFtGAggASgJEhIKCmNyZWF0ZWRfdXMYCSABKAQSHAoFdXNhZ2UYCiABKAsyDS51b3MudjEuVXNhZ2USDwoHaGFuZGxlcxgLIAEoBBITCgtlbmZvcmNlbWVudBgMIAMoCRIOCgZjcHVfdXMYDSABKAQSFAoMbWVtb3J5X2J5dGVzGA4gASgEQgkKB19vc19waWQiHQoOR2V0UHJvY2Vzc0luZm8SCwoDcGlkGAEgASgEIjsKE0dldFByb2Nlc3NJbmZvUmVwbHkSJAoHcHJvY2VzcxgBIAEoCzITLnVvcy52MS5Qcm9jZXNzSW5mbyIeCg9HZXRQcm9jZXNzU3RhdHMSCwoDcGlkGAEgASgEIp0CChRHZXRQcm9jZXNzU3RhdHNSZXBseRILCgNwaWQYASABKAQSIwoFc3RhdGUYAiABKA4yFC51b3MudjEuUHJvY2Vzc1N0YXRlEg4KBmFnZV91cxgDIAEoBBIOCgZjcHVfdXMYBCABKAQSFAoMbWVtb3J5X2J5dGVzGAUgASgEEhkKEXBlYWtfbWVtb3J5X2J5dGVzGAYgASgEEhQKDG9zX3Byb2Nlc3NlcxgHIAEoBBIPCgd0aHJlYWRzGAggASgEEhoKEnZvbHVudGFyeV9zd2l0Y2hlcxgJIAEoBBIcChRpbnZvbHVudGFyeV9zd2l0Y2hlcxgKIAEoBBIPCgdoYW5kbGVzGAsgASgEEhAKCGNoaWxkcmVuGAwgASgEIh4KD0dldFByb2Nlc3NTdGF0ZRILCgNwaWQYASABKAQiTwoUR2V0UHJvY2Vzc1N0YXRlUmVwbHkSIwoFc3RhdGUYASABKA4yFC51b3MudjEuUHJvY2Vzc1N0YXRlEhIKCmhvc3Rfc3RhdGUYAiABKAkiMwoSU2V0UHJvY2Vzc1ByaW9yaXR5EgsKA3BpZBgBIAEoBBIQCghwcmlvcml0eRgCIAEoDSIrChdTZXRQcm9jZXNzUHJpb3JpdHlSZXBseRIQCghwcmV2aW91cxgBIAEoDSI8CgtHZXRDaGlsZHJlbhILCgNwaWQYASABKAQSEQoJYWZ0ZXJfcGlkGAIgASgEEg0KBWxpbWl0GAMgASgNIkAKDENoaWxkUHJvY2VzcxILCgNwaWQYASABKAQSIwoFc3RhdGUYAiABKA4yFC51b3MudjEuUHJvY2Vzc1N0YXRlIkgKEEdldENoaWxkcmVuUmVwbHkSJgoIY2hpbGRyZW4YASADKAsyFC51b3MudjEuQ2hpbGRQcm9jZXNzEgwKBG1vcmUYAiABKAgiGAoJR2V0R3JhbnRzEgsKA3BpZBgBIAEoBCIgCg5HZXRHcmFudHNSZXBseRIOCgZncmFudHMYASADKAkiNQoKRHJvcEdyYW50cxILCgNwaWQYASABKAQSDAoEZHJvcBgCIAMoCRIMCgRrZWVwGAMgAygJIiEKD0Ryb3BHcmFudHNSZXBseRIOCgZncmFudHMYASADKAkiRQoNUmVzb3VyY2VVc2FnZRIMCgRuYW1lGAEgASgJEgwKBHVzZWQYAiABKAQSEAoDbWF4GAMgASgESACIAQFCBgoEX21heCIfChBHZXRSZXNvdXJjZVVzYWdlEgsKA3BpZBgBIAEoBCKhAgoVR2V0UmVzb3VyY2VVc2FnZVJlcGx5EhwKBXVzYWdlGAEgASgLMg0udW9zLnYxLlVzYWdlEiAKE3BlYWtfcmVzaWRlbnRfYnl0ZXMYAiABKARIAIgBARIeChFwZWFrX21lbW9yeV9ieXRlcxgDIAEoBEgBiAEBEhYKCXBlYWtfcGlkcxgEIAEoBEgCiAEBEhQKDG1lbW9yeV9raWxscxgFIAEoBBIUCgxwaWRzX2RlbmlhbHMYBiABKAQSKAoJcmVzb3VyY2VzGAcgAygLMhUudW9zLnYxLlJlc291cmNlVXNhZ2VCFgoUX3BlYWtfcmVzaWRlbnRfYnl0ZXNCFAoSX3BlYWtfbWVtb3J5X2J5dGVzQgwKCl9wZWFrX3BpZHMiHQoOR2V0RW5mb3JjZW1lbnQSCwoDcGlkGAEgASgEImEKE0dldEVuZm9yY2VtZW50UmVwbHkSIwoFbGV2ZWwYASABKA4yFC51b3MudjEuU2FuZGJveExldmVsEiUKCmd1YXJhbnRlZXMYAiADKAsyES51b3MudjEuR3VhcmFudGVlIjIKDkdldFByb2Nlc3NMaXN0EhEKCWFmdGVyX3BpZBgBIAEoBBINCgVsaW1pdBgCIAEoDSJLChNHZXRQcm9jZXNzTGlzdFJlcGx5EiYKCXByb2Nlc3NlcxgBIAMoCzITLnVvcy52MS5Qcm9jZXNzSW5mbxIMCgRtb3JlGAIgASgIIooBCgpSZWFkT3V0cHV0EgsKA3BpZBgBIAEoBBIkCgZzdHJlYW0YAiABKA4yFC51b3MudjEuT3V0cHV0U3RyZWFtEg4KBm9mZnNldBgDIAEoBBIRCgltYXhfYnl0ZXMYBCABKAQSFwoKdGltZW91dF91cxgFIAEoBEgAiAEBQg0KC190aW1lb3V0X3VzIlEKD1JlYWRPdXRwdXRSZXBseRIMCgRkYXRhGAEgASgMEhMKC25leHRfb2Zmc2V0GAIgASgEEgsKA2VuZBgDIAEoCBIOCgZvZmZzZXQYBCABKAQqpQEKCUV4aXRDYXVzZRIaChZFWElUX0NBVVNFX1VOU1BFQ0lGSUVEEAASFQoRRVhJVF9DQVVTRV9FWElURUQQARIXChNFWElUX0NBVVNFX1NJR05BTEVEEAISFQoRRVhJVF9DQVVTRV9LSUxMRUQQAxIXChNFWElUX0NBVVNFX0RFQURMSU5FEAQSHAoYRVhJVF9DQVVTRV9PVVRfT0ZfTUVNT1JZEAUqlgEKDFByb2Nlc3NTdGF0ZRIdChlQUk9DRVNTX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUFJPQ0VTU19TVEFURV9SVU5OSU5HEAESGAoUUFJPQ0VTU19TVEFURV9FWElURUQQAhIYChRQUk9DRVNTX1NUQVRFX1BBVVNFRBADEhgKFFBST0NFU1NfU1RBVEVfRU5ESU5HEAQqYQoMT3V0cHV0U3RyZWFtEh0KGU9VVFBVVF9TVFJFQU1fVU5TUEVDSUZJRUQQABIYChRPVVRQVVRfU1RSRUFNX1NURE9VVBABEhgKFE9VVFBVVF9TVFJFQU1fU1RERVJSEAJiBnByb3RvMw", [file_uos_v1_common]);
 
 /**
  * Starts a program as a child of the caller.
@@ -28,10 +28,12 @@ export const file_uos_v1_processes: GenFile = /*@__PURE__*/
  * - EACCES: no `proc.spawn` on the program.
  * - EINVAL: an argument, variable or grant is malformed; the message names the field.
  * - ENOENT: no such program.
- * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit; the message lists what is missing.
+ * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit, or has no descriptor for a handle; the message says which.
  * - EPERM: a grant that the caller doesn't hold, or a level looser than that of the program the caller is or runs under.
  * - EAGAIN: too many processes.
- * - E2BIG: arguments and environment are too long for the host.
+ * - E2BIG: arguments and environment are too long for the host, or more than 64 handles.
+ * - EBADF: one of the handles is not in the caller's table.
+ * - EACCES: one of the handles can't be passed on, or the right it was opened by is gone.
  *
  * @generated from message uos.v1.SpawnProcess
  */
@@ -133,6 +135,14 @@ export type SpawnProcess = Message<"uos.v1.SpawnProcess"> & {
    * @generated from field: string name = 14;
    */
   name: string;
+
+  /**
+   * Handles to give it as real descriptors: one end of a pipe, a segment, or an open file of a host folder, opened anew at its
+   * start. The caller keeps its own. What the host's kernel has been given so can't be taken back from the program.
+   *
+   * @generated from field: repeated uos.v1.SpawnHandle handles = 15;
+   */
+  handles: SpawnHandle[];
 };
 
 /**
@@ -141,6 +151,34 @@ export type SpawnProcess = Message<"uos.v1.SpawnProcess"> & {
  */
 export const SpawnProcessSchema: GenMessage<SpawnProcess> = /*@__PURE__*/
   messageDesc(file_uos_v1_processes, 0);
+
+/**
+ * A handle for a program.
+ *
+ * @generated from message uos.v1.SpawnHandle
+ */
+export type SpawnHandle = Message<"uos.v1.SpawnHandle"> & {
+  /**
+   * The caller's handle.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * The number of the descriptor, 3 to 1023.
+   *
+   * @generated from field: uint32 fd = 2;
+   */
+  fd: number;
+};
+
+/**
+ * Describes the message uos.v1.SpawnHandle.
+ * Use `create(SpawnHandleSchema)` to create a new message.
+ */
+export const SpawnHandleSchema: GenMessage<SpawnHandle> = /*@__PURE__*/
+  messageDesc(file_uos_v1_processes, 1);
 
 /**
  * Answer to SpawnProcess.
@@ -168,7 +206,7 @@ export type SpawnProcessReply = Message<"uos.v1.SpawnProcessReply"> & {
  * Use `create(SpawnProcessReplySchema)` to create a new message.
  */
 export const SpawnProcessReplySchema: GenMessage<SpawnProcessReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 1);
+  messageDesc(file_uos_v1_processes, 2);
 
 /**
  * Waits until a process has ended. May be repeated: the answer stays.
@@ -199,7 +237,7 @@ export type WaitProcess = Message<"uos.v1.WaitProcess"> & {
  * Use `create(WaitProcessSchema)` to create a new message.
  */
 export const WaitProcessSchema: GenMessage<WaitProcess> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 2);
+  messageDesc(file_uos_v1_processes, 3);
 
 /**
  * Answer to WaitProcess.
@@ -248,7 +286,7 @@ export type WaitProcessReply = Message<"uos.v1.WaitProcessReply"> & {
  * Use `create(WaitProcessReplySchema)` to create a new message.
  */
 export const WaitProcessReplySchema: GenMessage<WaitProcessReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 3);
+  messageDesc(file_uos_v1_processes, 4);
 
 /**
  * Ends a process at once: its program is killed, its handles are closed, its children end with it.
@@ -280,7 +318,7 @@ export type KillProcess = Message<"uos.v1.KillProcess"> & {
  * Use `create(KillProcessSchema)` to create a new message.
  */
 export const KillProcessSchema: GenMessage<KillProcess> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 4);
+  messageDesc(file_uos_v1_processes, 5);
 
 /**
  * Answer to KillProcess.
@@ -295,7 +333,7 @@ export type KillProcessReply = Message<"uos.v1.KillProcessReply"> & {
  * Use `create(KillProcessReplySchema)` to create a new message.
  */
 export const KillProcessReplySchema: GenMessage<KillProcessReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 5);
+  messageDesc(file_uos_v1_processes, 6);
 
 /**
  * What is known of a process.
@@ -409,7 +447,7 @@ export type ProcessInfo = Message<"uos.v1.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 6);
+  messageDesc(file_uos_v1_processes, 7);
 
 /**
  * Tells what is known of one process.
@@ -433,7 +471,7 @@ export type GetProcessInfo = Message<"uos.v1.GetProcessInfo"> & {
  * Use `create(GetProcessInfoSchema)` to create a new message.
  */
 export const GetProcessInfoSchema: GenMessage<GetProcessInfo> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 7);
+  messageDesc(file_uos_v1_processes, 8);
 
 /**
  * Answer to GetProcessInfo.
@@ -454,7 +492,7 @@ export type GetProcessInfoReply = Message<"uos.v1.GetProcessInfoReply"> & {
  * Use `create(GetProcessInfoReplySchema)` to create a new message.
  */
 export const GetProcessInfoReplySchema: GenMessage<GetProcessInfoReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 8);
+  messageDesc(file_uos_v1_processes, 9);
 
 /**
  * Tells what a process uses and has used, in figures.
@@ -480,7 +518,7 @@ export type GetProcessStats = Message<"uos.v1.GetProcessStats"> & {
  * Use `create(GetProcessStatsSchema)` to create a new message.
  */
 export const GetProcessStatsSchema: GenMessage<GetProcessStats> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 9);
+  messageDesc(file_uos_v1_processes, 10);
 
 /**
  * Answer to GetProcessStats. What concerns a program is 0 without one.
@@ -578,7 +616,7 @@ export type GetProcessStatsReply = Message<"uos.v1.GetProcessStatsReply"> & {
  * Use `create(GetProcessStatsReplySchema)` to create a new message.
  */
 export const GetProcessStatsReplySchema: GenMessage<GetProcessStatsReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 10);
+  messageDesc(file_uos_v1_processes, 11);
 
 /**
  * Tells where a process is in its life, and nothing else.
@@ -602,7 +640,7 @@ export type GetProcessState = Message<"uos.v1.GetProcessState"> & {
  * Use `create(GetProcessStateSchema)` to create a new message.
  */
 export const GetProcessStateSchema: GenMessage<GetProcessState> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 11);
+  messageDesc(file_uos_v1_processes, 12);
 
 /**
  * Answer to GetProcessState.
@@ -631,7 +669,7 @@ export type GetProcessStateReply = Message<"uos.v1.GetProcessStateReply"> & {
  * Use `create(GetProcessStateReplySchema)` to create a new message.
  */
 export const GetProcessStateReplySchema: GenMessage<GetProcessStateReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 12);
+  messageDesc(file_uos_v1_processes, 13);
 
 /**
  * Changes how much a process runs beside others. Its program and all that it has started follow at once: by the weight of
@@ -668,7 +706,7 @@ export type SetProcessPriority = Message<"uos.v1.SetProcessPriority"> & {
  * Use `create(SetProcessPrioritySchema)` to create a new message.
  */
 export const SetProcessPrioritySchema: GenMessage<SetProcessPriority> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 13);
+  messageDesc(file_uos_v1_processes, 14);
 
 /**
  * Answer to SetProcessPriority.
@@ -689,7 +727,7 @@ export type SetProcessPriorityReply = Message<"uos.v1.SetProcessPriorityReply"> 
  * Use `create(SetProcessPriorityReplySchema)` to create a new message.
  */
 export const SetProcessPriorityReplySchema: GenMessage<SetProcessPriorityReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 14);
+  messageDesc(file_uos_v1_processes, 15);
 
 /**
  * Lists the children of a process, in the order of their pids: the living, and the ended whose records are kept.
@@ -727,7 +765,7 @@ export type GetChildren = Message<"uos.v1.GetChildren"> & {
  * Use `create(GetChildrenSchema)` to create a new message.
  */
 export const GetChildrenSchema: GenMessage<GetChildren> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 15);
+  messageDesc(file_uos_v1_processes, 16);
 
 /**
  * A child, briefly.
@@ -755,7 +793,7 @@ export type ChildProcess = Message<"uos.v1.ChildProcess"> & {
  * Use `create(ChildProcessSchema)` to create a new message.
  */
 export const ChildProcessSchema: GenMessage<ChildProcess> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 16);
+  messageDesc(file_uos_v1_processes, 17);
 
 /**
  * Answer to GetChildren.
@@ -783,7 +821,7 @@ export type GetChildrenReply = Message<"uos.v1.GetChildrenReply"> & {
  * Use `create(GetChildrenReplySchema)` to create a new message.
  */
 export const GetChildrenReplySchema: GenMessage<GetChildrenReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 17);
+  messageDesc(file_uos_v1_processes, 18);
 
 /**
  * Lists what a process may do.
@@ -807,7 +845,7 @@ export type GetGrants = Message<"uos.v1.GetGrants"> & {
  * Use `create(GetGrantsSchema)` to create a new message.
  */
 export const GetGrantsSchema: GenMessage<GetGrants> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 18);
+  messageDesc(file_uos_v1_processes, 19);
 
 /**
  * Answer to GetGrants.
@@ -828,7 +866,7 @@ export type GetGrantsReply = Message<"uos.v1.GetGrantsReply"> & {
  * Use `create(GetGrantsReplySchema)` to create a new message.
  */
 export const GetGrantsReplySchema: GenMessage<GetGrantsReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 19);
+  messageDesc(file_uos_v1_processes, 20);
 
 /**
  * Takes rights away from a process for good, from its next call on. Its descendants lose what they could no longer be given:
@@ -872,7 +910,7 @@ export type DropGrants = Message<"uos.v1.DropGrants"> & {
  * Use `create(DropGrantsSchema)` to create a new message.
  */
 export const DropGrantsSchema: GenMessage<DropGrants> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 20);
+  messageDesc(file_uos_v1_processes, 21);
 
 /**
  * Answer to DropGrants.
@@ -893,7 +931,7 @@ export type DropGrantsReply = Message<"uos.v1.DropGrantsReply"> & {
  * Use `create(DropGrantsReplySchema)` to create a new message.
  */
 export const DropGrantsReplySchema: GenMessage<DropGrantsReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 21);
+  messageDesc(file_uos_v1_processes, 22);
 
 /**
  * Something of which a process may have so much.
@@ -928,7 +966,7 @@ export type ResourceUsage = Message<"uos.v1.ResourceUsage"> & {
  * Use `create(ResourceUsageSchema)` to create a new message.
  */
 export const ResourceUsageSchema: GenMessage<ResourceUsage> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 22);
+  messageDesc(file_uos_v1_processes, 23);
 
 /**
  * Tells what a process has used and holds, beside what it may.
@@ -952,7 +990,7 @@ export type GetResourceUsage = Message<"uos.v1.GetResourceUsage"> & {
  * Use `create(GetResourceUsageSchema)` to create a new message.
  */
 export const GetResourceUsageSchema: GenMessage<GetResourceUsage> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 23);
+  messageDesc(file_uos_v1_processes, 24);
 
 /**
  * Answer to GetResourceUsage. What concerns a program is 0 without one; what the host doesn't count is unset.
@@ -1015,7 +1053,7 @@ export type GetResourceUsageReply = Message<"uos.v1.GetResourceUsageReply"> & {
  * Use `create(GetResourceUsageReplySchema)` to create a new message.
  */
 export const GetResourceUsageReplySchema: GenMessage<GetResourceUsageReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 24);
+  messageDesc(file_uos_v1_processes, 25);
 
 /**
  * Tells what is in force for the program of a process, guarantee by guarantee.
@@ -1040,7 +1078,7 @@ export type GetEnforcement = Message<"uos.v1.GetEnforcement"> & {
  * Use `create(GetEnforcementSchema)` to create a new message.
  */
 export const GetEnforcementSchema: GenMessage<GetEnforcement> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 25);
+  messageDesc(file_uos_v1_processes, 26);
 
 /**
  * Answer to GetEnforcement.
@@ -1068,7 +1106,7 @@ export type GetEnforcementReply = Message<"uos.v1.GetEnforcementReply"> & {
  * Use `create(GetEnforcementReplySchema)` to create a new message.
  */
 export const GetEnforcementReplySchema: GenMessage<GetEnforcementReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 26);
+  messageDesc(file_uos_v1_processes, 27);
 
 /**
  * Lists the processes the caller may see: itself and its descendants, and with `proc.inspect` all, in the order of their pids.
@@ -1098,7 +1136,7 @@ export type GetProcessList = Message<"uos.v1.GetProcessList"> & {
  * Use `create(GetProcessListSchema)` to create a new message.
  */
 export const GetProcessListSchema: GenMessage<GetProcessList> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 27);
+  messageDesc(file_uos_v1_processes, 28);
 
 /**
  * Answer to GetProcessList.
@@ -1126,7 +1164,7 @@ export type GetProcessListReply = Message<"uos.v1.GetProcessListReply"> & {
  * Use `create(GetProcessListReplySchema)` to create a new message.
  */
 export const GetProcessListReplySchema: GenMessage<GetProcessListReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 28);
+  messageDesc(file_uos_v1_processes, 29);
 
 /**
  * Reads what a program has written to a standard stream, by offset; waits until there is something or the stream has ended.
@@ -1181,7 +1219,7 @@ export type ReadOutput = Message<"uos.v1.ReadOutput"> & {
  * Use `create(ReadOutputSchema)` to create a new message.
  */
 export const ReadOutputSchema: GenMessage<ReadOutput> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 29);
+  messageDesc(file_uos_v1_processes, 30);
 
 /**
  * Answer to ReadOutput.
@@ -1223,7 +1261,7 @@ export type ReadOutputReply = Message<"uos.v1.ReadOutputReply"> & {
  * Use `create(ReadOutputReplySchema)` to create a new message.
  */
 export const ReadOutputReplySchema: GenMessage<ReadOutputReply> = /*@__PURE__*/
-  messageDesc(file_uos_v1_processes, 30);
+  messageDesc(file_uos_v1_processes, 31);
 
 /**
  * How a process ended.
