@@ -11,15 +11,15 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uos_ipc::Permit;
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
 use uos_vfs::VPath;
 
 use crate::{
-    environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, output::Output,
-    rights::Grants,
+    environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, net::LOOKUPS,
+    output::Output, rights::Grants,
 };
 
 /// The number of a process. Never used again.
@@ -53,6 +53,8 @@ pub(crate) struct Process {
     pub(crate) handles: Handles,
     /// What it may hold of each kind.
     pub(crate) share: Shares,
+    /// Names it may have looked up at the same time.
+    pub(crate) lookups: Arc<Semaphore>,
     pub(crate) environment: Environment,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
@@ -219,6 +221,7 @@ impl Process {
             program: origin.program,
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             environment: origin.environment,
             task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
             grants: Arc::new(RwLock::new(origin.grants)),

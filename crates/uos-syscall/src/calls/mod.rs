@@ -9,6 +9,7 @@ mod handles;
 mod locks;
 mod memory;
 mod moving;
+mod network;
 mod open_files;
 mod pipes;
 mod poll;
@@ -27,7 +28,7 @@ pub(crate) use files::name_of;
 use std::time::Duration;
 
 /// The most data in one reply.
-const REPLY_BYTES: u64 = 1 << 20;
+pub(crate) const REPLY_BYTES: u64 = 1 << 20;
 /// How much is read when the caller doesn't say.
 const DEFAULT_READ: u64 = 64 << 10;
 /// Longer waits are as good as endless, and clocks can count them.

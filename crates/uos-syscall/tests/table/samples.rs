@@ -7,7 +7,11 @@ use uos_proto::{
 };
 use uos_syscall::Caller;
 
-use crate::common::{World, move_file, output, program, read, remove, shell, write};
+use crate::common::{
+    World, move_file,
+    network::{Server, fine, get},
+    output, program, read, remove, shell, write,
+};
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
 pub(crate) struct Owner {
@@ -25,6 +29,10 @@ pub(crate) struct Owner {
     sleeper: u64,
     /// A child on a terminal.
     typist: u64,
+    /// Somebody on the network who answers.
+    server: Server,
+    /// Somebody who lets everybody in and never says a word.
+    mute: std::net::TcpListener,
 }
 
 const GRANTS: &[&str] = &[
@@ -32,6 +40,7 @@ const GRANTS: &[&str] = &[
     "fs.write:/data/**",
     "proc.spawn:/**",
     "ipc.create",
+    "net.connect:127.0.0.1",
     "sched.inspect",
     "sys.info",
     "sys.admin",
@@ -63,7 +72,22 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
-        Self { caller, file, pipe, segment, queue, topic, subscription, talker, sleeper, typist }
+        let server = Server::start(|_| fine("here"));
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            caller,
+            file,
+            pipe,
+            segment,
+            queue,
+            topic,
+            subscription,
+            talker,
+            sleeper,
+            typist,
+            server,
+            mute,
+        }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -88,6 +112,7 @@ impl Owner {
             "GetProcessStats" => v1::GetProcessStats { pid: self.talker }.into(),
             "GetProcessMemoryStats" => v1::GetProcessMemoryStats { pid: self.talker }.into(),
             "WaitProcess" => v1::WaitProcess { pid: self.talker, timeout_us: Some(0) }.into(),
+            "NetworkRequest" => get(format!("http://{}/", self.server.at)).into(),
             "CreatePipe" => v1::CreatePipe::default().into(),
             "WritePipe" => v1::WritePipe { id: self.pipe, data: "more".into(), timeout_us: None }.into(),
             "ReadPipe" => v1::ReadPipe { id: self.pipe, max_bytes: 0, timeout_us: None }.into(),
@@ -165,6 +190,7 @@ impl Owner {
         match row.name {
             "WaitProcess" => v1::WaitProcess { pid: self.sleeper, timeout_us: None }.into(),
             "ReadOutput" => v1::ReadOutput { pid: self.sleeper, ..Default::default() }.into(),
+            "NetworkRequest" => get(format!("http://{}/", self.mute.local_addr().unwrap())).into(),
             "Sleep" => v1::Sleep { duration_us: 1_000_000_000 }.into(),
             "WriteStdin" => {
                 let some = v1::WriteStdin {
