@@ -252,7 +252,7 @@ async fn a_request_that_is_given_up_hangs_up_and_leaves_nothing() {
     let mut waiting = Box::pin(world.call(&agent, get(&url)));
     tokio::select! {
         _ = &mut waiting => panic!("nobody answers"),
-        () = until("it has come", || server.requests().len() >= 2) => {}
+        () = until("it waits", || world.kernel.in_use().network_requests == 1) => {}
     }
     let full = world.call(&agent, get(&url)).await.unwrap_err();
     let limit = Cause::Limit { name: "network_requests_per_process", used: 1, max: 1 };
