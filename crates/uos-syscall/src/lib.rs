@@ -51,6 +51,7 @@ mod perform;
 mod process;
 mod replay;
 pub mod rights;
+mod signals;
 mod staged;
 mod table;
 mod target;

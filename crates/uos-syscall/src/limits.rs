@@ -35,6 +35,10 @@ pub struct Limits {
     pub network_requests: u64,
     /// Requests to the network under way of one process.
     pub network_requests_per_process: u64,
+    /// Signals pending in all, of the numbers that queue.
+    pub pending_signals: u64,
+    /// Signals pending for one process, of the numbers that queue.
+    pub pending_signals_per_process: u64,
     /// Records kept of ended children, for their parent to look at. The oldest go first, those already waited for before others.
     pub ended_children: usize,
     /// Calls that may wait for a disk or a new program at the same time.
@@ -58,6 +62,8 @@ impl Default for Limits {
             environment_bytes: 64 << 20,
             network_requests: 512,
             network_requests_per_process: 64,
+            pending_signals: 1 << 20,
+            pending_signals_per_process: 1_024,
             ended_children: 1_024,
             pool_threads: 32,
         }
@@ -74,6 +80,7 @@ pub(crate) struct Shares {
     pub(crate) output_bytes: Quota,
     pub(crate) environment_bytes: Quota,
     pub(crate) network_requests: Quota,
+    pub(crate) signals: Quota,
 }
 
 /// The quotas that all processes share. What a process may hold hangs below them.
@@ -92,6 +99,7 @@ impl Quotas {
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
             environment_bytes: Quota::root("environment_bytes", limits.environment_bytes),
             network_requests: Quota::root("network_requests", limits.network_requests),
+            signals: Quota::root("pending_signals", limits.pending_signals),
         };
         Self { processes: Quota::root("processes", limits.processes), all }
     }
@@ -109,6 +117,7 @@ impl Quotas {
             network_requests: all
                 .network_requests
                 .child("network_requests_per_process", limits.network_requests_per_process),
+            signals: all.signals.child("pending_signals_per_process", limits.pending_signals_per_process),
         }
     }
 
@@ -122,6 +131,7 @@ impl Quotas {
             output_bytes: self.all.output_bytes.used(),
             environment_bytes: self.all.environment_bytes.used(),
             network_requests: self.all.network_requests.used(),
+            pending_signals: self.all.signals.used(),
         }
     }
 }
@@ -145,4 +155,6 @@ pub struct InUse {
     pub environment_bytes: u64,
     /// Requests to the network under way.
     pub network_requests: u64,
+    /// Signals pending, of the numbers that queue.
+    pub pending_signals: u64,
 }

@@ -19,7 +19,7 @@ use uos_vfs::VPath;
 
 use crate::{
     environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, net::LOOKUPS,
-    output::Output, rights::Grants,
+    output::Output, rights::Grants, signals::Signals,
 };
 
 /// The number of a process. Never used again.
@@ -55,6 +55,7 @@ pub(crate) struct Process {
     pub(crate) share: Shares,
     /// Names it may have looked up at the same time.
     pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) signals: Signals,
     pub(crate) environment: Environment,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
@@ -146,6 +147,8 @@ pub(crate) enum EndCause {
     Itself,
     /// It was killed, or its parent ended.
     Killed,
+    /// By a signal of ours. Only without a program: one that is signalled ends by itself.
+    Signal(uos_proc::Signal),
     /// Its deadline passed.
     Deadline,
 }
@@ -222,6 +225,7 @@ impl Process {
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            signals: Signals::default(),
             environment: origin.environment,
             task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
             grants: Arc::new(RwLock::new(origin.grants)),

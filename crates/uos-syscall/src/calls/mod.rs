@@ -18,6 +18,7 @@ mod programs;
 mod queues;
 mod removal;
 mod segments;
+mod signals;
 mod standing;
 mod stdio;
 mod system;

@@ -169,6 +169,11 @@ answered! {
     GetSystemInfo
     GetCurrentTime
     NetworkRequest
+    SendSignal
+    SetSignalAction
+    MaskSignals
+    PendingSignals
+    WaitSignal
     CreatePipe
     WritePipe
     ReadPipe

@@ -35,6 +35,9 @@ pub(crate) struct Owner {
     mute: std::net::TcpListener,
 }
 
+const USR1: u32 = 10;
+const CONT: u32 = 18;
+
 const GRANTS: &[&str] = &[
     "fs.read:/data/**",
     "fs.write:/data/**",
@@ -150,6 +153,9 @@ impl Owner {
             "Ftruncate" => v1::Ftruncate { id: self.file, length: 1 }.into(),
             "Fstat" => v1::Fstat { id: self.file }.into(),
             "Poll" => poll_to_read(self.file).into(),
+            "SendSignal" => v1::SendSignal { pid: self.talker, signal: CONT }.into(),
+            "SetSignalAction" => v1::SetSignalAction { signal: USR1, action: 0 }.into(),
+            "MaskSignals" => v1::MaskSignals { change: 0, signals: vec![USR1] }.into(),
             "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
             "SetProcessPriority" => v1::SetProcessPriority { pid: self.sleeper, priority: 100 }.into(),
             "GetProcessState" => v1::GetProcessState { pid: self.talker }.into(),
@@ -202,6 +208,7 @@ impl Owner {
                 while world.call(&self.caller, some.clone()).await.unwrap().bytes_written > 0 {}
                 v1::WriteStdin { timeout_us: None, ..some }.into()
             }
+            "WaitSignal" => v1::WaitSignal { signals: vec![USR1], timeout_us: None }.into(),
             "ReadPipe" | "WritePipe" => {
                 let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
                 if row.name == "ReadPipe" {
@@ -248,6 +255,14 @@ impl Owner {
 
 fn poll_to_read(id: u64) -> v1::Poll {
     v1::Poll { handles: vec![v1::PollHandle { id, read: true, write: false }], timeout_us: None }
+}
+
+/// Sees to what must be so for anybody, whatever they hold, for a call to answer at once.
+pub(crate) async fn prepare(world: &World, caller: &Caller, row: &CallInfo) {
+    if row.name == "WaitSignal" {
+        world.call(caller, v1::MaskSignals { change: 0, signals: vec![USR1] }).await.unwrap();
+        world.call(caller, v1::SendSignal { pid: 0, signal: USR1 }).await.unwrap();
+    }
 }
 
 /// The call with nothing set. If that is no valid call, the tests fail and name it: then give it a sample above.
