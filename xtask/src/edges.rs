@@ -22,6 +22,8 @@ struct Rule {
 
 /// Serving: HTTP and gRPC.
 const WIRE: &[&str] = &["tonic", "axum", "hyper"];
+/// Serving alone: a client of HTTP has hyper, too.
+const SERVING: &[&str] = &["tonic", "axum"];
 /// The contract's messages.
 const MESSAGES: &[&str] = &["prost"];
 /// Databases.
@@ -49,8 +51,8 @@ const RULES: &[Rule] = &[
         of: "uos-syscall",
         knows: &["uos-ipc", "uos-proc", "uos-proto", "uos-sched", "uos-vfs"],
         tests_know: &[],
-        ships_without: &[WIRE, SQL],
-        tests_without: &[WIRE, SQL],
+        ships_without: &[SERVING, SQL],
+        tests_without: &[SERVING, SQL],
     },
     // The server picks the spawner that the kernel gets; of the other leaves it needs nothing.
     Rule {

@@ -62,7 +62,7 @@ impl Signal {
 
     /// Its number.
     #[must_use]
-    pub fn number(self) -> i32 {
+    pub const fn number(self) -> i32 {
         self.0
     }
 }

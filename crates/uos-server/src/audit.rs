@@ -137,6 +137,7 @@ fn line(record: &Record, epoch: SystemTime) -> Line<'_> {
             Subject::Paths(from, to) => Some(format!("{from} -> {to}")),
             Subject::Process(pid) => Some(format!("pid {pid}")),
             Subject::Handle(id) => Some(format!("handle {id}")),
+            Subject::Address(address) => Some(address.to_string()),
         },
         decision: match &record.decision {
             Decision::Refused => "refused".to_owned(),

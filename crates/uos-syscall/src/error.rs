@@ -66,6 +66,12 @@ impl Error {
             .cause(Cause::Right(wanted))
     }
 
+    /// The same, where it doesn't go without saying why that right is asked for.
+    pub(crate) fn denied_because(wanted: String, why: impl fmt::Display) -> Self {
+        let error = Self::denied(wanted);
+        Self { message: format!("{why}: {}", error.message).into(), ..error }
+    }
+
     /// A grant was asked for that the giver doesn't hold.
     pub(crate) fn beyond(grant: &crate::rights::Grant) -> Self {
         Self::new(Errno::EPERM, format!("the caller can't give {grant}, which it doesn't hold"))

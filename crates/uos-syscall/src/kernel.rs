@@ -30,6 +30,7 @@ use crate::{
     control::Control,
     environment::Environment,
     limits::Quotas,
+    net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
     perform::{Invocation, Outcome, at_once},
     process::{EndCause, Origin, Process},
     replay::Replay,
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) replay: Replay,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) network: Network,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -76,6 +78,7 @@ pub struct Builder {
     log: Log,
     limits: Limits,
     observers: Vec<Box<dyn Observer>>,
+    network: Network,
 }
 
 impl Kernel {
@@ -87,6 +90,11 @@ impl Kernel {
             log: Log::new(audit::Memory::new(4_096)),
             limits: Limits::default(),
             observers: Vec::new(),
+            network: Network {
+                resolver: Box::new(HostResolver::default()),
+                dialer: Box::new(HostDialer),
+                tls: Tls::default(),
+            },
         }
     }
 
@@ -296,9 +304,30 @@ impl Builder {
         self
     }
 
+    /// Who looks names up, in place of the host.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.network.resolver = Box::new(resolver);
+        self
+    }
+
+    /// Who makes connections, in place of the host.
+    #[must_use]
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.network.dialer = Box::new(dialer);
+        self
+    }
+
+    /// The certificates, in DER, of the authorities that vouch for servers of `https`, in place of those that the host trusts.
+    #[must_use]
+    pub fn authorities(mut self, certificates: Vec<Vec<u8>>) -> Self {
+        self.network.tls = Tls::trusting(Some(certificates));
+        self
+    }
+
     /// Starts the kernel. Must be called within a tokio runtime with time and IO enabled, on which it runs what waits.
     pub fn start(self) -> Result<Kernel, Error> {
-        let Builder { mounts, spawner, log, limits, observers } = self;
+        let Builder { mounts, spawner, log, limits, observers, network } = self;
         let quotas = Quotas::new(&limits);
         let processes = Table::new(limits.ended_children, limits.processes);
         let scheduler = Scheduler::new(Policy::FAIR, cpus())
@@ -336,6 +365,7 @@ impl Builder {
             replay: Replay::default(),
             observers,
             watches: Arc::default(),
+            network,
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

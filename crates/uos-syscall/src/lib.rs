@@ -4,7 +4,7 @@
 //! finds what a call is aimed at, lets it through or refuses it, runs it on just what it found, and writes down exactly
 //! one audit record. Rights are denied by default. Every process owns its handles, and they go with it.
 //!
-//! It deliberately does not know tokens' transport, sockets, HTTP or SQL: who a caller is was settled by whoever made the
+//! It deliberately does not know tokens' transport, servers or SQL: who a caller is was settled by whoever made the
 //! channel. It knows no policy of its own either: what a process may do is in its grants.
 //!
 //! ```
@@ -44,12 +44,14 @@ mod kernel;
 mod life;
 mod limits;
 pub mod namespace;
+mod net;
 mod output;
 mod past;
 mod perform;
 mod process;
 mod replay;
 pub mod rights;
+mod signals;
 mod staged;
 mod table;
 mod target;
@@ -62,6 +64,7 @@ pub use error::{Cause, Error};
 pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
+pub use net::{Answering, Dialer, HostDialer, HostResolver, ResolveError, Resolver, Turn};
 pub use process::Pid;
 pub use transfer::{Download, Existing, Upload};
 /// A canonical path, as events name files by.

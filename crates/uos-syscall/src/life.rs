@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use uos_proc::{Child, Exit, Usage};
+use uos_proc::{Child, Exit, Signal, Usage};
 use uos_sched::{Nanos, Observed};
 use uos_vfs::lock::LockOwner;
 
@@ -86,7 +86,7 @@ impl Inner {
             program.release();
         }
         if ended {
-            self.tell_end(&process);
+            self.gone(&process);
         }
     }
 
@@ -104,6 +104,7 @@ impl Inner {
                 }
             }
             process.handles.close();
+            process.signals.close();
             self.locks.release_all(LockOwner::Given(process.pid.0));
             process.environment.close();
             match &process.program {
@@ -117,10 +118,19 @@ impl Inner {
                 None => {
                     self.leave_scheduler(&process);
                     if self.processes.retire(&process, self.since_start(Instant::now()), None::<Exit>) {
-                        self.tell_end(&process);
+                        self.gone(&process);
                     }
                 }
             }
+        }
+    }
+
+    /// What follows from the end of a process.
+    fn gone(&self, process: &Process) {
+        self.tell_end(process);
+        if let Some(parent) = process.parent().filter(|parent| parent.program.is_none()) {
+            // It comes without room of its own, and ends nobody.
+            let _ = self.post_signal(&parent, Signal::CHLD, process.pid);
         }
     }
 

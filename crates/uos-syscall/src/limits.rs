@@ -31,6 +31,14 @@ pub struct Limits {
     pub output_bytes_per_process: u64,
     /// What the environments of all processes may take together.
     pub environment_bytes: u64,
+    /// Requests to the network under way in all; each may hold 1 MiB of what it is answered.
+    pub network_requests: u64,
+    /// Requests to the network under way of one process.
+    pub network_requests_per_process: u64,
+    /// Signals pending in all, of the numbers that queue.
+    pub pending_signals: u64,
+    /// Signals pending for one process, of the numbers that queue.
+    pub pending_signals_per_process: u64,
     /// Records kept of ended children, for their parent to look at. The oldest go first, those already waited for before others.
     pub ended_children: usize,
     /// Calls that may wait for a disk or a new program at the same time.
@@ -52,6 +60,10 @@ impl Default for Limits {
             output_bytes: 256 << 20,
             output_bytes_per_process: 64 << 20,
             environment_bytes: 64 << 20,
+            network_requests: 512,
+            network_requests_per_process: 64,
+            pending_signals: 1 << 20,
+            pending_signals_per_process: 1_024,
             ended_children: 1_024,
             pool_threads: 32,
         }
@@ -67,6 +79,8 @@ pub(crate) struct Shares {
     pub(crate) shm_bytes: Quota,
     pub(crate) output_bytes: Quota,
     pub(crate) environment_bytes: Quota,
+    pub(crate) network_requests: Quota,
+    pub(crate) signals: Quota,
 }
 
 /// The quotas that all processes share. What a process may hold hangs below them.
@@ -84,6 +98,8 @@ impl Quotas {
             shm_bytes: Quota::root("shm_bytes", limits.shm_bytes),
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
             environment_bytes: Quota::root("environment_bytes", limits.environment_bytes),
+            network_requests: Quota::root("network_requests", limits.network_requests),
+            signals: Quota::root("pending_signals", limits.pending_signals),
         };
         Self { processes: Quota::root("processes", limits.processes), all }
     }
@@ -98,6 +114,10 @@ impl Quotas {
             shm_bytes: all.shm_bytes.child("shm_bytes_per_process", limits.shm_bytes_per_process),
             output_bytes: all.output_bytes.child("output_bytes_per_process", limits.output_bytes_per_process),
             environment_bytes: all.environment_bytes.child(OWN_BOUND, MOST_BYTES),
+            network_requests: all
+                .network_requests
+                .child("network_requests_per_process", limits.network_requests_per_process),
+            signals: all.signals.child("pending_signals_per_process", limits.pending_signals_per_process),
         }
     }
 
@@ -110,6 +130,8 @@ impl Quotas {
             shm_bytes: self.all.shm_bytes.used(),
             output_bytes: self.all.output_bytes.used(),
             environment_bytes: self.all.environment_bytes.used(),
+            network_requests: self.all.network_requests.used(),
+            pending_signals: self.all.signals.used(),
         }
     }
 }
@@ -131,4 +153,8 @@ pub struct InUse {
     pub output_bytes: u64,
     /// Variables of all environments.
     pub environment_bytes: u64,
+    /// Requests to the network under way.
+    pub network_requests: u64,
+    /// Signals pending, of the numbers that queue.
+    pub pending_signals: u64,
 }

@@ -106,7 +106,11 @@ pub(crate) async fn later<R: Waiting + Sync>(
             // The end of the caller first: what it waits for may end with it, and would answer as if it lived.
             biased;
             () = caller.dying() => Err(Error::no_process(caller.pid.0)),
-            result = request.run(cx) => result,
+            // The same again for an end that came between the two.
+            result = request.run(cx) => match result {
+                Err(_) if !caller.is_alive() => Err(Error::no_process(caller.pid.0)),
+                result => result,
+            },
         },
         Err(error) => Err(error),
     };

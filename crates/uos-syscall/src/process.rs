@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uos_ipc::{Lease, Permit};
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId};
@@ -19,7 +19,7 @@ use uos_vfs::VPath;
 
 use crate::{
     Error, calls::Handed, environment::Environment, events::Told, handles::Handles, input::Input,
-    limits::Shares, output::Output, rights::Grants,
+    limits::Shares, net::LOOKUPS, output::Output, rights::Grants, signals::Signals,
 };
 
 /// The number of a process. Never used again.
@@ -53,6 +53,9 @@ pub(crate) struct Process {
     pub(crate) handles: Handles,
     /// What it may hold of each kind.
     pub(crate) share: Shares,
+    /// Names it may have looked up at the same time.
+    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) signals: Signals,
     pub(crate) environment: Environment,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
@@ -146,6 +149,8 @@ pub(crate) enum EndCause {
     Itself,
     /// It was killed, or its parent ended.
     Killed,
+    /// By a signal of ours. Only without a program: one that is signalled ends by itself.
+    Signal(uos_proc::Signal),
     /// Its deadline passed.
     Deadline,
 }
@@ -229,6 +234,8 @@ impl Process {
             program: origin.program,
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            signals: Signals::default(),
             environment: origin.environment,
             task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
             grants: Arc::new(RwLock::new(origin.grants)),

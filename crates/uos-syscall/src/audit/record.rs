@@ -43,6 +43,8 @@ pub enum Subject {
     Process(u64),
     /// A handle.
     Handle(u64),
+    /// A host and port, or the name of a socket.
+    Address(Box<str>),
 }
 
 /// What let a call through.

@@ -412,7 +412,7 @@ fn level(wire: i32) -> Result<Level, Error> {
 fn grants(level: Level, asked: &[String], inherit: bool, parents: &Grants) -> Result<Grants, Error> {
     let mut grants = if inherit { parents.clone() } else { Grants::none() };
     if level > Level::Minimal {
-        for base in [Right::SysInfo, Right::IpcCreate].map(Grant::all) {
+        for base in [Right::SysInfo, Right::IpcCreate].into_iter().flat_map(Grant::all) {
             if parents.covers(&base) {
                 grants.add(base);
             }

@@ -14,6 +14,7 @@ mod locks;
 mod memory;
 mod moving;
 mod names;
+mod network;
 mod open_files;
 mod pipes;
 mod poll;
@@ -22,6 +23,7 @@ mod programs;
 mod queues;
 mod removal;
 mod segments;
+mod signals;
 mod standing;
 mod stdio;
 mod system;
@@ -36,7 +38,7 @@ pub(crate) use handing::Handed;
 use std::time::Duration;
 
 /// The most data in one reply.
-const REPLY_BYTES: u64 = 1 << 20;
+pub(crate) const REPLY_BYTES: u64 = 1 << 20;
 /// How much is read when the caller doesn't say.
 const DEFAULT_READ: u64 = 64 << 10;
 /// Longer waits are as good as endless, and clocks can count them.

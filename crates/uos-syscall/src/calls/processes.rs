@@ -201,11 +201,15 @@ fn exit_of(end: End) -> v1::WaitProcessReply {
         Some(ExitCause::Signaled { signal, .. }) => (128 + signal.number(), signal.number()),
         Some(ExitCause::OomKilled) => (128 + Signal::KILL.number(), Signal::KILL.number()),
         Some(ExitCause::Killed | ExitCause::TimedOut) => (128 + Signal::KILL.number(), Signal::KILL.number()),
-        Some(ExitCause::Lost) | None => (0, 0),
+        Some(ExitCause::Lost) | None => match end.cause {
+            EndCause::Signal(signal) => (128 + signal.number(), signal.number()),
+            _ => (0, 0),
+        },
     };
     let ran_out = end.exit.is_some_and(|exit| exit.cause == ExitCause::OomKilled);
     let cause = match (end.cause, signal) {
         (EndCause::Killed, _) => v1::ExitCause::Killed,
+        (EndCause::Signal(_), _) => v1::ExitCause::Signaled,
         (EndCause::Deadline, _) => v1::ExitCause::Deadline,
         (EndCause::Itself, _) if ran_out => v1::ExitCause::OutOfMemory,
         (EndCause::Itself, 0) => v1::ExitCause::Exited,

@@ -4,7 +4,11 @@ use std::fmt;
 
 use uos_proto::Right;
 
-use super::pattern::{PathPattern, PatternError};
+use super::{
+    host::HostError,
+    hosts::HostPattern,
+    pattern::{PathPattern, PatternError},
+};
 
 /// A right with what it is for, written `right:pattern`.
 ///
@@ -24,8 +28,8 @@ pub enum Scope {
     All,
     /// Paths.
     Paths(PathPattern),
-    /// A network address, `HOST:PORT` or `HOST`.
-    Address(Box<str>),
+    /// Hosts and ports.
+    Hosts(HostPattern),
 }
 
 /// Why a grant can't be read.
@@ -48,9 +52,14 @@ pub enum GrantError {
         /// What is wrong.
         error: PatternError,
     },
-    /// The address is empty or has blanks in it.
-    #[error("`{0}` is not a host, or a host and port")]
-    Address(String),
+    /// The pattern of hosts is malformed.
+    #[error("`{text}`: {error}")]
+    Host {
+        /// The whole grant.
+        text: String,
+        /// What is wrong.
+        error: HostError,
+    },
 }
 
 /// What a right is asked for.
@@ -58,26 +67,29 @@ pub enum GrantError {
 pub(crate) enum Domain {
     Nothing,
     Path,
-    Address,
+    Host,
+    Name,
 }
 
 pub(crate) fn domain(right: Right) -> Domain {
     match right {
         Right::FsRead | Right::FsWrite | Right::ProcSpawn => Domain::Path,
-        Right::NetConnect | Right::NetBind | Right::NetResolve => Domain::Address,
+        Right::NetConnect | Right::NetBind => Domain::Host,
+        Right::NetResolve => Domain::Name,
         _ => Domain::Nothing,
     }
 }
 
 impl Grant {
-    /// A right for everything it can be for.
-    pub fn all(right: Right) -> Self {
-        let scope = match domain(right) {
-            Domain::Path => Scope::Paths(PathPattern::everything()),
-            Domain::Address => Scope::Address("*".into()),
-            Domain::Nothing => Scope::All,
+    /// The grants that together give a right for everything it can be for. No one pattern of hosts means all of them.
+    pub fn all(right: Right) -> impl Iterator<Item = Self> {
+        let scopes = match domain(right) {
+            Domain::Path => vec![Scope::Paths(PathPattern::everything())],
+            Domain::Host => HostPattern::everything().map(Scope::Hosts).to_vec(),
+            Domain::Name => vec![Scope::Hosts(HostPattern::every_name())],
+            Domain::Nothing => vec![Scope::All],
         };
-        Self { right, scope }
+        scopes.into_iter().map(move |scope| Self { right, scope })
     }
 
     /// Reads `right:pattern`.
@@ -100,13 +112,14 @@ impl Grant {
                     return Err(GrantError::Pattern { text: text.chars().take(256).collect(), error });
                 }
             },
-            (Domain::Address, Some(address)) => {
-                if address.len() > 300
-                    || address.chars().any(|letter| letter.is_whitespace() || letter.is_control())
-                {
-                    return Err(GrantError::Address(address.chars().take(64).collect()));
+            (domain @ (Domain::Host | Domain::Name), Some(pattern)) => {
+                let read = if domain == Domain::Host { HostPattern::parse } else { HostPattern::parse_names };
+                match read(pattern) {
+                    Ok(pattern) => Scope::Hosts(pattern),
+                    Err(error) => {
+                        return Err(GrantError::Host { text: text.chars().take(256).collect(), error });
+                    }
                 }
-                Scope::Address(address.into())
             }
         };
         Ok(Self { right, scope })
@@ -128,7 +141,7 @@ impl Grant {
             && match (&self.scope, &other.scope) {
                 (Scope::All, _) => true,
                 (Scope::Paths(ours), Scope::Paths(theirs)) => ours.covers(theirs),
-                (Scope::Address(ours), Scope::Address(theirs)) => &**ours == "*" || ours == theirs,
+                (Scope::Hosts(ours), Scope::Hosts(theirs)) => ours.covers(theirs),
                 _ => false,
             }
     }
@@ -138,13 +151,18 @@ impl Grant {
         match &self.scope {
             Scope::Paths(pattern) => pattern.matches(path),
             Scope::All => true,
-            Scope::Address(_) => false,
+            Scope::Hosts(_) => false,
         }
     }
 
     /// What it is for, if that is paths.
     pub(crate) fn paths(&self) -> Option<&PathPattern> {
         if let Scope::Paths(pattern) = &self.scope { Some(pattern) } else { None }
+    }
+
+    /// What it is for, if that is hosts.
+    pub(crate) fn hosts(&self) -> Option<&HostPattern> {
+        if let Scope::Hosts(pattern) = &self.scope { Some(pattern) } else { None }
     }
 }
 
@@ -154,7 +172,7 @@ impl fmt::Display for Grant {
         match &self.scope {
             Scope::All => Ok(()),
             Scope::Paths(pattern) => write!(out, ":{pattern}"),
-            Scope::Address(address) => write!(out, ":{address}"),
+            Scope::Hosts(pattern) => write!(out, ":{pattern}"),
         }
     }
 }
@@ -171,13 +189,17 @@ mod tests {
             "proc.spawn:/usr/bin/*",
             "ipc.create",
             "net.connect:example.org:443",
+            "net.connect:unix:/run/**",
+            "net.bind:[::1]:8000-8999",
+            "net.resolve:*.example.org",
             "sys.info",
         ] {
             assert_eq!(Grant::parse(text).unwrap().to_string(), text);
         }
         for &right in Right::ALL.iter().filter(|right| right.grant_name().is_some()) {
-            let all = Grant::all(right);
-            assert_eq!(Grant::parse(&all.to_string()), Ok(all));
+            for all in Grant::all(right) {
+                assert_eq!(Grant::parse(&all.to_string()), Ok(all));
+            }
         }
     }
 
@@ -189,7 +211,9 @@ mod tests {
         assert!(matches!(Grant::parse("fs.read:"), Err(GrantError::NeedsPattern("fs.read"))));
         assert!(matches!(Grant::parse("ipc.create:/x"), Err(GrantError::TakesNoPattern("ipc.create"))));
         assert!(matches!(Grant::parse("fs.read:home"), Err(GrantError::Pattern { .. })));
-        assert!(matches!(Grant::parse("net.connect:a b"), Err(GrantError::Address(_))));
+        assert!(matches!(Grant::parse("net.connect:a b"), Err(GrantError::Host { .. })));
+        assert!(matches!(Grant::parse("net.resolve:a:1"), Err(GrantError::Host { .. })));
+        assert!(matches!(Grant::parse("net.bind"), Err(GrantError::NeedsPattern("net.bind"))));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! All grants of one process.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use uos_proto::Right;
 
-use super::grant::Grant;
+use super::{address::AddressKind, grant::Grant, host::Host, hosts::HostPattern};
 
 /// A set of grants. What none of them allows is denied.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ impl Grants {
         Right::ALL
             .iter()
             .filter(|right| right.grant_name().is_some())
-            .map(|&right| Grant::all(right))
+            .flat_map(|&right| Grant::all(right))
             .collect()
     }
 
@@ -50,6 +50,44 @@ impl Grants {
     pub fn reach_into(&self, right: Right, path: &[u8]) -> bool {
         let any = |grant: &Arc<Grant>| grant.paths().is_some_and(|paths| paths.reaches_into(path));
         self.by_right[right as usize].iter().any(any)
+    }
+
+    /// The grant that allows a right on a host by what it is called. It is no more than leave to look where the host is:
+    /// each address that it leads to is judged by [`Grants::for_address`].
+    pub fn for_host(&self, right: Right, host: &Host, port: u16) -> Option<&Arc<Grant>> {
+        self.by_hosts(right, |hosts| hosts.names(host, port))
+    }
+
+    /// The grant that allows a right on an address that a host leads to, which may be the host itself. `is_own` says that
+    /// this host would talk to itself there, whatever kind of address it is.
+    ///
+    /// An address that is granted as such is allowed. A public one is also allowed to whoever may talk to the host it is
+    /// of. Any other is not, not even by the widest pattern of names; but for `localhost`, when that very name is granted.
+    pub fn for_address(
+        &self,
+        right: Right,
+        host: &Host,
+        at: SocketAddr,
+        is_own: bool,
+    ) -> Option<&Arc<Grant>> {
+        let (address, port) = (at.ip(), at.port());
+        let kind = AddressKind::of(address);
+        self.by_hosts(right, |hosts| hosts.holds(address, port)).or_else(|| {
+            if kind == AddressKind::Public && !is_own {
+                return self.for_host(right, host, port);
+            }
+            let itself = kind == AddressKind::Loopback && host.is_localhost();
+            self.by_hosts(right, |hosts| itself && hosts.spells_out(host, port))
+        })
+    }
+
+    /// The grant that allows a right on a socket of this system, by its name.
+    pub fn for_socket(&self, right: Right, name: &[u8]) -> Option<&Arc<Grant>> {
+        self.by_hosts(right, |hosts| hosts.holds_socket(name))
+    }
+
+    fn by_hosts(&self, right: Right, fits: impl Fn(&HostPattern) -> bool) -> Option<&Arc<Grant>> {
+        self.by_right[right as usize].iter().find(|grant| grant.hosts().is_some_and(&fits))
     }
 
     /// Any grant of a right.
@@ -83,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
     use uos_proto::Right;
 
-    use super::{Grant, Grants};
+    use super::{Grant, Grants, Host};
 
     #[test]
     fn nothing_is_allowed_by_default() {
@@ -95,10 +133,67 @@ mod tests {
 
     #[test]
     fn all_covers_the_vocabulary() {
-        for text in ["fs.write:/etc/x", "sys.admin", "net.connect:h:1", "proc.spawn:/bin/sh"] {
+        for text in [
+            "fs.write:/etc/x",
+            "sys.admin",
+            "net.connect:h:1",
+            "net.connect:localhost",
+            "net.bind:127.0.0.1:1",
+            "net.bind:[::1]",
+            "net.connect:unix:/x",
+            "net.resolve:h",
+            "proc.spawn:/bin/sh",
+        ] {
             assert!(Grants::all().covers(&Grant::parse(text).unwrap()), "{text}");
         }
         assert!(Grants::all().any(Right::None).is_none());
+    }
+
+    fn verdict(grants: &[&str], host: &str, at: &str, is_own: bool) -> bool {
+        let grants: Grants = grants.iter().map(|text| Grant::parse(text).unwrap()).collect();
+        let host = Host::parse(host).unwrap();
+        grants.for_address(Right::NetConnect, &host, at.parse().unwrap(), is_own).is_some()
+    }
+
+    #[test]
+    fn a_table_of_where_a_host_may_lead() {
+        for (given, host, at, expected) in [
+            ("net.connect:*", "a.org", "8.8.8.8:443", true),
+            ("net.connect:*", "8.8.8.8", "8.8.8.8:443", true),
+            ("net.connect:*:80", "a.org", "8.8.8.8:443", false),
+            ("net.connect:*", "a.org", "127.0.0.1:443", false),
+            ("net.connect:*", "localhost", "127.0.0.1:443", false),
+            ("net.connect:a.org", "a.org", "8.8.8.8:443", true),
+            ("net.connect:a.org", "a.org", "10.0.0.1:443", false),
+            ("net.connect:a.org", "a.org", "[fd00:ec2::254]:80", false),
+            ("net.connect:a.org", "b.org", "8.8.8.8:443", false),
+            ("net.connect:10.0.0.0/8", "a.org", "10.0.0.1:443", true),
+            ("net.connect:10.0.0.0/8:80", "a.org", "10.0.0.1:443", false),
+            ("net.connect:10.0.0.0/8", "a.org", "[::ffff:10.0.0.1]:443", true),
+            ("net.connect:localhost:80", "localhost", "127.0.0.1:80", true),
+            ("net.connect:localhost:80", "localhost", "[::1]:80", true),
+            ("net.connect:localhost:80", "localhost", "127.0.0.1:81", false),
+            ("net.connect:localhost", "localhost", "10.0.0.1:80", false),
+            ("net.connect:localhost", "127.0.0.1", "127.0.0.1:80", false),
+            ("net.connect:127.0.0.1", "localhost", "127.0.0.1:80", true),
+            ("net.bind:*", "a.org", "8.8.8.8:443", false),
+        ] {
+            assert_eq!(verdict(&[given], host, at, false), expected, "{given} on {host} at {at}");
+        }
+        // This host by an address that looks public.
+        assert!(!verdict(&["net.connect:*"], "a.org", "8.8.8.8:1", true));
+        assert!(verdict(&["net.connect:8.8.8.8"], "a.org", "8.8.8.8:1", true));
+    }
+
+    #[test]
+    fn sockets_are_granted_by_their_names() {
+        let grants: Grants = ["net.connect:*", "net.bind:unix:/run/**"]
+            .map(|text| Grant::parse(text).unwrap())
+            .into_iter()
+            .collect();
+        assert!(grants.for_socket(Right::NetBind, b"/run/db").is_some());
+        assert!(grants.for_socket(Right::NetBind, b"/runner").is_none());
+        assert!(grants.for_socket(Right::NetConnect, b"/run/db").is_none());
     }
 
     proptest! {

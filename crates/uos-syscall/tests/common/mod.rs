@@ -1,6 +1,8 @@
 //! What the tests share: a kernel with a folder of the host in it, and short ways to make processes and calls.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod network;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex},
@@ -40,7 +42,12 @@ impl World {
         Self::built(Limits::default(), spawner, |builder| builder.observer(observer))
     }
 
-    fn built(limits: Limits, spawner: impl Spawner + 'static, more: impl FnOnce(Builder) -> Builder) -> Self {
+    /// One whose kernel is put together with more than the usual.
+    pub(crate) fn built(
+        limits: Limits,
+        spawner: impl Spawner + 'static,
+        more: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let host = TempDir::new().unwrap();
         // The folder's own path must not run through a link, so that tests can compare paths.
         let folder = host.path().canonicalize().unwrap();
@@ -181,6 +188,12 @@ answered! {
     WaitProcess
     GetSystemInfo
     GetCurrentTime
+    NetworkRequest
+    SendSignal
+    SetSignalAction
+    MaskSignals
+    PendingSignals
+    WaitSignal
     CreatePipe
     WritePipe
     ReadPipe

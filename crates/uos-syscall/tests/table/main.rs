@@ -61,6 +61,7 @@ async fn every_call_is_refused_without_its_right_and_recorded_once() {
     let owner = Owner::new(&world).await;
     for row in &TABLE {
         let stranger = world.agent(&[]).await;
+        samples::prepare(&world, &stranger, row).await;
         let result = within(world.kernel.invoke(&stranger, owner.sample(row).await)).await;
         let record = record(&world, &stranger, row);
         match refusal(row) {
@@ -104,6 +105,7 @@ async fn every_call_succeeds_with_its_right_and_is_recorded_once() {
         let world = World::start();
         let owner = Owner::new(&world).await;
         owner.settle(&world).await;
+        samples::prepare(&world, &owner.caller, row).await;
         let before = records(&world, &owner.caller, row).len();
         let reply =
             within(world.kernel.invoke(&owner.caller, owner.sample(row).await)).await.expect(row.name);

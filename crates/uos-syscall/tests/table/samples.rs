@@ -8,7 +8,9 @@ use uos_proto::{
 use uos_syscall::Caller;
 
 use crate::common::{
-    World, copy, link, move_file, output, program, read, remove, shell, symlink, watch, write,
+    World, copy, link, move_file,
+    network::{Server, fine, get},
+    output, program, read, remove, shell, symlink, watch, write,
 };
 
 /// Somebody with one of everything that has handles, a file and programs, and the rights for all calls but on strangers.
@@ -29,7 +31,14 @@ pub(crate) struct Owner {
     sleeper: u64,
     /// A child on a terminal.
     typist: u64,
+    /// Somebody on the network who answers.
+    server: Server,
+    /// Somebody who lets everybody in and never says a word.
+    mute: std::net::TcpListener,
 }
+
+const USR1: u32 = 10;
+const CONT: u32 = 18;
 
 const GRANTS: &[&str] = &[
     "fs.read:/data/**",
@@ -37,6 +46,7 @@ const GRANTS: &[&str] = &[
     "fs.admin",
     "proc.spawn:/**",
     "ipc.create",
+    "net.connect:127.0.0.1",
     "sched.inspect",
     "sys.info",
     "sys.admin",
@@ -75,7 +85,23 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
-        Self { caller, watch, file, pipe, segment, queue, topic, subscription, talker, sleeper, typist }
+        let server = Server::start(|_| fine("here"));
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            caller,
+            watch,
+            file,
+            pipe,
+            segment,
+            queue,
+            topic,
+            subscription,
+            talker,
+            sleeper,
+            typist,
+            server,
+            mute,
+        }
     }
 
     /// A call that succeeds for the owner, and answers at once.
@@ -121,6 +147,7 @@ impl Owner {
             "GetProcessStats" => v1::GetProcessStats { pid: self.talker }.into(),
             "GetProcessMemoryStats" => v1::GetProcessMemoryStats { pid: self.talker }.into(),
             "WaitProcess" => v1::WaitProcess { pid: self.talker, timeout_us: Some(0) }.into(),
+            "NetworkRequest" => get(format!("http://{}/", self.server.at)).into(),
             "CreatePipe" => v1::CreatePipe::default().into(),
             "WritePipe" => v1::WritePipe { id: self.pipe, data: "more".into(), timeout_us: None }.into(),
             "ReadPipe" => v1::ReadPipe { id: self.pipe, max_bytes: 0, timeout_us: None }.into(),
@@ -158,6 +185,9 @@ impl Owner {
             "Ftruncate" => v1::Ftruncate { id: self.file, length: 1 }.into(),
             "Fstat" => v1::Fstat { id: self.file }.into(),
             "Poll" => poll_to_read(self.file).into(),
+            "SendSignal" => v1::SendSignal { pid: self.talker, signal: CONT }.into(),
+            "SetSignalAction" => v1::SetSignalAction { signal: USR1, action: 0 }.into(),
+            "MaskSignals" => v1::MaskSignals { change: 0, signals: vec![USR1] }.into(),
             "GetSchedulerStats" => v1::GetSchedulerStats {}.into(),
             "SetProcessPriority" => v1::SetProcessPriority { pid: self.sleeper, priority: 100 }.into(),
             "GetProcessState" => v1::GetProcessState { pid: self.talker }.into(),
@@ -198,6 +228,7 @@ impl Owner {
         match row.name {
             "WaitProcess" => v1::WaitProcess { pid: self.sleeper, timeout_us: None }.into(),
             "ReadOutput" => v1::ReadOutput { pid: self.sleeper, ..Default::default() }.into(),
+            "NetworkRequest" => get(format!("http://{}/", self.mute.local_addr().unwrap())).into(),
             "Sleep" => v1::Sleep { duration_us: 1_000_000_000 }.into(),
             "WriteStdin" => {
                 let some = v1::WriteStdin {
@@ -209,6 +240,7 @@ impl Owner {
                 while world.call(&self.caller, some.clone()).await.unwrap().bytes_written > 0 {}
                 v1::WriteStdin { timeout_us: None, ..some }.into()
             }
+            "WaitSignal" => v1::WaitSignal { signals: vec![USR1], timeout_us: None }.into(),
             "ReadPipe" | "WritePipe" => {
                 let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
                 if row.name == "ReadPipe" {
@@ -259,6 +291,14 @@ impl Owner {
 
 fn poll_to_read(id: u64) -> v1::Poll {
     v1::Poll { handles: vec![v1::PollHandle { id, read: true, write: false }], timeout_us: None }
+}
+
+/// Sees to what must be so for anybody, whatever they hold, for a call to answer at once.
+pub(crate) async fn prepare(world: &World, caller: &Caller, row: &CallInfo) {
+    if row.name == "WaitSignal" {
+        world.call(caller, v1::MaskSignals { change: 0, signals: vec![USR1] }).await.unwrap();
+        world.call(caller, v1::SendSignal { pid: 0, signal: USR1 }).await.unwrap();
+    }
 }
 
 /// The call with nothing set. If that is no valid call, the tests fail and name it: then give it a sample above.
