@@ -14,11 +14,17 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 use uos_ipc::Permit;
 use uos_proc::{Child, Enforcement, Level};
-use uos_sched::{Priority, TaskId};
+use uos_sched::{Priority, TaskId, Weight};
 use uos_vfs::VPath;
 
 use crate::{
-    environment::Environment, events::Told, handles::Handles, input::Input, limits::Shares, output::Output,
+    control::{Reins, Standing},
+    environment::Environment,
+    events::Told,
+    handles::Handles,
+    input::Input,
+    limits::Shares,
+    output::Output,
     rights::Grants,
 };
 
@@ -54,6 +60,8 @@ pub(crate) struct Process {
     /// What it may hold of each kind.
     pub(crate) share: Shares,
     pub(crate) environment: Environment,
+    /// Taken first by whoever changes how it is scheduled, and kept until that is done.
+    pub(crate) steering: Mutex<()>,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
     /// Read at every check, written when rights change: a change holds from the next call on.
@@ -92,13 +100,14 @@ pub(crate) struct Program {
 pub(crate) struct Hold {
     /// Its limits, but for the weight, which is its priority's.
     pub(crate) limits: uos_proc::Limits,
+    pub(crate) reins: Reins,
 }
 
 /// Its place in the scheduler, and how much of what its program used was told to it.
 pub(crate) struct Task {
     pub(crate) id: Option<TaskId>,
     pub(crate) told: uos_proc::Usage,
-    pub(crate) priority: Priority,
+    pub(crate) standing: Standing,
 }
 
 /// A program's streams, as far as they are kept.
@@ -153,7 +162,7 @@ pub(crate) struct Origin {
     pub(crate) name: String,
     pub(crate) level: Level,
     pub(crate) ceiling: Level,
-    pub(crate) priority: Priority,
+    pub(crate) standing: Standing,
     pub(crate) depth: u32,
     pub(crate) created: Duration,
     pub(crate) program: Option<Program>,
@@ -165,10 +174,17 @@ pub(crate) struct Origin {
 }
 
 impl Program {
-    pub(crate) fn new(child: Child, path: VPath, streams: Streams, limits: uos_proc::Limits) -> Self {
+    pub(crate) fn new(
+        child: Child,
+        path: VPath,
+        streams: Streams,
+        limits: uos_proc::Limits,
+        weight: Weight,
+    ) -> Self {
+        let reins = Reins::new(weight);
         let (os_pid, enforcement) = (child.os_pid(), child.enforcement().clone());
         let Streams { stdin, stdout, stderr } = streams;
-        let (hold, paused) = (Mutex::new(Hold { limits }), AtomicBool::new(false));
+        let (hold, paused) = (Mutex::new(Hold { limits, reins }), AtomicBool::new(false));
         Self {
             child: Mutex::new(Some(child)),
             os_pid,
@@ -220,7 +236,8 @@ impl Process {
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
             environment: origin.environment,
-            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
+            steering: Mutex::new(()),
+            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), standing: origin.standing }),
             grants: Arc::new(RwLock::new(origin.grants)),
             cwd: RwLock::new(origin.cwd),
             family: Mutex::new(Family {
@@ -286,7 +303,12 @@ impl Process {
     }
 
     pub(crate) fn priority(&self) -> Priority {
-        self.task.lock().priority
+        self.task.lock().standing.priority
+    }
+
+    /// How it is to be scheduled.
+    pub(crate) fn standing(&self) -> Standing {
+        self.task.lock().standing.clone()
     }
 
     pub(crate) fn cwd(&self) -> RwLockReadGuard<'_, VPath> {

@@ -3,8 +3,10 @@
 mod birth;
 mod descriptors;
 mod environment;
+mod explain;
 mod figures;
 mod files;
+mod groups;
 mod handles;
 mod locks;
 mod memory;
@@ -16,6 +18,7 @@ mod processes;
 mod programs;
 mod queues;
 mod removal;
+mod scheduling;
 mod segments;
 mod standing;
 mod stdio;

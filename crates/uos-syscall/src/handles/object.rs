@@ -6,6 +6,7 @@ use uos_ipc::{Rights, Subscription};
 use uos_proto::v1::HandleKind;
 
 use super::{file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds};
+use crate::control::GroupHandle;
 
 /// An object, as one holder has it.
 pub(crate) enum Object {
@@ -21,6 +22,8 @@ pub(crate) enum Object {
     Segment(SharedSegment),
     /// An open file.
     File(FileHandle),
+    /// A scheduling group.
+    Group(GroupHandle),
 }
 
 /// What every kind of object can do for the table it is in.
@@ -79,6 +82,7 @@ kinds! {
     Subscription = Subscription, "a subscription";
     Segment = Segment, "a segment of shared memory";
     File = File, "an open file";
+    Group = Group, "a scheduling group";
 }
 
 impl Held for Arc<Subscription> {

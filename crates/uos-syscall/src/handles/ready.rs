@@ -15,7 +15,7 @@ impl Object {
             Object::Queue(queue) => Some(Box::pin(queue.receiver.as_ref()?.ready())),
             Object::Subscription(subscription) => Some(Box::pin(subscription.ready())),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
-            Object::Topic(_) => None,
+            Object::Topic(_) | Object::Group(_) => None,
         }
     }
 
@@ -25,7 +25,7 @@ impl Object {
             Object::Pipe(pipe) => Some(Box::pin(pipe.writer.as_ref()?.writable(1))),
             Object::Queue(queue) => Some(Box::pin(queue.sender.as_ref()?.ready(0))),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
-            Object::Topic(_) | Object::Subscription(_) => None,
+            Object::Topic(_) | Object::Subscription(_) | Object::Group(_) => None,
         }
     }
 }

@@ -227,6 +227,21 @@ answered! {
     UnsetEnvironmentVar
     GetRandom
     GetHostCapabilities
+    ScheduleNext
+    YieldProcess
+    GetCurrentScheduled
+    SetPolicy
+    GetPolicy
+    SetQuantum
+    GetProcessSchedule
+    ListSchedule
+    SetAffinity
+    GetAffinity
+    SetRealtime
+    SetDeadline
+    CreateGroup
+    SetGroup
+    DestroyGroup
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.
