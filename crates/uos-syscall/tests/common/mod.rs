@@ -1,6 +1,8 @@
 //! What the tests share: a kernel with a folder of the host in it, and short ways to make processes and calls.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod host;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex},
