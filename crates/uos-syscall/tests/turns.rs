@@ -91,9 +91,13 @@ async fn turns_are_ours_to_end_only_under_a_strict_policy() {
         assert_eq!(now.cpu, cpu);
         assert!(now.slice_us > 3_000_000, "a whole turn: {now:?}");
         let its = all.iter().find(|it| it.pid == now.pid).unwrap();
-        let before = ticks(its.os_pid);
-        until("it runs", || ticks(its.os_pid) > before).await;
-        assert_eq!(stopped(), 2, "and the others don't");
+        // Whoever is told to stop does so when it is on a CPU next.
+        until("the others are stopped", || stopped() == 2 && state(its.os_pid) != 'T').await;
+        let others = all.iter().filter(|it| it.pid != now.pid);
+        let used = || others.clone().map(|it| ticks(it.os_pid)).collect::<Vec<_>>();
+        let (before, theirs) = (ticks(its.os_pid), used());
+        until("it runs", || ticks(its.os_pid) > before + 2).await;
+        assert_eq!((used(), stopped()), (theirs, 2), "and the others don't");
         assert_eq!(turn(&world, &agent, cpu).await.pid, now.pid);
         seen.push(now.pid);
     }
@@ -171,8 +175,13 @@ async fn the_lower_priority_gets_nothing_while_the_higher_wants_to_run() {
     until("it has the CPU again", || state(high.os_pid) == 'T').await;
     // A sleeper has no part in it.
     let sleeper = world.call(&agent, program("/usr/bin/sleep", &["1000"])).await.unwrap();
-    assert_eq!(state(sleeper.os_pid), 'S');
-    assert_eq!(explained(&world, &agent, sleeper.pid).await.state(), ScheduleState::Sleeping);
+    let sleeps = async {
+        while explained(&world, &agent, sleeper.pid).await.state() != ScheduleState::Sleeping {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    within(sleeps).await;
+    assert_eq!(state(sleeper.os_pid), 'S', "it is not stopped, so that what wakes it reaches it");
     within(world.kernel.shut_down()).await;
 }
 
@@ -189,18 +198,21 @@ async fn sandboxed_programs_take_turns_too() {
         all.push(spawned.pid);
     }
     let used = async |pid| world.call(&agent, v1::GetProcessStats { pid }).await.unwrap().cpu_us;
+    let runs = async |pid, least| {
+        while used(pid).await < least {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
     for _ in 0..3 {
         let now = world.call(&agent, v1::ScheduleNext { cpu: Some(cpu) }).await.unwrap().pid;
         assert!(all.contains(&now));
         let others: Vec<u64> = all.iter().copied().filter(|pid| *pid != now).collect();
+        // Whoever is told to stop does so when it is on a CPU next.
+        let from = used(now).await;
+        within(runs(now, from + 20_000)).await;
         let before = (used(others[0]).await, used(others[1]).await);
         let from = used(now).await;
-        let runs = async {
-            while used(now).await < from + 100_000 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        within(runs).await;
+        within(runs(now, from + 100_000)).await;
         assert_eq!((used(others[0]).await, used(others[1]).await), before, "only {now} of {all:?} runs");
     }
     within(world.kernel.shut_down()).await;
