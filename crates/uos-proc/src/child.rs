@@ -54,6 +54,10 @@ pub trait Process: Send + Sync {
     fn kill_tree(&self) -> Result<(), SignalError>;
     /// See [`Child::set_nice`].
     fn set_nice(&self, nice: i32) -> Result<(), SignalError>;
+    /// See [`Child::set_real_time`]. Where groups don't divide real time there is nothing to do.
+    fn set_real_time(&self, _real_time: bool) -> Result<(), SignalError> {
+        Ok(())
+    }
     /// See [`Child::set_limits`].
     fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError>;
     /// See [`Child::pause`].
@@ -130,6 +134,15 @@ impl Child {
     /// Sets the niceness, -20 to 19, of the program and everything in its process group.
     pub fn set_nice(&self, nice: i32) -> Result<(), SignalError> {
         self.0.process.set_nice(nice)
+    }
+
+    /// Has the program and its descendants be where the host grants real-time classes, before somebody gives it one; or
+    /// brings them back, after the last of them has none any more.
+    ///
+    /// Control groups of the first version divide real time among themselves, and one of its own has none. Outside of it
+    /// neither its weight nor its processor share is held to; real-time classes know neither.
+    pub fn set_real_time(&self, real_time: bool) -> Result<(), SignalError> {
+        self.0.process.set_real_time(real_time)
     }
 
     /// Changes what the running tree is held to: all of it, or nothing. What `limits` leaves at `None` is limited no

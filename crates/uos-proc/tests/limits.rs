@@ -358,3 +358,29 @@ async fn a_program_by_its_own_hand_and_one_looked_after_may_have_the_same_number
         assert_eq!(exit.cause, ExitCause::Exited(0), "{init:?}");
     }
 }
+
+#[tokio::test]
+async fn a_grouped_program_can_be_real_time_and_ordinary_again() {
+    let spec = shell("echo ready; while :; do sleep 0.01; done").level(Level::Privileged).grouped(true);
+    let child = ready(spec).await;
+    let pid = child.os_pid().to_string();
+    let chrt = |args: &[&str]| {
+        let done = std::process::Command::new("chrt").args(args).output().unwrap();
+        assert!(done.status.success(), "chrt {args:?}: {done:?}");
+    };
+    let cpu = |pid: &str| {
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        groups.lines().find(|line| line.split(':').nth(1) == Some("cpu")).map(str::to_owned)
+    };
+    let home = cpu(&pid);
+    for _ in 0..2 {
+        child.set_real_time(true).unwrap();
+        chrt(&["-a", "-f", "-p", "1", &pid]);
+        chrt(&["-a", "-o", "-p", "0", &pid]);
+        child.set_real_time(false).unwrap();
+        assert_eq!(cpu(&pid), home);
+    }
+    child.kill_tree().unwrap();
+    assert_eq!(within(child.wait()).await.cause, ExitCause::Killed);
+    assert_eq!(child.set_real_time(true), Err(SignalError::NoSuchProcess));
+}

@@ -13,7 +13,7 @@ mod process;
 mod simulated;
 
 #[cfg(feature = "os")]
-pub use gate::Gate;
+pub use gate::{Explained, Gate, Turn};
 #[cfg(feature = "os")]
 pub use os::{Abilities, Means, OsControl};
 pub use simulated::SimulatedControl;

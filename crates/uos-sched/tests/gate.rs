@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use uos_sched::{
     Class, ControlError, Controller, Cpu, CpuSet, Gate, Nanos, Policy, Priority, Quantum, Quota, Reservation,
-    Wanted, Weight,
+    Spec, Standing, Wanted, Weight,
 };
 
 mod conformance;
@@ -260,4 +260,44 @@ fn everybody_runs_again_when_the_holder_is_killed() {
         eventually("it should not be stopped", || process.state() == 'R');
         runs(process, Nanos::from_millis(10));
     }
+}
+
+#[test]
+fn a_turn_can_be_ended_and_whose_it_is_is_told() {
+    // Longer than this test takes, so that no turn ends by itself.
+    let gate = Gate::start(Policy::ROUND_ROBIN.with_slice(Quantum::MAX), CPU).unwrap();
+    assert_eq!((gate.current().unwrap(), gate.next().unwrap()), (None, None));
+    let all = [Busy::start(), Busy::start(), Busy::start()];
+    for busy in &all {
+        eventually("it should be busy", || busy.used() > Nanos::from_millis(5));
+        gate.hold(busy.pid(), Spec::default()).unwrap();
+    }
+    let turn = || gate.current().unwrap().map(|turn| turn.pid);
+    eventually("somebody should have the turn", || turn().is_some());
+    let first = turn().unwrap();
+    let mut seen = vec![first];
+    for _ in 0..5 {
+        let next = gate.next().unwrap().unwrap();
+        assert!(next.left > Nanos::from_secs(3), "a whole turn: {next:?}");
+        seen.push(next.pid);
+    }
+    assert_eq!(seen[..3], seen[3..], "each in turn");
+    assert_eq!(seen[..3].iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{seen:?}");
+
+    // One whose turn it is not has nothing to give.
+    let now = turn().unwrap();
+    let other = all.iter().map(Busy::pid).find(|&pid| pid != now).unwrap();
+    assert_eq!(gate.give_way(other).unwrap().unwrap().pid, now);
+    assert_ne!(gate.give_way(now).unwrap().unwrap().pid, now);
+    assert!(matches!(gate.give_way(1), Err(ControlError::NotAdopted { pid: 1 })));
+
+    let running = turn().unwrap();
+    let explained = gate.explain(running).unwrap();
+    assert!(matches!(explained.standing, Standing::Running { .. }), "{explained:?}");
+    let waiting = all.iter().map(Busy::pid).find(|&pid| pid != running).unwrap();
+    let explained = gate.explain(waiting).unwrap();
+    let Standing::Waiting { behind: Some((task, _)), .. } = explained.standing else {
+        panic!("{explained:?}")
+    };
+    assert_eq!(explained.pids[&task], running);
 }

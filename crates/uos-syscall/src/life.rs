@@ -10,7 +10,7 @@ use std::{
 };
 
 use uos_proc::{Child, Exit, Signal, Usage};
-use uos_sched::{Nanos, Observed};
+use uos_sched::{GroupId, Nanos, Observed, Spec};
 use uos_vfs::lock::LockOwner;
 
 use crate::{
@@ -45,6 +45,7 @@ impl Inner {
         process.cap_grants(&parent.grants());
         self.join_scheduler(&process);
         self.tell_start(&process);
+        self.settle(&process);
         if process.program.is_none() && !process.is_alive() {
             // Somebody ended it before it had joined, and so could not take it out again.
             self.leave_scheduler(&process);
@@ -80,6 +81,7 @@ impl Inner {
         self.end(&process, EndCause::Itself, true);
         self.tell_scheduler(&process, exit.usage);
         self.leave_scheduler(&process);
+        self.let_go(&process);
         // From here on its usage is in the record.
         let ended = self.processes.retire(&process, self.since_start(Instant::now()), Some(exit));
         if let Some(program) = &process.program {
@@ -139,7 +141,11 @@ impl Inner {
         // under the lock, so that it never goes back.
         let mut task = process.task.lock();
         let mut scheduler = self.scheduler.lock();
-        task.id = scheduler.add(task.priority, self.sched_now()).ok();
+        // A group that has dissolved meanwhile is the root.
+        let group = task.standing.group.as_ref().map_or(GroupId::ROOT, |group| group.in_books);
+        let spec = Spec::from(task.standing.priority);
+        let added = scheduler.add(spec.clone().group(group), self.sched_now());
+        task.id = added.or_else(|_| scheduler.add(spec, self.sched_now())).ok();
     }
 
     fn leave_scheduler(&self, process: &Process) {

@@ -14,12 +14,22 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, Semaphore};
 use uos_ipc::{Lease, Permit};
 use uos_proc::{Child, Enforcement, Level};
-use uos_sched::{Priority, TaskId};
+use uos_sched::{Priority, TaskId, Weight};
 use uos_vfs::VPath;
 
 use crate::{
-    Error, calls::Handed, environment::Environment, events::Told, handles::Handles, input::Input,
-    limits::Shares, net::LOOKUPS, output::Output, rights::Grants, signals::Signals,
+    Error,
+    calls::Handed,
+    control::{Reins, Standing},
+    environment::Environment,
+    events::Told,
+    handles::Handles,
+    input::Input,
+    limits::Shares,
+    net::LOOKUPS,
+    output::Output,
+    rights::Grants,
+    signals::Signals,
 };
 
 /// The number of a process. Never used again.
@@ -57,6 +67,8 @@ pub(crate) struct Process {
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) signals: Signals,
     pub(crate) environment: Environment,
+    /// Taken first by whoever changes how it is scheduled, and kept until that is done.
+    pub(crate) steering: Mutex<()>,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
     /// Read at every check, written when rights change: a change holds from the next call on.
@@ -97,13 +109,14 @@ pub(crate) struct Program {
 pub(crate) struct Hold {
     /// Its limits, but for the weight, which is its priority's.
     pub(crate) limits: uos_proc::Limits,
+    pub(crate) reins: Reins,
 }
 
 /// Its place in the scheduler, and how much of what its program used was told to it.
 pub(crate) struct Task {
     pub(crate) id: Option<TaskId>,
     pub(crate) told: uos_proc::Usage,
-    pub(crate) priority: Priority,
+    pub(crate) standing: Standing,
 }
 
 /// A program's streams, as far as they are kept.
@@ -160,7 +173,7 @@ pub(crate) struct Origin {
     pub(crate) name: String,
     pub(crate) level: Level,
     pub(crate) ceiling: Level,
-    pub(crate) priority: Priority,
+    pub(crate) standing: Standing,
     pub(crate) depth: u32,
     pub(crate) created: Duration,
     pub(crate) program: Option<Program>,
@@ -178,10 +191,12 @@ impl Program {
         streams: Streams,
         limits: uos_proc::Limits,
         handed: Handed,
+        weight: Weight,
     ) -> Self {
+        let reins = Reins::new(weight);
         let (os_pid, enforcement) = (child.os_pid(), child.enforcement().clone());
         let Streams { stdin, stdout, stderr } = streams;
-        let (hold, paused) = (Mutex::new(Hold { limits }), AtomicBool::new(false));
+        let (hold, paused) = (Mutex::new(Hold { limits, reins }), AtomicBool::new(false));
         Self {
             child: Mutex::new(Some(child)),
             os_pid,
@@ -237,7 +252,8 @@ impl Process {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             signals: Signals::default(),
             environment: origin.environment,
-            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), priority: origin.priority }),
+            steering: Mutex::new(()),
+            task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), standing: origin.standing }),
             grants: Arc::new(RwLock::new(origin.grants)),
             cwd: RwLock::new(origin.cwd),
             family: Mutex::new(Family {
@@ -308,7 +324,12 @@ impl Process {
     }
 
     pub(crate) fn priority(&self) -> Priority {
-        self.task.lock().priority
+        self.task.lock().standing.priority
+    }
+
+    /// How it is to be scheduled.
+    pub(crate) fn standing(&self) -> Standing {
+        self.task.lock().standing.clone()
     }
 
     pub(crate) fn cwd(&self) -> RwLockReadGuard<'_, VPath> {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{World, give_up, program, read, settled, shell, texts, until, within, write};
-use uos_proto::v1::{self, CreateProcessRequest, OutputMode, Stdio, call::Call, reply::Reply};
+use uos_proto::v1::{self, CreateProcessRequest, InputMode, OutputMode, Stdio, call::Call, reply::Reply};
 use uos_syscall::{Caller, InUse};
 
 const GRANTS: &[&str] = &[
@@ -22,6 +22,7 @@ const GRANTS: &[&str] = &[
     "proc.spawn:/**",
     "ipc.create",
     "sched.inspect",
+    "sched.control",
 ];
 /// In the environment of every program of the campaign, so that its descendants can be told from other programs.
 const MARK: &str = "UOS_CAMPAIGN_MARK=1";
@@ -48,6 +49,7 @@ struct Victim {
     caller: Caller,
     children: Mutex<Vec<u64>>,
     pipes: Mutex<Vec<u64>>,
+    groups: Mutex<Vec<u64>>,
 }
 
 impl Victim {
@@ -58,6 +60,7 @@ impl Victim {
             caller,
             children: Mutex::default(),
             pipes: Mutex::default(),
+            groups: Mutex::default(),
         })
     }
 
@@ -67,7 +70,7 @@ impl Victim {
         let timeout_us = dice.one_of(&[None, None, Some(0), Some(500)]).flatten();
         let path = dice.one_of(&["/data/a", "/data/b", "/home/a", "/home/b"]).unwrap();
         let data = || vec![0; 3_000].into();
-        match dice.below(16) {
+        match dice.below(17) {
             0 => read(path).into(),
             1 => write(path, "content").into(),
             2 => v1::Sleep { duration_us: 1_000_000_000 }.into(),
@@ -80,7 +83,24 @@ impl Victim {
             10 if pid != 0 => v1::KillProcess { pid, tree: dice.below(2) == 0 }.into(),
             11 => v1::GetProcessList::default().into(),
             12 => v1::ClosePipe { id }.into(),
+            13 => self.some_steering(dice, pid),
             _ => self.some_program(dice).into(),
+        }
+    }
+
+    fn some_steering(&self, dice: &mut Dice, pid: u64) -> Call {
+        match dice.below(8) {
+            0 => v1::PauseProcess { pid }.into(),
+            1 => v1::ResumeProcess { pid }.into(),
+            2 => v1::WriteStdin { pid, data: vec![0; 100_000].into(), ..Default::default() }.into(),
+            3 => v1::SetProcessPriority { pid, priority: dice.below(256) as u32 }.into(),
+            4 => v1::SetRealtime { pid, policy: dice.below(2) as i32, priority: dice.below(2) as u32 }.into(),
+            5 => v1::SetEnvironmentVar { name: "NAME".into(), value: "value".into() }.into(),
+            6 => v1::CreateGroup::default().into(),
+            _ => {
+                let id = dice.one_of(&self.groups.lock().unwrap()).unwrap_or(0);
+                v1::SetGroup { id, pid, member_id: 0 }.into()
+            }
         }
     }
 
@@ -94,7 +114,8 @@ impl Victim {
             _ => program("/usr/bin/sleep", &["1000"]),
         };
         let stdout = dice.one_of(&[OutputMode::Capture, OutputMode::Pipe, OutputMode::Discard]).unwrap();
-        let stdio = Stdio { stdout: stdout.into(), capture_bytes: 4_096, ..Default::default() };
+        let stdin = dice.one_of(&[InputMode::Null, InputMode::Pipe]).unwrap().into();
+        let stdio = Stdio { stdout: stdout.into(), capture_bytes: 4_096, stdin, ..Default::default() };
         v1::SpawnProcess { stdio: Some(stdio), env: texts(&[MARK, "PATH=/usr/bin:/bin"]), ..spawn }
     }
 
@@ -109,6 +130,7 @@ impl Victim {
         match reply {
             Some(Ok(Reply::SpawnProcess(reply))) => self.children.lock().unwrap().push(reply.pid),
             Some(Ok(Reply::CreatePipe(reply))) => self.pipes.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::CreateGroup(reply))) => self.groups.lock().unwrap().push(reply.id),
             _ => {}
         }
     }

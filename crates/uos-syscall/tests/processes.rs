@@ -79,6 +79,22 @@ async fn a_foreign_process_looks_as_absent_as_one_that_never_was() {
             v1::ReadOutput { pid, ..Default::default() }.into(),
             v1::CreatePipe { reader_pid: pid, ..Default::default() }.into(),
             v1::CreatePipe { writer_pid: pid, ..Default::default() }.into(),
+            v1::SetProcessPriority { pid, priority: 1 }.into(),
+            v1::GetProcessState { pid }.into(),
+            v1::GetProcessStats { pid }.into(),
+            v1::PauseProcess { pid }.into(),
+            v1::ResumeProcess { pid }.into(),
+            v1::WriteStdin { pid, data: "x".into(), ..Default::default() }.into(),
+            v1::ResizeTerminal { pid, size: Some(v1::TerminalSize { rows: 1, columns: 1 }) }.into(),
+            v1::SetLimits { pid, limits: None }.into(),
+            v1::GetLimits { pid }.into(),
+            v1::GetChildren { pid, ..Default::default() }.into(),
+            v1::GetGrants { pid }.into(),
+            v1::DropGrants { pid, drop: texts(&["sys.info"]), ..Default::default() }.into(),
+            v1::GetResourceUsage { pid }.into(),
+            v1::GetEnforcement { pid }.into(),
+            v1::GetProcessSchedule { pid }.into(),
+            v1::GetAffinity { pid }.into(),
         ]
     };
     let never = 4_000_000_000;

@@ -3,53 +3,14 @@
 
 mod common;
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
-use common::{World, give_up, output, program, shell, until, wait, within};
+use common::{World, give_up, host, output, program, shell, until, wait, within};
+use host::{group_file, group_weight as weight, ticks};
 use uos_proto::v1::{self, ExitCause, InputMode, ProcessState, SandboxLevel, Stdio, TerminalSize};
 use uos_syscall::{Caller, Cause, Errno};
 
 const SPAWN: &[&str] = &["proc.spawn:/**", "sched.inspect"];
-
-/// CPU time of a host process and of the children it has waited for, in ticks.
-fn ticks(os_pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{os_pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum()
-}
-
-/// A file of the control group of a host process, in the tree of a controller.
-fn group_file(os_pid: u32, controller: &str, file: &str) -> PathBuf {
-    let groups = fs::read_to_string(format!("/proc/{os_pid}/cgroup")).unwrap();
-    let place = |line: &str| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (names, path) = (parts.next()?, parts.next()?);
-        names.split(',').any(|name| name == controller).then(|| path.trim_start_matches('/').to_owned())
-    };
-    let v1 = groups.lines().find_map(place);
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let mounted = |line: &str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let is_it = match &v1 {
-            Some(_) => words[2] == "cgroup" && words[3].split(',').any(|option| option == controller),
-            None => words[2] == "cgroup2",
-        };
-        is_it.then(|| PathBuf::from(words[1]))
-    };
-    let root = mounts.lines().find_map(mounted).unwrap();
-    let unified = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
-    root.join(v1.unwrap_or(unified)).join(file)
-}
-
-/// What the kernel divides CPU time by for a program, 1024 being usual: its group's weight.
-fn weight(os_pid: u32) -> u64 {
-    let shares = group_file(os_pid, "cpu", "cpu.shares");
-    if let Ok(shares) = fs::read_to_string(&shares) {
-        return shares.trim().parse().unwrap();
-    }
-    let weight = fs::read_to_string(group_file(os_pid, "cpu", "cpu.weight")).unwrap();
-    weight.trim().parse::<u64>().unwrap() * 1_024 / 100
-}
 
 fn with_stdio(stdio: Stdio, spawn: v1::SpawnProcess) -> v1::SpawnProcess {
     v1::SpawnProcess { stdio: Some(stdio), ..spawn }

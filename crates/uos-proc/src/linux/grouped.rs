@@ -110,6 +110,11 @@ impl Grouped {
         self.lock().as_ref()?.group().hold().map(|hold| hold.freeze(frozen))
     }
 
+    /// Has the tree be where real-time classes are granted, or brings it back.
+    pub(super) fn set_real_time(&self, real_time: bool) -> io::Result<()> {
+        self.lock().as_ref().map_or(Ok(()), |lease| lease.group().set_real_time(real_time))
+    }
+
     /// What the tree has used, where it is told; `usage` is what is known without that.
     pub(super) fn usage(&self, usage: Usage) -> Usage {
         let Some(used) = self.lock().as_ref().map(|lease| lease.group().usage()) else { return usage };

@@ -115,6 +115,11 @@ impl Process for LinuxProcess {
         })
     }
 
+    fn set_real_time(&self, real_time: bool) -> Result<(), SignalError> {
+        let group = || self.leader.group.as_ref().map_or(Ok(()), |group| group.set_real_time(real_time));
+        self.if_alive(group)
+    }
+
     fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
         check_limits(limits)?;
         if self.settle().is_some() {

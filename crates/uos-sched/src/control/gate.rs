@@ -5,9 +5,10 @@ mod line;
 mod watchdog;
 
 use super::{ControlError, Controller, Wanted};
-use crate::{Cpu, Nanos, Policy, Priority, Spec, TaskStats, Weight};
+use crate::{Cpu, Nanos, Policy, Priority, Spec, Standing, TaskId, TaskStats, Weight};
 use line::Line;
 use rustix::event::{EventfdFlags, eventfd};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -33,6 +34,26 @@ pub struct Gate {
     thread: Option<JoinHandle<()>>,
     cpu: Cpu,
     realtime: bool,
+}
+
+/// A turn at a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose.
+    pub pid: u32,
+    /// How much CPU time is left of it.
+    pub left: Nanos,
+}
+
+/// Why somebody at a gate runs or waits.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Where it stands.
+    pub standing: Standing,
+    /// What time it is for those at the gate.
+    pub now: Nanos,
+    /// Which process each task is.
+    pub pids: BTreeMap<TaskId, u32>,
 }
 
 type Order = Box<dyn FnOnce(&mut Line) + Send>;
@@ -97,6 +118,29 @@ impl Gate {
     /// All that are held and their numbers, as of one moment, by process id.
     pub fn held(&self) -> Result<Vec<(u32, TaskStats)>, ControlError> {
         self.ask(Line::stats)
+    }
+
+    /// Whose turn it is, and how much of it is left; nobody if all sleep.
+    pub fn current(&self) -> Result<Option<Turn>, ControlError> {
+        self.ask(|line| line.current())
+    }
+
+    /// Ends the turn of whoever has it, as if it were over, and lets the next one through: the same again if it is the
+    /// first of all. Answers whose turn it is now.
+    pub fn next(&self) -> Result<Option<Turn>, ControlError> {
+        self.ask(Line::next)
+    }
+
+    /// Ends the turn of one that is held, which lets others go first; nothing happens if it is not its turn. Answers whose
+    /// turn it is now.
+    pub fn give_way(&self, pid: u32) -> Result<Option<Turn>, ControlError> {
+        self.ask(move |line| line.give_way(pid))?
+    }
+
+    /// Why one that is held runs or waits, and which processes the tasks are that this may name. Time is the gate's own
+    /// here: the CPU time of all whose turn it was.
+    pub fn explain(&self, pid: u32) -> Result<Explained, ControlError> {
+        self.ask(move |line| line.explain(pid))?
     }
 
     /// The CPU time the gate itself has used, and the watchdog not.

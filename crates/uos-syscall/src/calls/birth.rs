@@ -22,7 +22,7 @@ use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
     audit::{Decision, Subject},
-    control::group_weight,
+    control::{Standing, group_weight},
     environment::{Environment, Name},
     kernel::{Inner, hex},
     life::Started,
@@ -241,7 +241,7 @@ impl Wish<'_> {
             level,
             // A process with no program binds its descendants no more than its parent does: it is its maker's own hand.
             ceiling: if program.is_some() { level } else { caller.ceiling },
-            priority: rank,
+            standing: Standing::new(rank, caller.standing().group),
             depth: caller.depth + 1,
             created: kernel.since_start(cx.started()),
             program,
@@ -302,7 +302,8 @@ impl WishedProgram<'_> {
         let child = kernel.spawner.spawn(wiring.wire(spec))?;
         handed.run(&kernel.runtime);
         let (streams, taken) = wiring.connect(&child, &kernel.runtime, &caller.share.output_bytes);
-        let program = Program::new(child, found.path().clone(), streams, limits.or_of(level), handed);
+        let (limits, path) = (limits.or_of(level), found.path().clone());
+        let program = Program::new(child, path, streams, limits, handed, priority.weight());
         Ok((program, Started { taken, deadline }))
     }
 }

@@ -6,7 +6,7 @@ use super::{birth, stdio::terminal_size, within};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx},
-    control::{program_of, refused},
+    control::{Standing, program_of, refused},
     input::Refused,
     perform::{Syscall, Waiting},
     process::Program,
@@ -26,8 +26,11 @@ impl Syscall for v1::SetProcessPriority {
     }
 
     fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::SetProcessPriorityReply, Error> {
-        let before = cx.kernel().set_priority(&cx.target.process, birth::rank(self.priority)?)?;
-        Ok(v1::SetProcessPriorityReply { previous: before.0.into() })
+        let priority = birth::rank(self.priority)?;
+        let before = cx
+            .kernel()
+            .restand(&cx.target.process, |standing| Ok(Standing { priority, ..standing.clone() }))?;
+        Ok(v1::SetProcessPriorityReply { previous: before.priority.0.into() })
     }
 }
 

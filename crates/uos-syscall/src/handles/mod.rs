@@ -18,7 +18,7 @@ use uos_ipc::{Permit, Quota, Rights};
 pub(crate) use self::{
     file::FileHandle,
     licence::Licence,
-    object::Object,
+    object::{Held, Object},
     pipe::PipeEnds,
     queue::QueueEnds,
     ready::Wait,

@@ -9,6 +9,7 @@ use super::{
     file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds,
     watch::WatchHandle,
 };
+use crate::control::GroupHandle;
 
 /// An object, as one holder has it.
 pub(crate) enum Object {
@@ -26,6 +27,8 @@ pub(crate) enum Object {
     File(FileHandle),
     /// What has changed at a path.
     Watch(WatchHandle),
+    /// A scheduling group.
+    Group(GroupHandle),
 }
 
 /// What every kind of object can do for the table it is in.
@@ -85,6 +88,7 @@ kinds! {
     Segment = Segment, "a segment of shared memory";
     File = File, "an open file";
     Watch = Watch, "a watch";
+    Group = Group, "a scheduling group";
 }
 
 impl Held for Arc<Subscription> {

@@ -16,7 +16,7 @@ impl Object {
             Object::Subscription(subscription) => Some(Box::pin(subscription.ready())),
             Object::Watch(watch) => Some(Box::pin(watch.listen().ready())),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
-            Object::Topic(_) => None,
+            Object::Topic(_) | Object::Group(_) => None,
         }
     }
 
@@ -26,7 +26,7 @@ impl Object {
             Object::Pipe(pipe) => Some(Box::pin(pipe.writer.as_ref()?.writable(1))),
             Object::Queue(queue) => Some(Box::pin(queue.sender.as_ref()?.ready(0))),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
-            Object::Topic(_) | Object::Subscription(_) | Object::Watch(_) => None,
+            Object::Topic(_) | Object::Subscription(_) | Object::Watch(_) | Object::Group(_) => None,
         }
     }
 }

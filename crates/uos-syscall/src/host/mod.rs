@@ -10,6 +10,8 @@ use std::{
 
 use text::OsProcess;
 
+use uos_proc::Child;
+
 use crate::process::{Process, Program};
 
 /// What is known of the machine.
@@ -120,23 +122,57 @@ impl OsProcesses {
         if tree.os_processes == 0 || child.try_wait().is_some() { own } else { tree }
     }
 
-    /// Every program leads a session of its own. Those that left it, by a session of their own, are still found by descent.
+    /// The host's processes that a program is and has started; none if it is no process of this host that we have started.
+    pub(crate) fn members(&self, child: &Child) -> Vec<u32> {
+        let leader = child.os_pid();
+        let is_ours = self.all.get(&leader).is_some_and(|process| process.parent == std::process::id());
+        if is_ours && child.try_wait().is_none() { self.below(leader) } else { Vec::new() }
+    }
+
+    /// The one that a program begins as. Its leader may only look after it.
+    pub(crate) fn first(&self, child: &Child, is_looked_after: bool) -> Option<u32> {
+        let members = self.members(child);
+        let leader = *members.first()?;
+        let child = self.children.get(&leader).and_then(|children| children.iter().min().copied());
+        Some(child.filter(|_| is_looked_after).unwrap_or(leader))
+    }
+
+    /// The CPUs on which any of a program's processes has a CPU or waits for one.
+    pub(crate) fn ready_on(&self, child: &Child) -> Vec<u32> {
+        let ready = |pid: &u32| self.all.get(pid).filter(|process| process.is_ready)?.cpu;
+        let mut cpus: Vec<u32> = self.members(child).iter().filter_map(ready).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        cpus
+    }
+
     fn tree(&self, leader: u32) -> Footprint {
         let mut sum = Footprint::default();
-        let mut seen = HashSet::new();
-        let mut next = vec![leader];
-        if self.all.get(&leader).is_some_and(|process| process.session == leader) {
-            next.extend(self.sessions.get(&leader).into_iter().flatten());
-        }
-        while let Some(pid) = next.pop() {
-            let Some(process) = self.all.get(&pid).filter(|_| seen.insert(pid)) else { continue };
+        for process in self.below(leader).iter().filter_map(|pid| self.all.get(pid)) {
             sum.cpu_us += us(process.cpu_ticks);
             sum.memory_bytes += bytes(process.resident_pages);
             sum.os_processes += 1;
             sum.threads += process.threads;
-            next.extend(self.children.get(&pid).into_iter().flatten());
         }
         sum
+    }
+
+    /// Every program leads a session of its own. Those that left it, by a session of their own, are still found by descent.
+    /// The leader comes first.
+    fn below(&self, leader: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = vec![leader];
+        if self.all.get(&leader).is_some_and(|process| process.session == leader) {
+            next.splice(0..0, self.sessions.get(&leader).into_iter().flatten().copied());
+        }
+        while let Some(pid) = next.pop() {
+            if self.all.contains_key(&pid) && seen.insert(pid) {
+                found.push(pid);
+                next.extend(self.children.get(&pid).into_iter().flatten());
+            }
+        }
+        found
     }
 }
 
@@ -160,8 +196,15 @@ mod tests {
 
     #[test]
     fn a_tree_is_the_session_and_its_descendants_each_once() {
-        let process =
-            |parent, session| OsProcess { parent, session, cpu_ticks: 1, threads: 2, resident_pages: 3 };
+        let process = |parent, session| OsProcess {
+            parent,
+            session,
+            cpu_ticks: 1,
+            threads: 2,
+            resident_pages: 3,
+            is_ready: parent == 10,
+            cpu: Some(4),
+        };
         let all = OsProcesses::new([
             (1, process(0, 1)),
             (10, process(1, 10)),

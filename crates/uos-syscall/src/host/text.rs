@@ -53,6 +53,10 @@ pub(super) struct OsProcess {
     pub(super) cpu_ticks: u64,
     pub(super) threads: u64,
     pub(super) resident_pages: u64,
+    /// Its first thread has a CPU or waits for one.
+    pub(super) is_ready: bool,
+    /// The CPU it was on last.
+    pub(super) cpu: Option<u32>,
 }
 
 /// `/proc/PID/stat`.
@@ -71,6 +75,8 @@ pub(super) fn os_process(stat: &str) -> Option<OsProcess> {
         cpu_ticks,
         threads: ticks(20)?,
         resident_pages: ticks(24)?,
+        is_ready: fields.first() == Some(&"R"),
+        cpu: id(39),
     })
 }
 
@@ -143,7 +149,15 @@ mod tests {
     #[test]
     fn a_hostile_name_does_not_shift_the_fields() {
         let fields = "R 41 42 43 0 -1 4194304 94 0 0 0 150 25 50 -75 20 0 7 0 117 5000 230 99";
-        let expected = OsProcess { parent: 41, session: 43, cpu_ticks: 225, threads: 7, resident_pages: 230 };
+        let expected = OsProcess {
+            parent: 41,
+            session: 43,
+            cpu_ticks: 225,
+            threads: 7,
+            resident_pages: 230,
+            is_ready: true,
+            cpu: None,
+        };
         for name in ["sh", "a) R 1 (b", "two words", "line\nbreak", ")))", ""] {
             assert_eq!(os_process(&format!("7 ({name}) {fields}")), Some(expected), "{name}");
         }

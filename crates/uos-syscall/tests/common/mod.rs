@@ -1,6 +1,7 @@
 //! What the tests share: a kernel with a folder of the host in it, and short ways to make processes and calls.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod host;
 pub(crate) mod network;
 
 use std::{
@@ -260,6 +261,21 @@ answered! {
     UnsetEnvironmentVar
     GetRandom
     GetHostCapabilities
+    ScheduleNext
+    YieldProcess
+    GetCurrentScheduled
+    SetPolicy
+    GetPolicy
+    SetQuantum
+    GetProcessSchedule
+    ListSchedule
+    SetAffinity
+    GetAffinity
+    SetRealtime
+    SetDeadline
+    CreateGroup
+    SetGroup
+    DestroyGroup
 }
 
 /// Only a guard against hanging for ever; no test depends on how long anything takes.

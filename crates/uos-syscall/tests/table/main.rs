@@ -51,6 +51,7 @@ fn refusal(row: &CallInfo) -> Option<Errno> {
         Right::Handle => Some(Errno::EBADF),
         // Somebody else's process looks absent.
         Right::ProcInspect | Right::ProcSignal | Right::ProcControl => Some(Errno::ESRCH),
+        Right::SchedInspect if matches!(row.name, "GetProcessSchedule" | "GetAffinity") => Some(Errno::ESRCH),
         _ => Some(Errno::EACCES),
     }
 }
@@ -104,8 +105,8 @@ async fn every_call_succeeds_with_its_right_and_is_recorded_once() {
         // A world of its own for each, because some of them end what others need.
         let world = World::start();
         let owner = Owner::new(&world).await;
-        owner.settle(&world).await;
         samples::prepare(&world, &owner.caller, row).await;
+        owner.settle(&world, row).await;
         let before = records(&world, &owner.caller, row).len();
         let reply =
             within(world.kernel.invoke(&owner.caller, owner.sample(row).await)).await.expect(row.name);
@@ -120,7 +121,10 @@ async fn every_call_succeeds_with_its_right_and_is_recorded_once() {
         let fits = match (&record.decision, row.right) {
             (Decision::Free, Right::None) | (Decision::Held, Right::Handle) => true,
             (Decision::Kin, right) => {
-                matches!(right, Right::ProcInspect | Right::ProcSignal | Right::ProcControl)
+                matches!(
+                    right,
+                    Right::ProcInspect | Right::ProcSignal | Right::ProcControl | Right::SchedInspect
+                )
             }
             (Decision::Grant(grant), right) => grant.right() == right,
             _ => false,

@@ -35,6 +35,7 @@ pub(crate) struct Owner {
     server: Server,
     /// Somebody who lets everybody in and never says a word.
     mute: std::net::TcpListener,
+    group: u64,
 }
 
 const USR1: u32 = 10;
@@ -48,6 +49,7 @@ const GRANTS: &[&str] = &[
     "ipc.create",
     "net.connect:127.0.0.1",
     "sched.inspect",
+    "sched.control",
     "sys.info",
     "sys.admin",
 ];
@@ -87,8 +89,10 @@ impl Owner {
         let file = world.call(&caller, open).await.unwrap().id;
         let server = Server::start(|_| fine("here"));
         let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let group = world.call(&caller, v1::CreateGroup::default()).await.unwrap().id;
         Self {
             caller,
+            group,
             watch,
             file,
             pipe,
@@ -216,6 +220,21 @@ impl Owner {
             }
             "UnsetEnvironmentVar" => v1::UnsetEnvironmentVar { name: "HOME".into() }.into(),
             "GetRandom" => v1::GetRandom { length: 16 }.into(),
+            "YieldProcess" => v1::YieldProcess { pid: self.sleeper }.into(),
+            "SetPolicy" => v1::SetPolicy { policy: v1::SchedulingPolicy::Eevdf.into(), quantum_us: 0 }.into(),
+            "SetQuantum" => v1::SetQuantum { pid: self.sleeper, quantum_us: 0 }.into(),
+            "GetProcessSchedule" => v1::GetProcessSchedule { pid: self.sleeper }.into(),
+            "SetAffinity" => {
+                let cpus = std::fs::read_to_string("/proc/self/status").unwrap();
+                let allowed = cpus.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+                let first = allowed.trim().split(['-', ',']).next().unwrap().parse().unwrap();
+                v1::SetAffinity { pid: self.sleeper, cpus: vec![first] }.into()
+            }
+            "GetAffinity" => v1::GetAffinity { pid: self.sleeper }.into(),
+            "SetRealtime" => v1::SetRealtime { pid: self.sleeper, ..Default::default() }.into(),
+            "SetDeadline" => v1::SetDeadline { pid: self.sleeper, reservation: None }.into(),
+            "SetGroup" => v1::SetGroup { id: self.group, pid: self.sleeper, member_id: 0 }.into(),
+            "DestroyGroup" => v1::DestroyGroup { id: self.group }.into(),
             "Sleep" => v1::Sleep { duration_us: 1 }.into(),
             "GetUptime" => v1::GetUptime {}.into(),
             "ReadOutput" => v1::ReadOutput { pid: self.talker, max_bytes: 3, ..Default::default() }.into(),
@@ -282,8 +301,12 @@ impl Owner {
         }
     }
 
-    /// Waits until the sample of ReadOutput has something to read.
-    pub(crate) async fn settle(&self, world: &World) {
+    /// Waits until the sample of ReadOutput has something to read, and has turns be ours to end for the calls that do.
+    pub(crate) async fn settle(&self, world: &World, row: &CallInfo) {
+        if matches!(row.name, "ScheduleNext" | "YieldProcess") {
+            let policy = v1::SchedulingPolicy::RoundRobin.into();
+            world.call(&self.caller, v1::SetPolicy { policy, quantum_us: 0 }).await.unwrap();
+        }
         let said = v1::ReadOutput { pid: self.talker, ..Default::default() };
         assert_eq!(&world.call(&self.caller, said).await.unwrap().data[..], b"said\n");
     }

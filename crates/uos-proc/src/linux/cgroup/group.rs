@@ -21,7 +21,22 @@ pub(crate) struct Group {
     pub(super) v2: Option<Arc<Dir>>,
     pub(super) controllers: Box<dyn Controllers>,
     pub(super) hold: Option<Box<dyn Hold>>,
+    pub(super) real_time: Option<RealTime>,
     pub(super) state: Mutex<State>,
+}
+
+/// Where groups divide real time by themselves, a new one has none of it, and real-time classes are refused in there. They
+/// have no use for it either: weights and quotas are for ordinary classes alone.
+#[derive(Debug)]
+pub(super) struct RealTime {
+    /// The group that this program is in.
+    pub(super) outside: Arc<Dir>,
+    pub(super) inside: Arc<Dir>,
+}
+
+impl RealTime {
+    /// What a group of such a tree has.
+    pub(super) const FILE: &'static str = "cpu.rt_runtime_us";
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +47,9 @@ pub(super) struct State {
     /// What its next user joins by, opened beforehand.
     joins: Vec<OwnedFd>,
 }
+
+/// How often newly made ones are looked for: nobody makes them faster than that without meaning it.
+const ROUNDS: u32 = 16;
 
 impl Group {
     /// What it is held to, also while nobody is in it: the next user may want the same.
@@ -103,6 +121,31 @@ impl Group {
             oom_kills: now.oom_kills.saturating_sub(before.oom_kills),
             pids_denials: now.pids_denials.saturating_sub(before.pids_denials),
         }
+    }
+
+    /// Has its processes, and those they make meanwhile, be where real-time classes are granted; or brings them back.
+    pub(crate) fn set_real_time(&self, real_time: bool) -> io::Result<()> {
+        let Some(RealTime { outside, inside }) = &self.real_time else { return Ok(()) };
+        let target = if real_time { outside } else { inside };
+        // They stay in all other trees, and that tells who they are.
+        let all = self.dirs.iter().find(|dir| !Arc::ptr_eq(dir, inside));
+        let all = all.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
+        for _ in 0..ROUNDS {
+            let there = target.processes()?;
+            let missing: Vec<i32> =
+                all.processes()?.into_iter().filter(|pid| *pid != 0 && !there.contains(pid)).collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for pid in missing {
+                match target.write(PROCS, &pid.to_string()) {
+                    // It has ended meanwhile.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    written => written?,
+                }
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     pub(crate) fn hold(&self) -> Option<&dyn Hold> {

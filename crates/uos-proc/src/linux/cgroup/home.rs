@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::name::ServerName;
 #[derive(Debug)]
 pub(super) struct Home {
     /// The group that this program is, or was, in.
-    own: Dir,
+    pub(super) own: Arc<Dir>,
     name: String,
     pub(super) dir: Dir,
 }
@@ -21,7 +22,7 @@ pub(super) struct Home {
 impl Home {
     /// Makes it below `own`, and cleans up there.
     pub(super) fn make(own: &Path, name: ServerName) -> io::Result<Self> {
-        let own = Dir::open(own)?;
+        let own = Arc::new(Dir::open(own)?);
         remove_dead(&own);
         let name = name.to_string();
         let dir = own.make(&name)?;

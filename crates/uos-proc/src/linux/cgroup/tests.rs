@@ -71,7 +71,15 @@ impl FakeGroup {
         let controllers = self.controllers();
         controllers.prepare().unwrap();
         let state = Mutex::new(State::default());
-        Group { name: "g".to_owned(), dirs: Vec::new(), v2: None, controllers, hold: None, state }
+        Group {
+            name: "g".to_owned(),
+            dirs: Vec::new(),
+            v2: None,
+            controllers,
+            hold: None,
+            real_time: None,
+            state,
+        }
     }
 
     /// What is in force: memory, memory and swap (or swap alone), quota, weight, pids.

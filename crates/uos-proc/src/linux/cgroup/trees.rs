@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::bounds::Bounds;
-use super::group::{Group, State};
+use super::group::{Group, RealTime, State};
 use super::hold::{ByFreezer, ByKernel, Hold};
 use super::home::{Home, before_step_down};
 use super::layout::{Controller, Layout};
@@ -97,13 +97,20 @@ impl Trees {
         let mut dirs = Vec::new();
         let mut v1 = V1::default();
         let mut hold: Option<Box<dyn Hold>> = None;
+        let mut real_time = None;
         for (controllers, home) in &self.v1 {
             let dir = Arc::new(home.dir.make(name)?);
             for controller in controllers {
                 let dir = Arc::clone(&dir);
                 match controller {
                     Controller::Memory => v1.memory = Some(dir),
-                    Controller::Cpu => v1.cpu = Some(dir),
+                    Controller::Cpu => {
+                        if dir.has(RealTime::FILE) {
+                            let outside = Arc::clone(&home.own);
+                            real_time = Some(RealTime { outside, inside: Arc::clone(&dir) });
+                        }
+                        v1.cpu = Some(dir);
+                    }
                     Controller::Cpuacct => v1.cpuacct = Some(dir),
                     Controller::Pids => v1.pids = Some(dir),
                     Controller::Freezer => hold = Some(Box::new(ByFreezer(dir))),
@@ -124,7 +131,8 @@ impl Trees {
             }
         }
         controllers.prepare()?;
-        Ok(Group { name: name.to_owned(), dirs, v2, controllers, hold, state: Mutex::new(State::default()) })
+        let (name, state) = (name.to_owned(), Mutex::new(State::default()));
+        Ok(Group { name, dirs, v2, controllers, hold, real_time, state })
     }
 
     /// Removes a group that is empty.

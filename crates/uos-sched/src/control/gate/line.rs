@@ -4,7 +4,7 @@
 
 use super::held::Held;
 use super::watchdog::Watchdog;
-use super::{Order, obey};
+use super::{Explained, Order, Turn, obey};
 use crate::control::process::refused;
 use crate::control::{ControlError, refused_by_core};
 use crate::{
@@ -305,6 +305,42 @@ impl Line {
 
     pub(super) fn set_policy(&mut self, policy: Policy) -> Result<usize, ControlError> {
         Ok(self.sched.set_policy(policy, self.now)?)
+    }
+
+    pub(super) fn current(&self) -> Option<Turn> {
+        let pid = self.running?;
+        let (_, until) = self.sched.current(HERE).ok().flatten()?;
+        Some(Turn { pid, left: until.since(self.now) })
+    }
+
+    pub(super) fn next(&mut self) -> Option<Turn> {
+        self.end_turn(Why::Expired);
+        self.current()
+    }
+
+    pub(super) fn give_way(&mut self, pid: u32) -> Result<Option<Turn>, ControlError> {
+        self.find(pid)?;
+        if self.running == Some(pid) {
+            self.end_turn(Why::Yield);
+        }
+        Ok(self.current())
+    }
+
+    /// What it has used of its turn is charged first.
+    fn end_turn(&mut self, why: Why) {
+        if let Some(held) = self.running.and_then(|pid| self.held.get_mut(&pid)) {
+            self.now = self.now + Nanos(held.used_since());
+            self.looked = Instant::now();
+        }
+        self.take_off(why);
+        self.look_at_sleepers();
+        while self.running.is_none() && self.let_one_through() {}
+    }
+
+    pub(super) fn explain(&mut self, pid: u32) -> Result<Explained, ControlError> {
+        let task = self.find(pid)?.task;
+        let standing = self.sched.explain(task)?;
+        Ok(Explained { standing, now: self.now, pids: self.pids.clone() })
     }
 
     pub(super) fn stats(&mut self) -> Vec<(u32, TaskStats)> {
