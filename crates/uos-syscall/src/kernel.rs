@@ -30,6 +30,7 @@ use crate::{
     control::Control,
     environment::Environment,
     limits::Quotas,
+    mounted::Mounted,
     perform::{Invocation, Outcome, at_once},
     process::{EndCause, Origin, Process},
     replay::Replay,
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) replay: Replay,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) mounted: Mounted,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -192,6 +194,7 @@ impl Kernel {
 
     /// How much of what is limited is in use.
     pub fn in_use(&self) -> InUse {
+        self.0.mounted.settle();
         self.0.quotas.in_use()
     }
 
@@ -336,6 +339,7 @@ impl Builder {
             replay: Replay::default(),
             observers,
             watches: Arc::default(),
+            mounted: Mounted::default(),
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

@@ -31,6 +31,12 @@ pub struct Limits {
     pub output_bytes_per_process: u64,
     /// What the environments of all processes may take together.
     pub environment_bytes: u64,
+    /// Mounts made by calls.
+    pub mounts: u64,
+    /// What all filesystems in memory may hold together that calls have mounted.
+    pub mounted_bytes: u64,
+    /// Snapshots kept by calls.
+    pub snapshots: u64,
     /// Records kept of ended children, for their parent to look at. The oldest go first, those already waited for before others.
     pub ended_children: usize,
     /// Calls that may wait for a disk or a new program at the same time.
@@ -52,6 +58,9 @@ impl Default for Limits {
             output_bytes: 256 << 20,
             output_bytes_per_process: 64 << 20,
             environment_bytes: 64 << 20,
+            mounts: 256,
+            mounted_bytes: 1 << 30,
+            snapshots: 256,
             ended_children: 1_024,
             pool_threads: 32,
         }
@@ -72,6 +81,9 @@ pub(crate) struct Shares {
 /// The quotas that all processes share. What a process may hold hangs below them.
 pub(crate) struct Quotas {
     pub(crate) processes: Quota,
+    pub(crate) mounts: Quota,
+    pub(crate) mounted_bytes: Quota,
+    pub(crate) snapshots: Quota,
     pub(crate) all: Shares,
 }
 
@@ -85,7 +97,13 @@ impl Quotas {
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
             environment_bytes: Quota::root("environment_bytes", limits.environment_bytes),
         };
-        Self { processes: Quota::root("processes", limits.processes), all }
+        Self {
+            processes: Quota::root("processes", limits.processes),
+            mounts: Quota::root("mounts", limits.mounts),
+            mounted_bytes: Quota::root("mounted_bytes", limits.mounted_bytes),
+            snapshots: Quota::root("snapshots", limits.snapshots),
+            all,
+        }
     }
 
     /// The share of one more process.
@@ -110,6 +128,9 @@ impl Quotas {
             shm_bytes: self.all.shm_bytes.used(),
             output_bytes: self.all.output_bytes.used(),
             environment_bytes: self.all.environment_bytes.used(),
+            mounts: self.mounts.used(),
+            mounted_bytes: self.mounted_bytes.used(),
+            snapshots: self.snapshots.used(),
         }
     }
 }
@@ -131,4 +152,10 @@ pub struct InUse {
     pub output_bytes: u64,
     /// Variables of all environments.
     pub environment_bytes: u64,
+    /// Mounts made by calls.
+    pub mounts: u64,
+    /// Capacity of the filesystems in memory among them.
+    pub mounted_bytes: u64,
+    /// Snapshots kept by calls.
+    pub snapshots: u64,
 }
