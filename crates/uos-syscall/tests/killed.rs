@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use common::{World, give_up, program, read, settled, shell, texts, until, within, write};
+use common::{World, copy, give_up, program, read, settled, shell, texts, until, within, write};
 use uos_proto::v1::{self, CreateProcessRequest, InputMode, OutputMode, Stdio, call::Call, reply::Reply};
 use uos_syscall::{Caller, InUse};
 
@@ -48,7 +48,7 @@ struct Victim {
     world: Arc<World>,
     caller: Caller,
     children: Mutex<Vec<u64>>,
-    pipes: Mutex<Vec<u64>>,
+    handles: Mutex<Vec<u64>>,
     groups: Mutex<Vec<u64>>,
 }
 
@@ -59,18 +59,18 @@ impl Victim {
             world: Arc::clone(world),
             caller,
             children: Mutex::default(),
-            pipes: Mutex::default(),
+            handles: Mutex::default(),
             groups: Mutex::default(),
         })
     }
 
     fn some_call(&self, dice: &mut Dice) -> Call {
         let pid = dice.one_of(&self.children.lock().unwrap()).unwrap_or(0);
-        let id = dice.one_of(&self.pipes.lock().unwrap()).unwrap_or(0);
+        let id = dice.one_of(&self.handles.lock().unwrap()).unwrap_or(0);
         let timeout_us = dice.one_of(&[None, None, Some(0), Some(500)]).flatten();
         let path = dice.one_of(&["/data/a", "/data/b", "/home/a", "/home/b"]).unwrap();
         let data = || vec![0; 3_000].into();
-        match dice.below(17) {
+        match dice.below(28) {
             0 => read(path).into(),
             1 => write(path, "content").into(),
             2 => v1::Sleep { duration_us: 1_000_000_000 }.into(),
@@ -83,8 +83,41 @@ impl Victim {
             10 if pid != 0 => v1::KillProcess { pid, tree: dice.below(2) == 0 }.into(),
             11 => v1::GetProcessList::default().into(),
             12 => v1::ClosePipe { id }.into(),
-            13 => self.some_steering(dice, pid),
+            13 => v1::Watch { path: "/data".to_owned(), recursive: true, ..Default::default() }.into(),
+            14 => v1::ReadWatch { id, timeout_us, ..Default::default() }.into(),
+            15 => v1::AppendFile { path: path.to_owned(), data: data(), ..Default::default() }.into(),
+            16 | 17 => {
+                let to = dice.one_of(&["/data/copy", "/home/copy"]).unwrap();
+                v1::CopyFile { recursive: true, ..copy(path, to) }.into()
+            }
+            18 | 19 => self.some_steering(dice, pid),
+            20..=23 => self.some_object(dice, id, pid, path),
             _ => self.some_program(dice).into(),
+        }
+    }
+
+    fn some_object(&self, dice: &mut Dice, id: u64, pid: u64, path: &str) -> Call {
+        let timeout_us = dice.one_of(&[None, Some(0), Some(500)]).flatten();
+        match dice.below(14) {
+            0 => v1::CreateQueue { kind: dice.below(5) as i32, limits: None }.into(),
+            1 => v1::SendMessage { id, data: "message".into(), timeout_us, ..Default::default() }.into(),
+            2 => v1::ReceiveMessage { id, timeout_us }.into(),
+            3 => v1::Subscribe { id }.into(),
+            4 => v1::CreateShm { size_bytes: 20_000 }.into(),
+            5 => v1::WriteShm { id, offset: 5_000, data: "bytes".into() }.into(),
+            6 | 7 => {
+                let path = path.to_owned();
+                v1::Open { path, read: true, write: true, create: true, ..Default::default() }.into()
+            }
+            8 => v1::Lock { id, timeout_us, ..Default::default() }.into(),
+            9 => v1::PassHandle { pid, id, rights: vec![] }.into(),
+            10 => v1::Dup { id }.into(),
+            11 => {
+                let handles = vec![v1::PollHandle { id, read: true, write: false }];
+                v1::Poll { handles, timeout_us }.into()
+            }
+            12 => v1::RestrictHandle { id, rights: vec![v1::HandleRight::Read.into()] }.into(),
+            _ => v1::Close { id }.into(),
         }
     }
 
@@ -129,8 +162,14 @@ impl Victim {
         let reply = if dice.below(4) == 0 { give_up(made).await } else { Some(within(made).await) };
         match reply {
             Some(Ok(Reply::SpawnProcess(reply))) => self.children.lock().unwrap().push(reply.pid),
-            Some(Ok(Reply::CreatePipe(reply))) => self.pipes.lock().unwrap().push(reply.id),
             Some(Ok(Reply::CreateGroup(reply))) => self.groups.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::CreatePipe(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::Watch(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::CreateQueue(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::Subscribe(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::CreateShm(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::Open(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::Dup(reply))) => self.handles.lock().unwrap().push(reply.id),
             _ => {}
         }
     }
@@ -237,6 +276,11 @@ fn killed_at_random_points_nothing_is_left() {
             until(&what("no program is left"), || programs() == 0).await;
             // The first program's own may have been there still when they were counted.
             until(&what("all descriptors are back"), || descriptors() <= fds).await;
+            let parts = || std::fs::read_dir(world.host.path()).unwrap().map(|it| it.unwrap().file_name());
+            until(&what("no part of a copy is left"), || {
+                !parts().any(|name| name.as_encoded_bytes().starts_with(b".uos-"))
+            })
+            .await;
             let stats = world.call(&world.kernel.init(), v1::GetSchedulerStats {}).await.unwrap();
             assert_eq!(stats.active, 1, "{}", what("the scheduler counts process 1 alone"));
             // The pool's threads stay for a while, but are never more than the pool may have.
