@@ -30,6 +30,7 @@ use crate::{
     control::{Control, Standing},
     environment::Environment,
     limits::Quotas,
+    mounted::Mounted,
     net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
     perform::{Invocation, Outcome, at_once},
     process::{EndCause, Origin, Process},
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) network: Network,
+    pub(crate) mounted: Mounted,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -200,6 +202,7 @@ impl Kernel {
 
     /// How much of what is limited is in use.
     pub fn in_use(&self) -> InUse {
+        self.0.mounted.settle();
         self.0.quotas.in_use()
     }
 
@@ -366,6 +369,7 @@ impl Builder {
             observers,
             watches: Arc::default(),
             network,
+            mounted: Mounted::default(),
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

@@ -43,6 +43,7 @@ mod input;
 mod kernel;
 mod life;
 mod limits;
+mod mounted;
 pub mod namespace;
 mod net;
 mod output;

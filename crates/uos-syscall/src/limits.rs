@@ -39,6 +39,12 @@ pub struct Limits {
     pub pending_signals: u64,
     /// Signals pending for one process, of the numbers that queue.
     pub pending_signals_per_process: u64,
+    /// Mounts made by calls.
+    pub mounts: u64,
+    /// What all filesystems in memory may hold together that calls have mounted.
+    pub mounted_bytes: u64,
+    /// Snapshots kept by calls.
+    pub snapshots: u64,
     /// Records kept of ended children, for their parent to look at. The oldest go first, those already waited for before others.
     pub ended_children: usize,
     /// Calls that may wait for a disk or a new program at the same time.
@@ -64,6 +70,9 @@ impl Default for Limits {
             network_requests_per_process: 64,
             pending_signals: 1 << 20,
             pending_signals_per_process: 1_024,
+            mounts: 256,
+            mounted_bytes: 1 << 30,
+            snapshots: 256,
             ended_children: 1_024,
             pool_threads: 32,
         }
@@ -86,6 +95,9 @@ pub(crate) struct Shares {
 /// The quotas that all processes share. What a process may hold hangs below them.
 pub(crate) struct Quotas {
     pub(crate) processes: Quota,
+    pub(crate) mounts: Quota,
+    pub(crate) mounted_bytes: Quota,
+    pub(crate) snapshots: Quota,
     pub(crate) all: Shares,
 }
 
@@ -101,7 +113,13 @@ impl Quotas {
             network_requests: Quota::root("network_requests", limits.network_requests),
             signals: Quota::root("pending_signals", limits.pending_signals),
         };
-        Self { processes: Quota::root("processes", limits.processes), all }
+        Self {
+            processes: Quota::root("processes", limits.processes),
+            mounts: Quota::root("mounts", limits.mounts),
+            mounted_bytes: Quota::root("mounted_bytes", limits.mounted_bytes),
+            snapshots: Quota::root("snapshots", limits.snapshots),
+            all,
+        }
     }
 
     /// The share of one more process.
@@ -132,6 +150,9 @@ impl Quotas {
             environment_bytes: self.all.environment_bytes.used(),
             network_requests: self.all.network_requests.used(),
             pending_signals: self.all.signals.used(),
+            mounts: self.mounts.used(),
+            mounted_bytes: self.mounted_bytes.used(),
+            snapshots: self.snapshots.used(),
         }
     }
 }
@@ -157,4 +178,10 @@ pub struct InUse {
     pub network_requests: u64,
     /// Signals pending, of the numbers that queue.
     pub pending_signals: u64,
+    /// Mounts made by calls.
+    pub mounts: u64,
+    /// Capacity of the filesystems in memory among them.
+    pub mounted_bytes: u64,
+    /// Snapshots kept by calls.
+    pub snapshots: u64,
 }

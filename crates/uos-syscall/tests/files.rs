@@ -212,6 +212,9 @@ fn all_on(path: &str) -> Vec<Call> {
         v1::Statfs { path: path(), ..Default::default() }.into(),
         v1::TempFile { path: path(), ..Default::default() }.into(),
         v1::Watch { path: path(), recursive: true, ..Default::default() }.into(),
+        common::mount(&path()).into(),
+        v1::Unmount { path: path(), ..Default::default() }.into(),
+        v1::Snapshot { path: path(), ..Default::default() }.into(),
     ]
 }
 

@@ -76,7 +76,7 @@ pub use file::File;
 pub use filesystem::{Entry, FileSystem, OpenOptions};
 pub use local::LocalFs;
 pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
-pub use mounts::{MountInfo, MountOptions, Mounts};
+pub use mounts::{Detached, MountInfo, MountOptions, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
 pub use overlay::OverlayFs;

@@ -8,6 +8,7 @@ use crate::resolve::{self, Crossings};
 use crate::through::{Limit, Used, Via};
 use crate::{Error, FsId, How, Kind, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath};
 use parking_lot::RwLock;
+use std::fmt;
 use std::sync::Arc;
 
 /// Up to this many mounts a walk over the table beats hashing.
@@ -54,6 +55,22 @@ pub struct MountInfo {
     pub read_only: bool,
     /// How many files are open through it.
     pub open_files: u64,
+}
+
+/// A mount that has been taken away, and may be in use still.
+pub struct Detached(Arc<Via>);
+
+impl Detached {
+    /// How many files are open through it. There will be no more.
+    pub fn open_files(&self) -> u64 {
+        self.0.claims.open_files()
+    }
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detached").field("open_files", &self.open_files()).finish_non_exhaustive()
+    }
 }
 
 /// An immutable state of the mounts.
@@ -221,7 +238,7 @@ impl Mounts {
     /// # Errors
     /// As of [`Mounts::unmount`], but for resolving.
     pub fn unmount_from(&self, place: &Place) -> Result<()> {
-        self.take_away(place, false)
+        self.take_away(place, false).map(drop)
     }
 
     /// The same whether or not files are open: who has them goes on with them, and nobody else gets there.
@@ -229,18 +246,18 @@ impl Mounts {
     /// # Errors
     /// As of [`Mounts::unmount`], but for the files.
     pub fn detach(&self, at: &[u8]) -> Result<()> {
-        self.detach_from(&self.resolve_absolute(at)?)
+        self.detach_from(&self.resolve_absolute(at)?).map(drop)
     }
 
     /// The same of what is mounted where a path was found to lead to, which is not looked up again.
     ///
     /// # Errors
     /// As of [`Mounts::detach`], but for resolving.
-    pub fn detach_from(&self, place: &Place) -> Result<()> {
-        self.take_away(place, true)
+    pub fn detach_from(&self, place: &Place) -> Result<Detached> {
+        self.take_away(place, true).map(Detached)
     }
 
-    fn take_away(&self, place: &Place, whoever_uses_it: bool) -> Result<()> {
+    fn take_away(&self, place: &Place, whoever_uses_it: bool) -> Result<Arc<Via>> {
         place.name().ok_or(Error::Busy)?;
         let seen_through = place.node.as_ref().filter(|_| place.mount_point).and_then(|node| node.beneath());
         let (id, _) = seen_through.ok_or(Error::InvalidArgument("not a mount point"))?;
@@ -258,8 +275,7 @@ impl Mounts {
         let gone = Arc::make_mut(&mut table).mounts.remove(index);
         drop(table);
         // Freed after the lock: it may be the last reference to a filesystem.
-        drop(gone);
-        Ok(())
+        Ok(gone.via)
     }
 
     /// Lets the mount at the absolute path `at` take no changes any more, or take them again. What is at work through it, be it
@@ -320,6 +336,12 @@ impl Mounts {
         list.extend(table.mounts.iter().map(|mount| info(&mount.path, &mount.root, Some(&mount.via))));
         list[1..].sort_by(|one, other| one.path.cmp(&other.path));
         list
+    }
+
+    /// The path of something that is mounted on a directory of this filesystem.
+    pub fn mounted_in(&self, fs: FsId) -> Option<VPath> {
+        let table = self.snapshot();
+        table.mounts.iter().find(|mount| mount.covered.0.fs == fs).map(|mount| mount.path.clone())
     }
 
     /// True if something is mounted on this very directory, whatever path leads to it now, and through whichever

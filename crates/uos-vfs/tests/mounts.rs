@@ -427,8 +427,12 @@ fn what_was_found_is_mounted_on_and_unmounted_from_whatever_its_path_leads_to_by
     let mounted = found("/c");
     let open = mounts.open("/c/inside", &OpenOptions::read_only()).unwrap();
     assert_eq!(mounts.unmount_from(&mounted), Err(Error::Busy));
-    mounts.detach_from(&mounted).unwrap();
+    assert_eq!(mounts.mounted_in(place.node.as_ref().unwrap().id().fs), Some(place.path.clone()));
+    let detached = mounts.detach_from(&mounted).unwrap();
+    assert_eq!(detached.open_files(), 1);
     drop(open);
+    assert_eq!(detached.open_files(), 0);
+    assert_eq!(mounts.mounted_in(place.node.as_ref().unwrap().id().fs), None);
     // What is mounted there next is not what was found.
     mounts.mount(b"/c", memory()).unwrap();
     assert_eq!(mounts.unmount_from(&mounted), Err(Error::InvalidArgument("not a mount point")));

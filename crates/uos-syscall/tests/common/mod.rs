@@ -174,6 +174,14 @@ answered! {
     Watch
     Unwatch
     ReadWatch
+    Mount
+    Unmount
+    ListMounts
+    Snapshot
+    ListSnapshots
+    RestoreSnapshot
+    DiffSnapshot
+    DropSnapshot
     DeleteFile
     ListDirectory
     FileExists
@@ -407,4 +415,10 @@ pub(crate) fn stat(path: &str) -> v1::FileStat {
 
 pub(crate) fn watch(path: &str) -> v1::Watch {
     v1::Watch { path: path.to_owned(), ..Default::default() }
+}
+
+/// A filesystem of its own in memory at a path, of one MiB.
+pub(crate) fn mount(path: &str) -> v1::Mount {
+    let (path, kind) = (path.to_owned(), v1::MountKind::Memory.into());
+    v1::Mount { path, kind, capacity_bytes: 1 << 20, ..Default::default() }
 }

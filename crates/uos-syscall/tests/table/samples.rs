@@ -8,7 +8,7 @@ use uos_proto::{
 use uos_syscall::Caller;
 
 use crate::common::{
-    World, copy, link, move_file,
+    World, copy, link, mkdir, mount, move_file,
     network::{Server, fine, get},
     output, program, read, remove, shell, symlink, watch, write,
 };
@@ -23,6 +23,11 @@ pub(crate) struct Owner {
     subscription: u64,
     /// Of a folder in which something has changed.
     watch: u64,
+    /// Where memory is mounted.
+    mounted: String,
+    /// Where memory is mounted of which there is a snapshot.
+    snapped: String,
+    snapshot: u64,
     /// Open to read and to write.
     file: u64,
     /// A child that has written something.
@@ -69,6 +74,14 @@ impl Owner {
         world.call(&caller, v1::WritePipe { id: pipe, data, timeout_us: None }).await.unwrap();
         let watch = world.call(&caller, watch("/data/folder")).await.unwrap().id;
         world.call(&caller, write("/data/folder/inner", "")).await.unwrap();
+        let own = |what: &str| format!("/data/{what}-{}", caller.pid());
+        let (mounted, snapped) = (own("mounted"), own("snapped"));
+        for path in [&mounted, &snapped] {
+            world.call(&caller, mkdir(path)).await.unwrap();
+            world.call(&caller, mount(path)).await.unwrap();
+        }
+        let keep = v1::Snapshot { path: snapped.clone(), ..Default::default() };
+        let snapshot = world.call(&caller, keep).await.unwrap().id;
         let talker = world.call(&caller, shell("echo said; exec sleep 1000")).await.unwrap().pid;
         let sleep = || program("/usr/bin/sleep", &["1000"]);
         let piped = v1::Stdio { stdin: v1::InputMode::Pipe.into(), ..Default::default() };
@@ -93,6 +106,9 @@ impl Owner {
         Self {
             caller,
             group,
+            mounted,
+            snapped,
+            snapshot,
             watch,
             file,
             pipe,
@@ -135,6 +151,12 @@ impl Owner {
             "Watch" => watch("/data/folder").into(),
             "Unwatch" => v1::Unwatch { id: self.watch }.into(),
             "ReadWatch" => v1::ReadWatch { id: self.watch, ..Default::default() }.into(),
+            "Mount" => mount("/data/folder").into(),
+            "Unmount" => v1::Unmount { path: self.mounted.clone(), ..Default::default() }.into(),
+            "Snapshot" => v1::Snapshot { path: self.snapped.clone(), ..Default::default() }.into(),
+            "RestoreSnapshot" => v1::RestoreSnapshot { id: self.snapshot }.into(),
+            "DiffSnapshot" => v1::DiffSnapshot { id: self.snapshot, ..Default::default() }.into(),
+            "DropSnapshot" => v1::DropSnapshot { id: self.snapshot }.into(),
             "DeleteFile" => v1::DeleteFile { path: file(), ..Default::default() }.into(),
             "ListDirectory" => v1::ListDirectory { path: "/data/folder".into(), ..Default::default() }.into(),
             "FileExists" => v1::FileExists { path: file(), ..Default::default() }.into(),
