@@ -5,13 +5,13 @@ mod common;
 
 use std::{
     collections::HashSet,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, symlink},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use common::{World, exists, read, write};
+use common::{World, copy, exists, read, write};
 use tempfile::TempDir;
-use uos_proto::v1;
+use uos_proto::v1::{self, call::Call};
 use uos_syscall::{Cause, Errno, namespace};
 
 #[tokio::test]
@@ -104,6 +104,20 @@ async fn a_change_of_rights_holds_from_the_next_call_on() {
     }
 }
 
+/// Calls that change what a path leads to, or copy to it.
+fn changes(path: &str) -> [Call; 7] {
+    let path = || path.to_owned();
+    [
+        v1::AppendFile { path: path(), data: "broken in".into(), ..Default::default() }.into(),
+        v1::TruncateFile { path: path(), size_bytes: 1, ..Default::default() }.into(),
+        v1::Chmod { path: path(), mode: 0o777, ..Default::default() }.into(),
+        v1::SetTimes { path: path(), modified_us: Some(1), ..Default::default() }.into(),
+        v1::SetXattr { path: path(), name: "user.x".into(), ..Default::default() }.into(),
+        copy("/data/other", &path()).into(),
+        write(&path(), "broken in").into(),
+    ]
+}
+
 /// A link that leads now to what the agent may write, now to what it may not, is changed as fast as can be while the
 /// agent reads and writes through it. How often is set by `UOS_CAMPAIGN_OPENS`.
 #[tokio::test]
@@ -113,6 +127,8 @@ async fn a_link_swapped_under_a_calls_hands_never_leads_into_the_forbidden() {
     std::fs::write(secret.path().join("forbidden"), "secret").unwrap();
     namespace::mount_host(world.kernel.mounts(), "/secret", secret.path(), false).unwrap();
     world.put("allowed", "open");
+    world.put("other", "broken in");
+    let before = secret.path().join("forbidden").metadata().unwrap();
     let agent = world.agent(&["fs.read:/data/**", "fs.write:/data/**"]).await;
     let folder = world.host.path().to_owned();
     let swap = |target: &str| {
@@ -133,12 +149,20 @@ async fn a_link_swapped_under_a_calls_hands_never_leads_into_the_forbidden() {
         });
         // Both must have happened often, or the swaps have proved nothing.
         while allowed + refused < opens || allowed.min(refused) < opens / 100 {
-            match world.kernel.invoke_blocking(&agent, write("/data/link", "broken in").into()) {
-                Ok(_) => allowed += 1,
-                Err(error) => {
-                    assert_eq!(error.errno, Errno::EACCES, "{error:?}");
-                    refused += 1;
+            for call in changes("/data/link") {
+                match world.kernel.invoke_blocking(&agent, call) {
+                    Ok(_) => allowed += 1,
+                    Err(error) => {
+                        assert_eq!(error.errno, Errno::EACCES, "{error:?}");
+                        refused += 1;
+                    }
                 }
+            }
+            // A copy of it is as good as reading it.
+            let copied = world.kernel.invoke_blocking(&agent, copy("/data/link", "/data/copy").into());
+            assert!(copied.is_ok() || copied.is_err_and(|error| error.errno == Errno::EACCES));
+            if world.host.path().join("copy").exists() {
+                assert_ne!(world.seen("copy"), "secret", "the forbidden was copied");
             }
             let data = match world.kernel.invoke_blocking(&agent, read("/data/link").into()) {
                 Ok(v1::reply::Reply::ReadFile(reply)) => reply.data,
@@ -151,7 +175,13 @@ async fn a_link_swapped_under_a_calls_hands_never_leads_into_the_forbidden() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    println!("through a link being swapped: {allowed} writes allowed, {refused} refused");
+    println!("through a link being swapped: {allowed} changes allowed, {refused} refused");
     assert_eq!(std::fs::read_to_string(secret.path().join("forbidden")).unwrap(), "secret");
+    let after = secret.path().join("forbidden").metadata().unwrap();
+    assert_eq!(
+        (before.ctime(), before.ctime_nsec()),
+        (after.ctime(), after.ctime_nsec()),
+        "nothing of it has changed"
+    );
     assert_eq!(world.seen("allowed"), "broken in");
 }

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use common::{World, give_up, program, read, settled, shell, texts, until, within, write};
+use common::{World, copy, give_up, program, read, settled, shell, texts, until, within, write};
 use uos_proto::v1::{self, CreateProcessRequest, InputMode, OutputMode, Stdio, call::Call, reply::Reply};
 use uos_syscall::{Caller, InUse};
 
@@ -48,7 +48,7 @@ struct Victim {
     world: Arc<World>,
     caller: Caller,
     children: Mutex<Vec<u64>>,
-    pipes: Mutex<Vec<u64>>,
+    handles: Mutex<Vec<u64>>,
     groups: Mutex<Vec<u64>>,
 }
 
@@ -59,18 +59,18 @@ impl Victim {
             world: Arc::clone(world),
             caller,
             children: Mutex::default(),
-            pipes: Mutex::default(),
+            handles: Mutex::default(),
             groups: Mutex::default(),
         })
     }
 
     fn some_call(&self, dice: &mut Dice) -> Call {
         let pid = dice.one_of(&self.children.lock().unwrap()).unwrap_or(0);
-        let id = dice.one_of(&self.pipes.lock().unwrap()).unwrap_or(0);
+        let id = dice.one_of(&self.handles.lock().unwrap()).unwrap_or(0);
         let timeout_us = dice.one_of(&[None, None, Some(0), Some(500)]).flatten();
         let path = dice.one_of(&["/data/a", "/data/b", "/home/a", "/home/b"]).unwrap();
         let data = || vec![0; 3_000].into();
-        match dice.below(17) {
+        match dice.below(22) {
             0 => read(path).into(),
             1 => write(path, "content").into(),
             2 => v1::Sleep { duration_us: 1_000_000_000 }.into(),
@@ -84,6 +84,13 @@ impl Victim {
             11 => v1::GetProcessList::default().into(),
             12 => v1::ClosePipe { id }.into(),
             13 => self.some_steering(dice, pid),
+            14 => v1::Watch { path: "/data".to_owned(), recursive: true, ..Default::default() }.into(),
+            15 => v1::ReadWatch { id, timeout_us, ..Default::default() }.into(),
+            16 => v1::AppendFile { path: path.to_owned(), data: data(), ..Default::default() }.into(),
+            17 | 18 => {
+                let to = dice.one_of(&["/data/copy", "/home/copy"]).unwrap();
+                v1::CopyFile { recursive: true, ..copy(path, to) }.into()
+            }
             _ => self.some_program(dice).into(),
         }
     }
@@ -129,7 +136,8 @@ impl Victim {
         let reply = if dice.below(4) == 0 { give_up(made).await } else { Some(within(made).await) };
         match reply {
             Some(Ok(Reply::SpawnProcess(reply))) => self.children.lock().unwrap().push(reply.pid),
-            Some(Ok(Reply::CreatePipe(reply))) => self.pipes.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::CreatePipe(reply))) => self.handles.lock().unwrap().push(reply.id),
+            Some(Ok(Reply::Watch(reply))) => self.handles.lock().unwrap().push(reply.id),
             Some(Ok(Reply::CreateGroup(reply))) => self.groups.lock().unwrap().push(reply.id),
             _ => {}
         }
@@ -237,6 +245,11 @@ fn killed_at_random_points_nothing_is_left() {
             until(&what("no program is left"), || programs() == 0).await;
             // The first program's own may have been there still when they were counted.
             until(&what("all descriptors are back"), || descriptors() <= fds).await;
+            let parts = || std::fs::read_dir(world.host.path()).unwrap().map(|it| it.unwrap().file_name());
+            until(&what("no part of a copy is left"), || {
+                !parts().any(|name| name.as_encoded_bytes().starts_with(b".uos-"))
+            })
+            .await;
             let stats = world.call(&world.kernel.init(), v1::GetSchedulerStats {}).await.unwrap();
             assert_eq!(stats.active, 1, "{}", what("the scheduler counts process 1 alone"));
             // The pool's threads stay for a while, but are never more than the pool may have.

@@ -236,7 +236,8 @@ impl Timestamp {
 
     /// Microseconds since the epoch, rounded down, held at the ends of what fits.
     pub fn as_micros(self) -> i64 {
-        self.secs.saturating_mul(1_000_000).saturating_add(i64::from(self.nanos / 1_000))
+        let micros = i128::from(self.secs) * 1_000_000 + i128::from(self.nanos / 1_000);
+        micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 }
 
