@@ -14,13 +14,13 @@ use uos_syscall::{Caller, Cause, Errno, Limits};
 const STEER: &[&str] = &["proc.spawn:/**", "sched.control", "sched.inspect", "sys.info"];
 
 /// The numbers of SCHED_OTHER, SCHED_FIFO, SCHED_RR and SCHED_DEADLINE.
-const OTHER: u64 = 0;
-const FIFO: u64 = 1;
-const RR: u64 = 2;
-const DEADLINE: u64 = 6;
+const OTHER: i64 = 0;
+const FIFO: i64 = 1;
+const RR: i64 = 2;
+const DEADLINE: i64 = 6;
 
 /// The policy and the real-time priority of a process of the host.
-fn class(os_pid: u32) -> (u64, u64) {
+fn class(os_pid: u32) -> (i64, i64) {
     (field(os_pid, 41), field(os_pid, 40))
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 
 use common::{World, give_up, host, output, program, shell, until, wait, within};
 use host::{group_file, group_weight as weight, ticks};
+use uos_proc::{Child, Enforcement, Guarantee, LinuxSpawner, Means, SpawnError, Spawner, Spec, Support};
 use uos_proto::v1::{self, ExitCause, InputMode, ProcessState, SandboxLevel, Stdio, TerminalSize};
 use uos_syscall::{Caller, Cause, Errno};
 
@@ -364,5 +365,63 @@ async fn nobody_loosens_their_own_limits_unless_they_may_control_others() {
     let raised = v1::SetLimits { pid: made.pid, limits: None };
     let limits = world.call(&init, raised).await.unwrap().limits.unwrap();
     assert_eq!((limits.pids, limits.cpu_percent), (Some(64), Some(100)), "the level's own again");
+    world.kernel.shut_down().await;
+}
+
+/// A spawner on a machine without control groups.
+struct Groupless(LinuxSpawner);
+
+impl Spawner for Groupless {
+    fn probe(&self) -> Support {
+        let can = self.0.probe();
+        Support::by_level(|level, guarantee| match guarantee {
+            Guarantee::Cpu | Guarantee::Memory => Means::Absent { why: "no control groups".into() },
+            _ => can.get(level, guarantee).clone(),
+        })
+    }
+
+    fn plan(&self, spec: &Spec) -> Result<Enforcement, SpawnError> {
+        self.0.plan(spec)
+    }
+
+    fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
+        self.0.spawn(spec.grouped(false))
+    }
+}
+
+/// Where the machine has no control groups, niceness weighs and a signal holds still.
+#[tokio::test]
+async fn without_control_groups_niceness_and_signals_do() {
+    let world = World::with(Default::default(), Groupless(LinuxSpawner::new().unwrap()));
+    let agent = world.agent(&["proc.spawn:/**", "sched.inspect", "sched.control", "sys.info"]).await;
+    assert_eq!(world.call(&agent, v1::GetHostCapabilities {}).await.unwrap().weights, "niceness");
+    assert_eq!(world.call(&agent, v1::GetPolicy {}).await.unwrap().means, "niceness");
+    let light = v1::SpawnProcess { priority: Some(96), ..program("/usr/bin/sleep", &["1000"]) };
+    let spawned = world.call(&agent, light).await.unwrap();
+    let pid = spawned.pid;
+    let nice = || host::field(spawned.os_pid, 19);
+    assert_eq!(nice(), 4);
+    for (priority, expected) in [(136, -1), (128, 0), (0, 16), (255, -16)] {
+        world.call(&agent, v1::SetProcessPriority { pid, priority }).await.unwrap();
+        assert_eq!(nice(), expected, "{priority}");
+    }
+    // A class and its own CPUs leave that as it is.
+    let cpus = world.call(&agent, v1::GetAffinity { pid }).await.unwrap().cpus;
+    world.call(&agent, v1::SetAffinity { pid, cpus: vec![cpus[0]] }).await.unwrap();
+    assert_eq!(nice(), -16);
+
+    world.call(&agent, v1::PauseProcess { pid }).await.unwrap();
+    let paused = async || state(&world, &agent, pid).await;
+    while paused().await.host_state != "T" {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_eq!(paused().await.state(), ProcessState::Paused);
+    world.call(&agent, v1::ResumeProcess { pid }).await.unwrap();
+    let running = paused().await;
+    assert_eq!(running.state(), ProcessState::Running);
+    assert_ne!(running.host_state, "T");
+    let limits = v1::Limits { pids: Some(5), ..Default::default() };
+    let error = world.call(&agent, v1::SetLimits { pid, limits: Some(limits) }).await.unwrap_err();
+    assert!(error.errno == Errno::ENOTSUP && error.hint.contains("GetHostCapabilities"), "{error:?}");
     world.kernel.shut_down().await;
 }

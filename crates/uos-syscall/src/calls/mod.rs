@@ -2,6 +2,7 @@
 
 mod attributes;
 mod birth;
+mod classes;
 mod content;
 mod copying;
 mod descriptors;

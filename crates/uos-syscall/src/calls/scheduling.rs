@@ -1,15 +1,15 @@
-//! The scheduler: policies, turns, and what single programs may have.
+//! The scheduler: policies and turns.
 
 use std::sync::Arc;
 
 use uos_proto::{Right, v1};
-use uos_sched::{Class, Nanos, Policy, Quantum, RtPriority};
+use uos_sched::{Nanos, Policy, Quantum};
 
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
     audit::{Decision, Subject},
-    control::{Standing, Strict, Who, program_of},
+    control::{Strict, Who, program_of},
     kernel::Inner,
     perform::Syscall,
     process::{Pid, Process},
@@ -25,7 +25,7 @@ pub(crate) struct Steered {
 }
 
 impl Steered {
-    fn of(scope: &Scope<'_>, pid: u64) -> Self {
+    pub(super) fn of(scope: &Scope<'_>, pid: u64) -> Self {
         let is_own = pid == 0 || pid == scope.caller.pid.0;
         let process =
             if is_own { Some(Arc::clone(scope.caller)) } else { scope.kernel.processes.get(Pid(pid)) };
@@ -37,7 +37,7 @@ impl Steered {
     }
 
     /// The process, which must have a program.
-    fn program(&self) -> Result<&Arc<Process>, Error> {
+    pub(super) fn program(&self) -> Result<&Arc<Process>, Error> {
         let process = self.process()?;
         if process.is_alive() {
             program_of(process)?;
@@ -146,7 +146,7 @@ impl Syscall for v1::SetPolicy {
 }
 
 /// A quantum that programs can be held to: at a gate, turns below a millisecond would cost more than they give.
-fn quantum(quantum_us: u64, is_strict: bool) -> Result<Quantum, Error> {
+pub(super) fn quantum(quantum_us: u64, is_strict: bool) -> Result<Quantum, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::invalid("quantum_us", error);
     if is_strict && quantum_us < 1_000 {
         return Err(wrong(&"turns are 1,000 to 4,000,000"));
@@ -188,130 +188,7 @@ impl Syscall for v1::GetPolicy {
     }
 }
 
-impl Syscall for v1::SetQuantum {
-    type Target = Steered;
-
-    fn target(&self, scope: &Scope<'_>) -> Result<Steered, Absent> {
-        Ok(Steered::of(scope, self.pid))
-    }
-
-    fn blocks(_target: &Steered) -> bool {
-        true
-    }
-
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetQuantumReply, Error> {
-        let is_strict = cx.kernel().strict().is_some();
-        let quantum = match self.quantum_us {
-            0 => None,
-            // What Linux keeps slices within.
-            asked if !is_strict && !(100..=100_000).contains(&asked) => {
-                return Err(Error::invalid("quantum_us", format_args!("100 to 100,000, not {asked}")));
-            }
-            asked => Some(quantum(asked, is_strict)?),
-        };
-        let change = |standing: &Standing| Ok(Standing { quantum, ..standing.clone() });
-        let before = cx.kernel().restand(cx.target.program()?, change)?;
-        let previous_us = before.quantum.map_or(0, |quantum| quantum.length().as_micros());
-        Ok(v1::SetQuantumReply { previous_us })
-    }
-}
-
-impl Syscall for v1::SetAffinity {
-    type Target = Steered;
-
-    fn target(&self, scope: &Scope<'_>) -> Result<Steered, Absent> {
-        Ok(Steered::of(scope, self.pid))
-    }
-
-    fn blocks(_target: &Steered) -> bool {
-        true
-    }
-
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetAffinityReply, Error> {
-        let all = &cx.kernel().control.cpus;
-        if self.cpus.is_empty() {
-            return Err(Error::invalid("cpus", "name at least one"));
-        }
-        if let Some(cpu) = self.cpus.iter().find(|cpu| !all.contains(cpu)) {
-            return Err(no_cpu(*cpu));
-        }
-        let cpus: Arc<[u32]> = all.iter().copied().filter(|cpu| self.cpus.contains(cpu)).collect();
-        let cpus = (cpus.len() < all.len()).then_some(cpus);
-        let change = |standing: &Standing| Ok(Standing { cpus: cpus.clone(), ..standing.clone() });
-        cx.kernel().restand(cx.target.program()?, change)?;
-        Ok(v1::SetAffinityReply {})
-    }
-}
-
-fn no_cpu(cpu: u32) -> Error {
+pub(super) fn no_cpu(cpu: u32) -> Error {
     Error::invalid("cpu", format_args!("programs run on no CPU {cpu}"))
         .hint("GetHostCapabilities tells which there are")
-}
-
-impl Syscall for v1::SetRealtime {
-    type Target = Steered;
-
-    fn target(&self, scope: &Scope<'_>) -> Result<Steered, Absent> {
-        Ok(Steered::of(scope, self.pid))
-    }
-
-    fn blocks(_target: &Steered) -> bool {
-        true
-    }
-
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetRealtimeReply, Error> {
-        let rank = || {
-            let narrow = u8::try_from(self.priority).ok().and_then(|rank| RtPriority::new(rank).ok());
-            narrow.ok_or_else(|| Error::invalid("priority", format_args!("1 to 99, not {}", self.priority)))
-        };
-        let class = match v1::RealtimePolicy::try_from(self.policy) {
-            Ok(v1::RealtimePolicy::Fifo) => Class::Fifo(rank()?),
-            Ok(v1::RealtimePolicy::RoundRobin) => Class::RoundRobin(rank()?),
-            Ok(v1::RealtimePolicy::Unspecified) if self.priority == 0 => Class::Normal,
-            Ok(v1::RealtimePolicy::Unspecified) => {
-                return Err(Error::invalid("priority", "there is none without a policy"));
-            }
-            Err(_) => return Err(Error::invalid("policy", format_args!("{} is no policy", self.policy))),
-        };
-        set_class(&cx, class)?;
-        Ok(v1::SetRealtimeReply {})
-    }
-}
-
-impl Syscall for v1::SetDeadline {
-    type Target = Steered;
-
-    fn target(&self, scope: &Scope<'_>) -> Result<Steered, Absent> {
-        Ok(Steered::of(scope, self.pid))
-    }
-
-    fn blocks(_target: &Steered) -> bool {
-        true
-    }
-
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetDeadlineReply, Error> {
-        let class = match &self.reservation {
-            None => Class::Normal,
-            Some(wish) => {
-                let us = Nanos::from_micros;
-                let made = uos_sched::Reservation::new(
-                    us(wish.runtime_us),
-                    us(wish.deadline_us),
-                    us(wish.period_us),
-                );
-                Class::Deadline(made.map_err(|error| Error::invalid("reservation", error))?)
-            }
-        };
-        set_class(&cx, class)?;
-        Ok(v1::SetDeadlineReply {})
-    }
-}
-
-fn set_class(cx: &Cx<'_, Steered>, class: Class) -> Result<(), Error> {
-    // A class where slices count for nothing has none.
-    let change = |standing: &Standing| {
-        let quantum = standing.quantum.filter(|_| class == Class::Normal);
-        Ok(Standing { class, quantum, ..standing.clone() })
-    };
-    cx.kernel().restand(cx.target.program()?, change).map(drop)
 }

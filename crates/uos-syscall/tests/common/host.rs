@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf};
 
 /// A field of `/proc/PID/stat`, as proc_pid_stat(5) numbers them from 1; not the name, which is the second.
-pub(crate) fn field(os_pid: u32, number: usize) -> u64 {
+pub(crate) fn field(os_pid: u32, number: usize) -> i64 {
     let stat = fs::read_to_string(format!("/proc/{os_pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[number - 3].parse().unwrap()
@@ -12,7 +12,7 @@ pub(crate) fn field(os_pid: u32, number: usize) -> u64 {
 
 /// CPU time of a process of the host, in ticks.
 pub(crate) fn ticks(os_pid: u32) -> u64 {
-    field(os_pid, 14) + field(os_pid, 15)
+    (field(os_pid, 14) + field(os_pid, 15)).cast_unsigned()
 }
 
 /// A file of the control group of a host process, in the tree of a controller.
