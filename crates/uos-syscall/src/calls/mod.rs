@@ -2,6 +2,7 @@
 
 mod attributes;
 mod birth;
+mod connections;
 mod content;
 mod copying;
 mod descriptors;
@@ -12,6 +13,7 @@ mod files;
 mod groups;
 mod handing;
 mod handles;
+mod knobs;
 mod locks;
 mod memory;
 mod mounting;
@@ -29,9 +31,11 @@ mod scheduling;
 mod segments;
 mod signals;
 mod snapshots;
+mod sockets;
 mod standing;
 mod stdio;
 mod system;
+mod traffic;
 mod view;
 mod watching;
 mod workdir;
