@@ -79,8 +79,8 @@ pub use ring::{
     frames, ring, slots,
 };
 pub use socket::{
-    Accept, Endpoint, Listener, MAX_HANDLES, MAX_SOCKET_BYTES, Names, Parcel, RecvParcel, SOCKET_BYTES,
-    SendParcel, Socket, SocketError, SocketKind, SocketReady, SocketStats,
+    Accept, Endpoint, Listener, ListenerReady, MAX_HANDLES, MAX_SOCKET_BYTES, Names, Parcel, RecvParcel,
+    SOCKET_BYTES, SendParcel, Socket, SocketError, SocketKind, SocketReady, SocketStats,
 };
 pub use stream::ByteStream;
 pub use topic::{Slow, Subscription, Topic};

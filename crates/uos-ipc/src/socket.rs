@@ -8,7 +8,7 @@ mod names;
 
 pub use error::SocketError;
 pub use futures::{RecvParcel, SendParcel, SocketReady};
-pub use names::{Accept, Endpoint, Listener, Names};
+pub use names::{Accept, Endpoint, Listener, ListenerReady, Names};
 
 use crate::object::Object;
 use crate::quota::{Quota, QuotaError};

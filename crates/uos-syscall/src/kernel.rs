@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) watches: Arc<Watches>,
     pub(crate) network: Network,
     pub(crate) mounted: Mounted,
+    /// What sockets within this system are found by.
+    pub(crate) socket_names: uos_ipc::Names,
     pub(crate) runtime: Handle,
     next_object: AtomicU64,
     pool: Arc<Semaphore>,
@@ -370,6 +372,7 @@ impl Builder {
             watches: Arc::default(),
             network,
             mounted: Mounted::default(),
+            socket_names: uos_ipc::Names::new(),
             runtime: Handle::current(),
             next_object: AtomicU64::new(1),
             init: Arc::clone(&init),

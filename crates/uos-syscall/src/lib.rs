@@ -53,6 +53,7 @@ mod process;
 mod replay;
 pub mod rights;
 mod signals;
+mod sockets;
 mod staged;
 mod table;
 mod target;

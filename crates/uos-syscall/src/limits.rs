@@ -35,6 +35,10 @@ pub struct Limits {
     pub network_requests: u64,
     /// Requests to the network under way of one process.
     pub network_requests_per_process: u64,
+    /// What the buffers of all sockets may hold together.
+    pub socket_bytes: u64,
+    /// What the buffers of one process's sockets may hold together.
+    pub socket_bytes_per_process: u64,
     /// Signals pending in all, of the numbers that queue.
     pub pending_signals: u64,
     /// Signals pending for one process, of the numbers that queue.
@@ -68,6 +72,8 @@ impl Default for Limits {
             environment_bytes: 64 << 20,
             network_requests: 512,
             network_requests_per_process: 64,
+            socket_bytes: 1 << 30,
+            socket_bytes_per_process: 64 << 20,
             pending_signals: 1 << 20,
             pending_signals_per_process: 1_024,
             mounts: 256,
@@ -89,6 +95,7 @@ pub(crate) struct Shares {
     pub(crate) output_bytes: Quota,
     pub(crate) environment_bytes: Quota,
     pub(crate) network_requests: Quota,
+    pub(crate) socket_bytes: Quota,
     pub(crate) signals: Quota,
 }
 
@@ -111,6 +118,7 @@ impl Quotas {
             output_bytes: Quota::root("output_bytes", limits.output_bytes),
             environment_bytes: Quota::root("environment_bytes", limits.environment_bytes),
             network_requests: Quota::root("network_requests", limits.network_requests),
+            socket_bytes: Quota::root("socket_bytes", limits.socket_bytes),
             signals: Quota::root("pending_signals", limits.pending_signals),
         };
         Self {
@@ -135,6 +143,7 @@ impl Quotas {
             network_requests: all
                 .network_requests
                 .child("network_requests_per_process", limits.network_requests_per_process),
+            socket_bytes: all.socket_bytes.child("socket_bytes_per_process", limits.socket_bytes_per_process),
             signals: all.signals.child("pending_signals_per_process", limits.pending_signals_per_process),
         }
     }
@@ -149,6 +158,7 @@ impl Quotas {
             output_bytes: self.all.output_bytes.used(),
             environment_bytes: self.all.environment_bytes.used(),
             network_requests: self.all.network_requests.used(),
+            socket_bytes: self.all.socket_bytes.used(),
             pending_signals: self.all.signals.used(),
             mounts: self.mounts.used(),
             mounted_bytes: self.mounted_bytes.used(),
@@ -176,6 +186,8 @@ pub struct InUse {
     pub environment_bytes: u64,
     /// Requests to the network under way.
     pub network_requests: u64,
+    /// What the buffers of all sockets may hold.
+    pub socket_bytes: u64,
     /// Signals pending, of the numbers that queue.
     pub pending_signals: u64,
     /// Mounts made by calls.

@@ -104,7 +104,7 @@ impl Scope<'_> {
             if !handle.rights.contains(needs) {
                 return Err(Error::handle_lacks(id, needs.without(handle.rights)));
             }
-            Ok(HandleTarget { id, needs, found: look(handle)?, licence: handle.licence.clone() })
+            Ok(HandleTarget { id, needs, found: look(handle)?, licence: handle.licence() })
         });
         let looked = looked.unwrap_or_else(|| Err(Error::no_handle(id)));
         looked.map_err(|error| Absent { error, subject: Subject::Handle(id) })

@@ -426,3 +426,25 @@ async fn another_address_is_tried_when_the_first_does_not_answer() {
     );
     assert_eq!(server.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn this_machine_by_its_name_is_reached_by_its_name_or_by_an_address_of_it() {
+    let server = Server::start(|_| fine("home"));
+    let names = Names::new(&[("localhost", &[&["8.8.8.8"]])]);
+    let world = world(&names, &Routes::default());
+    let port = server.at.port();
+    let agent = world.agent(&[]).await;
+    for (grant, host, reached) in [
+        ("net.connect:127.0.0.1".to_owned(), "localhost", true),
+        (format!("net.connect:localhost:{port}"), "LOCALHOST.", true),
+        (format!("net.connect:localhost:{port}"), "127.0.0.1", false),
+        ("net.connect:localhost:1".to_owned(), "localhost", false),
+        ("net.connect:*".to_owned(), "localhost", false),
+    ] {
+        world.set_grants(&agent, &[&grant]);
+        let answer = world.call(&agent, get(format!("http://{host}:{port}/"))).await;
+        assert_eq!(answer.is_ok(), reached, "{grant} for {host}: {answer:?}");
+    }
+    assert!(names.asked().is_empty(), "nobody is asked where this machine is");
+    assert_eq!(server.requests().len(), 2);
+}

@@ -63,6 +63,12 @@ pub struct Accept {
     place: Place<Backlog>,
 }
 
+/// Ready when somebody waits to be accepted, or nobody will. Made by [`Listener::readable`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct ListenerReady {
+    place: Place<Backlog>,
+}
+
 impl Names {
     /// A space without a name in it.
     pub fn new() -> Names {
@@ -167,6 +173,11 @@ impl Listener {
     /// [`accept`](Self::accept) for a thread: it sleeps until there is an answer.
     pub fn accept_blocking(&self) -> Result<Socket, SocketError> {
         blocking::block_on(self.accept())
+    }
+
+    /// Waits until an accept would not be refused for now.
+    pub fn readable(&self) -> ListenerReady {
+        ListenerReady { place: Place::new(&self.shared, End::Read, self.handle, 1) }
     }
 
     /// Gives up the name, as dropping it does.
@@ -284,6 +295,14 @@ impl Future for Accept {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.place.poll(cx, Backlog::accept)
+    }
+}
+
+impl Future for ListenerReady {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.place.poll(cx, |_| Ok(())).map(drop)
     }
 }
 

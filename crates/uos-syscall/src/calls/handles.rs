@@ -98,12 +98,15 @@ impl Syscall for v1::ListHandles {
     }
 
     fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListHandlesReply, Error> {
-        let say = |id, handle: &Handle| v1::HandleInfo {
-            id,
-            kind: handle.object.kind() as i32,
-            rights: spell(handle.rights),
-            opened: handle.licence.as_ref().map(ToString::to_string).unwrap_or_default(),
-            revoked: handle.licence.as_ref().is_some_and(|licence| licence.check(Rights::NONE).is_err()),
+        let say = |id, handle: &Handle| {
+            let licence = handle.licence();
+            v1::HandleInfo {
+                id,
+                kind: handle.object.kind() as i32,
+                rights: spell(handle.rights),
+                opened: licence.as_ref().map(ToString::to_string).unwrap_or_default(),
+                revoked: licence.is_some_and(|licence| licence.check(Rights::NONE).is_err()),
+            }
         };
         let (handles, more) = cx.caller().handles.after(self.cursor, reply_entries(self.limit), say);
         let next_cursor = handles.last().filter(|_| more).map_or(0, |last| last.id);

@@ -7,8 +7,9 @@ use crate::{
     Errno, Error,
     admit::{Absent, Cx},
     audit::Subject,
-    net::{Ask, Hop},
+    net::{Aim, Ask, Hop},
     perform::Waiting,
+    rights::Host,
     target::Scope,
 };
 
@@ -45,5 +46,28 @@ impl Waiting for v1::NetworkRequest {
             url: answer.url,
             redirects: answer.redirects,
         })
+    }
+}
+
+impl Waiting for v1::Resolve {
+    type Target = Aim;
+
+    fn target(&self, _scope: &Scope<'_>) -> Result<Aim, Absent> {
+        let refused = |error| Absent { error, subject: Subject::None };
+        match Host::parse(&self.name) {
+            Ok(host @ Host::Name(_)) => Ok(Aim::Host(host, 0)),
+            Ok(Host::Address(_)) => Err(refused(Error::invalid("name", "an address needs no looking up"))),
+            Err(error) => Err(refused(Error::invalid("name", error))),
+        }
+    }
+
+    async fn run(&self, cx: Cx<'_, Aim>) -> Result<v1::ResolveReply, Error> {
+        let Aim::Host(host, _) = &cx.target else { return Err(Errno::EINVAL.into()) };
+        match within(self.timeout_us, cx.kernel().network.look_up(cx.caller(), host)).await {
+            Some(found) => {
+                Ok(v1::ResolveReply { addresses: found?.iter().map(ToString::to_string).collect() })
+            }
+            None => Err(Error::new(Errno::ETIMEDOUT, "there was no answer in time")),
+        }
     }
 }

@@ -109,5 +109,5 @@ fn watched(handle: &Handle, asked: &PollHandle) -> Result<Watched, Error> {
     };
     let read = wait(asked.read, asked.read.then(|| object.readable()).flatten())?;
     let write = wait(asked.write, asked.write.then(|| object.writable()).flatten())?;
-    Ok(Watched { id, read, write, licence: handle.licence.clone(), needs: needs(asked) })
+    Ok(Watched { id, read, write, licence: handle.licence(), needs: needs(asked) })
 }

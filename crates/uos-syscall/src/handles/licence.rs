@@ -1,13 +1,20 @@
 //! What a handle was opened by, and goes on by.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 use uos_ipc::Rights;
 use uos_proto::Right;
 use uos_vfs::VPath;
 
-use crate::{Error, process::Process, rights::Grants, target::denied};
+use crate::{
+    Error,
+    net::{Aim, judge},
+    process::Process,
+    rights::{Grants, Host},
+    target::denied,
+};
 
 /// The right by which a process opened something. Whoever holds the handle now uses it as long as the one who opened
 /// it would still be let through: a right that is taken away closes what it has opened, wherever that was passed.
@@ -16,21 +23,50 @@ pub(crate) struct Licence {
     grants: Arc<RwLock<Grants>>,
     rights: Vec<Right>,
     of: Of,
+    /// What it was opened by before, and goes on by, too: a socket that has an address and then connects.
+    before: Option<Arc<Licence>>,
 }
 
 /// What the right is for.
 enum Of {
     Path(VPath),
+    /// An address of a host, and whether this machine would talk to itself there.
+    Address(Host, SocketAddr, bool),
+    /// A socket of this system.
+    Socket(Bytes),
 }
 
 impl Licence {
     /// For what was opened at a canonical path by all of these rights.
     pub(crate) fn path(opener: &Process, rights: Vec<Right>, path: VPath) -> Arc<Self> {
-        Arc::new(Self { grants: opener.share_grants(), rights, of: Of::Path(path) })
+        Arc::new(Self { grants: opener.share_grants(), rights, of: Of::Path(path), before: None })
+    }
+
+    /// For a socket that has, or talks to, an address of a host.
+    pub(crate) fn address(
+        opener: &Process,
+        right: Right,
+        host: Host,
+        at: SocketAddr,
+        before: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let of = Of::Address(host, at, judge::leads_home(right, at));
+        Arc::new(Self { grants: opener.share_grants(), rights: vec![right], of, before })
+    }
+
+    /// For a socket that has, or talks to, a name in this system.
+    pub(crate) fn socket(
+        opener: &Process,
+        right: Right,
+        name: Bytes,
+        before: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { grants: opener.share_grants(), rights: vec![right], of: Of::Socket(name), before })
     }
 
     /// Whether it holds still for what is to be done. What neither reads nor writes takes any one of its rights.
     pub(crate) fn check(&self, to: Rights) -> Result<(), Error> {
+        self.before.as_ref().map_or(Ok(()), |before| before.check(to))?;
         let grants = self.grants.read();
         let of_use = |right: &Right| match right {
             Right::FsRead => to.contains(Rights::READ),
@@ -52,10 +88,16 @@ impl Licence {
     }
 
     fn holds(&self, right: Right, grants: &Grants) -> Result<(), Error> {
-        let allowed = match &self.of {
-            Of::Path(path) => grants.for_path(right, path.as_bytes()).ok_or_else(|| denied(right, path)),
-        };
-        allowed.map(|_| ())
+        match &self.of {
+            Of::Path(path) => match grants.for_path(right, path.as_bytes()) {
+                Some(_) => Ok(()),
+                None => Err(denied(right, path)),
+            },
+            Of::Address(host, at, is_own) => {
+                judge::known_address(grants, right, host, *at, *is_own).map(|_| ())
+            }
+            Of::Socket(name) => judge::socket(grants, right, name).map(|_| ()),
+        }
     }
 }
 
@@ -63,6 +105,8 @@ impl fmt::Display for Licence {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.of {
             Of::Path(path) => path.fmt(out),
+            Of::Address(host, at, _) => Aim::Host(host.clone(), at.port()).fmt(out),
+            Of::Socket(name) => Aim::Socket(name.clone()).fmt(out),
         }
     }
 }

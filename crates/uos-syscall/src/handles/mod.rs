@@ -61,6 +61,14 @@ impl Handle {
         Self { object, rights, licence: Some(licence) }
     }
 
+    /// What it goes on by: what it was opened by, or, of a socket, what anybody has bound and connected that by.
+    pub(crate) fn licence(&self) -> Option<Arc<Licence>> {
+        match &self.object {
+            Object::Socket(socket) => socket.whole.licence(),
+            _ => self.licence.clone(),
+        }
+    }
+
     /// A second one of the same object, for somebody else, with what both the first and `rights` allow.
     pub(crate) fn share(&self, rights: Rights) -> Self {
         let rights = self.rights & rights;

@@ -9,7 +9,7 @@ use super::{
     file::FileHandle, pipe::PipeEnds, queue::QueueEnds, segment::SharedSegment, topic::TopicEnds,
     watch::WatchHandle,
 };
-use crate::control::GroupHandle;
+use crate::{control::GroupHandle, sockets::SocketHandle};
 
 /// An object, as one holder has it.
 pub(crate) enum Object {
@@ -29,6 +29,8 @@ pub(crate) enum Object {
     Watch(WatchHandle),
     /// A scheduling group.
     Group(GroupHandle),
+    /// A socket.
+    Socket(SocketHandle),
 }
 
 /// What every kind of object can do for the table it is in.
@@ -89,6 +91,7 @@ kinds! {
     File = File, "an open file";
     Watch = Watch, "a watch";
     Group = Group, "a scheduling group";
+    Socket = Socket, "a socket";
 }
 
 impl Held for Arc<Subscription> {

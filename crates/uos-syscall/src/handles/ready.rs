@@ -17,6 +17,7 @@ impl Object {
             Object::Watch(watch) => Some(Box::pin(watch.listen().ready())),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
             Object::Topic(_) | Object::Group(_) => None,
+            Object::Socket(socket) => socket.held().readable(),
         }
     }
 
@@ -27,6 +28,7 @@ impl Object {
             Object::Queue(queue) => Some(Box::pin(queue.sender.as_ref()?.ready(0))),
             Object::File(_) | Object::Segment(_) => Some(Box::pin(std::future::ready(()))),
             Object::Topic(_) | Object::Subscription(_) | Object::Watch(_) | Object::Group(_) => None,
+            Object::Socket(socket) => socket.held().writable(),
         }
     }
 }

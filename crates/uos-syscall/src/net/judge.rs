@@ -2,10 +2,12 @@
 //! leaks by looking, and by each address that it turns out to have.
 
 use std::{
-    net::{IpAddr, SocketAddr, UdpSocket},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use uos_proto::Right;
 
 use crate::{
@@ -16,15 +18,24 @@ use crate::{
     rights::{AddressKind, Grants, Host},
 };
 
-/// A host and a port that a call is aimed at.
-pub(crate) struct HostTarget {
-    pub(crate) host: Host,
-    pub(crate) port: u16,
+/// Where `localhost` leads. It is never looked up.
+pub(crate) const HOME: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// Whom a call wants to talk to.
+pub(crate) enum Aim {
+    /// A host and a port.
+    Host(Host, u16),
+    /// A socket of this system, by name.
+    Socket(Bytes),
 }
 
-impl Target for HostTarget {
+impl Target for Aim {
     fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
-        host(&caller.grants(), right, &self.host, self.port)
+        let grants = caller.grants();
+        match self {
+            Self::Host(it, port) => host(&grants, right, it, *port),
+            Self::Socket(name) => socket(&grants, right, name),
+        }
     }
 
     fn subject(&self) -> Subject {
@@ -32,9 +43,12 @@ impl Target for HostTarget {
     }
 }
 
-impl std::fmt::Display for HostTarget {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}:{}", self.host, self.port)
+impl fmt::Display for Aim {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host, port) => write!(out, "{host}:{port}"),
+            Self::Socket(name) => write!(out, "unix:{}", String::from_utf8_lossy(name)),
+        }
     }
 }
 
@@ -44,6 +58,11 @@ pub(super) fn host(grants: &Grants, right: Right, host: &Host, port: u16) -> Res
     if let Host::Address(it) = host {
         return address(grants, right, host, SocketAddr::new(*it, port));
     }
+    if host.is_localhost() && right != Right::NetResolve {
+        // Nobody is asked where it leads, so its addresses are judged right here, too; one that is allowed will do.
+        let judge = |it: &IpAddr| address(grants, right, host, SocketAddr::new(*it, port));
+        return judge(&HOME[0]).or_else(|refusal| judge(&HOME[1]).map_err(|_| refusal));
+    }
     let found = grants.for_host(right, host, port).or_else(|| grants.for_host(Right::NetResolve, host, port));
     match found {
         Some(grant) => Ok(Decision::Grant(Arc::clone(grant))),
@@ -51,10 +70,25 @@ pub(super) fn host(grants: &Grants, right: Right, host: &Host, port: u16) -> Res
     }
 }
 
-/// Whether somebody may talk to an address that a host has.
-pub(super) fn address(grants: &Grants, right: Right, host: &Host, at: SocketAddr) -> Result<Decision, Error> {
+/// Whether somebody may talk to an address that a host has, or be there.
+pub(crate) fn address(grants: &Grants, right: Right, host: &Host, at: SocketAddr) -> Result<Decision, Error> {
+    known_address(grants, right, host, at, leads_home(right, at))
+}
+
+/// Whether talking to an address that looks public is this machine talking to itself. Where it listens is its own anyway.
+pub(crate) fn leads_home(right: Right, at: SocketAddr) -> bool {
+    right != Right::NetBind && AddressKind::of(at.ip()) == AddressKind::Public && is_own(at.ip())
+}
+
+/// The same of an address that it is known of whether it leads home.
+pub(crate) fn known_address(
+    grants: &Grants,
+    right: Right,
+    host: &Host,
+    at: SocketAddr,
+    is_own: bool,
+) -> Result<Decision, Error> {
     let kind = AddressKind::of(at.ip());
-    let is_own = kind == AddressKind::Public && is_own(at.ip());
     if let Some(grant) = grants.for_address(right, host, at, is_own) {
         return Ok(Decision::Grant(Arc::clone(grant)));
     }
@@ -72,15 +106,28 @@ pub(super) fn address(grants: &Grants, right: Right, host: &Host, at: SocketAddr
     })
 }
 
+/// Whether somebody may talk to a socket of this system, or be it.
+pub(crate) fn socket(grants: &Grants, right: Right, name: &Bytes) -> Result<Decision, Error> {
+    match grants.for_socket(right, name) {
+        Some(grant) => Ok(Decision::Grant(Arc::clone(grant))),
+        None => {
+            let aim = Aim::Socket(name.clone());
+            Err(Error::denied(format!("{}:{aim}", right.grant_name().unwrap_or_default())))
+        }
+    }
+}
+
 fn wanted(right: Right, host: &Host, port: u16) -> String {
-    format!("{}:{host}:{port}", right.grant_name().unwrap_or_default())
+    let name = right.grant_name().unwrap_or_default();
+    // Names are looked up, ports are not.
+    if right == Right::NetResolve { format!("{name}:{host}") } else { format!("{name}:{host}:{port}") }
 }
 
 /// Whether this machine would talk to itself there. The route says so, and asking for it sends nothing.
 fn is_own(address: IpAddr) -> bool {
     let any: IpAddr = match address {
-        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     // Without a route there is nothing to reach, and connecting will say so.
     let own_end = UdpSocket::bind((any, 0)).and_then(|socket| {

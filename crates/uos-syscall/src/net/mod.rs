@@ -5,13 +5,13 @@
 
 mod dial;
 mod http;
-mod judge;
+pub(crate) mod judge;
 mod resolve;
 mod tls;
 
 use std::{
     future::Future,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
 };
@@ -19,9 +19,10 @@ use std::{
 use tokio::net::TcpStream;
 use uos_proto::Right;
 
+pub(crate) use dial::errno_of;
 pub use dial::{Dialer, HostDialer};
 pub(crate) use http::{Ask, Hop};
-pub(crate) use judge::HostTarget;
+pub(crate) use judge::Aim;
 pub use resolve::{HostResolver, ResolveError, Resolver, Turn};
 pub(crate) use tls::Tls;
 
@@ -45,14 +46,19 @@ pub(crate) struct Network {
 /// Addresses that somebody may connect to, and was let through to. There is at least one.
 pub(crate) struct Judged(Vec<SocketAddr>);
 
+impl Judged {
+    /// In the resolver's order.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
 impl Network {
     /// Where a host is, as addresses in the form that they are judged in; at least one.
     pub(crate) async fn look_up(&self, caller: &Process, host: &Host) -> Result<Vec<IpAddr>, Error> {
         let name = match host {
             Host::Address(address) => return Ok(vec![*address]),
-            _ if host.is_localhost() => {
-                return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-            }
+            _ if host.is_localhost() => return Ok(judge::HOME.to_vec()),
             Host::Name(name) => name,
         };
         let failed = |errno, message| Error::at_stage(errno, format!("resolve {host}"), message);
@@ -87,6 +93,13 @@ impl Network {
             let at = SocketAddr::new(address, port);
             judge::address(&grants, right, host, at).map(|_| at)
         });
+        if host.is_localhost() {
+            // Both of its addresses are this machine, whoever is asked; those that are allowed will do.
+            let allowed: Vec<_> = judged.clone().flatten().collect();
+            if !allowed.is_empty() {
+                return Ok(Judged(allowed));
+            }
+        }
         judged.collect::<Result<_, _>>().map(Judged)
     }
 

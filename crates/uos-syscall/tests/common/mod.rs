@@ -203,6 +203,20 @@ answered! {
     MaskSignals
     PendingSignals
     WaitSignal
+    Socket
+    Bind
+    Listen
+    Accept
+    Connect
+    Send
+    Receive
+    SendTo
+    ReceiveFrom
+    Shutdown
+    SocketPair
+    SetSocketOption
+    GetSocketOption
+    Resolve
     CreatePipe
     WritePipe
     ReadPipe

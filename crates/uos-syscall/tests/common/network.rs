@@ -13,7 +13,7 @@ use std::{
 
 use uos_proc::LinuxSpawner;
 use uos_proto::v1;
-use uos_syscall::{Answering, Dialer, Limits, ResolveError, Resolver, Turn};
+use uos_syscall::{Answering, Caller, Dialer, Limits, ResolveError, Resolver, Turn};
 
 use super::World;
 
@@ -139,6 +139,18 @@ impl Resolver for Names {
     }
 }
 
+/// Names that are looked up for ever.
+pub(crate) struct Never;
+
+impl Resolver for Never {
+    fn resolve<'a>(&'a self, _name: &'a str, turn: Turn) -> Answering<'a, Result<Vec<IpAddr>, ResolveError>> {
+        Box::pin(async move {
+            let _turn = turn;
+            std::future::pending().await
+        })
+    }
+}
+
 /// Connects for real, but leads public addresses to a server of the test; keeps what was dialled.
 #[derive(Clone, Default)]
 pub(crate) struct Routes {
@@ -206,4 +218,26 @@ impl Canary {
         }
         self.accepted.load(Ordering::SeqCst)
     }
+}
+
+/// Where a socket is to be, over the network.
+pub(crate) fn at(host: &str, port: u16) -> Option<v1::SocketAddress> {
+    Some(v1::SocketAddress { host: host.to_owned(), port: port.into(), ..Default::default() })
+}
+
+/// Where a socket is to be, within the system.
+pub(crate) fn under(name: &str) -> Option<v1::SocketAddress> {
+    Some(v1::SocketAddress { name: name.to_owned(), ..Default::default() })
+}
+
+/// A socket of somebody's.
+pub(crate) async fn socket(world: &World, who: &Caller, kind: v1::SocketKind) -> u64 {
+    world.call(who, v1::Socket { kind: kind.into() }).await.unwrap().id
+}
+
+/// A socket of somebody's on loopback, at a port of the host's choice.
+pub(crate) async fn bound(world: &World, who: &Caller, kind: v1::SocketKind) -> (u64, u16) {
+    let id = socket(world, who, kind).await;
+    let reply = world.call(who, v1::Bind { id, address: at("127.0.0.1", 0) }).await.unwrap();
+    (id, reply.address.unwrap().port as u16)
 }

@@ -8,14 +8,15 @@ mod wire;
 
 use std::collections::HashSet;
 
-use common::{World, give_up, within};
+use common::{World, give_up, network::Never, within};
 use samples::Owner;
+use uos_proc::LinuxSpawner;
 use uos_proto::{
     Audit, CallInfo, Class, Right, TABLE,
     v1::{self, reply::Reply},
 };
 use uos_syscall::{
-    Caller, Cause, Errno,
+    Caller, Cause, Errno, Limits,
     audit::{Decision, Record, Subject},
 };
 use wire::Wire;
@@ -136,12 +137,14 @@ async fn every_call_succeeds_with_its_right_and_is_recorded_once() {
 
 #[tokio::test]
 async fn every_waiting_call_that_is_given_up_is_recorded_once() {
-    let world = World::start();
+    let world =
+        World::built(Limits::default(), LinuxSpawner::new().unwrap(), |builder| builder.resolver(Never));
     for row in TABLE.iter().filter(|row| matches!(row.class, Class::Wait | Class::Async)) {
         let owner = Owner::new(&world).await;
         let call = owner.endless(&world, row).await;
         let before = records(&world, &owner.caller, row).len();
-        assert!(give_up(world.kernel.invoke(&owner.caller, call)).await.is_none(), "{} must wait", row.name);
+        let answer = give_up(world.kernel.invoke(&owner.caller, call)).await;
+        assert!(answer.is_none(), "{} must wait: {answer:?}", row.name);
         let after = records(&world, &owner.caller, row);
         let [record] = &after[before..] else { panic!("{}: {after:?}", row.name) };
         assert_eq!(record.outcome, Err(Errno::ECANCELED), "{}", row.name);

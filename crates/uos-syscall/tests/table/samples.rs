@@ -9,7 +9,7 @@ use uos_syscall::Caller;
 
 use crate::common::{
     World, copy, link, mkdir, mount, move_file,
-    network::{Server, fine, get},
+    network::{Server, at, bound, fine, get, socket},
     output, program, read, remove, shell, symlink, watch, write,
 };
 
@@ -36,11 +36,43 @@ pub(crate) struct Owner {
     sleeper: u64,
     /// A child on a terminal.
     typist: u64,
+    sockets: Sockets,
     /// Somebody on the network who answers.
     server: Server,
     /// Somebody who lets everybody in and never says a word.
     mute: std::net::TcpListener,
     group: u64,
+}
+
+/// One socket of each kind of use.
+struct Sockets {
+    fresh: u64,
+    bound: u64,
+    /// Somebody waits to be accepted.
+    listening: u64,
+    /// Connected to each other, with something to receive at the first.
+    pair: (u64, u64),
+    /// For datagrams, with one to receive.
+    mail: (u64, u16),
+    /// Whoever waits to be accepted.
+    _visitor: std::net::TcpStream,
+}
+
+impl Sockets {
+    async fn new(world: &World, who: &Caller) -> Self {
+        let fresh = socket(world, who, v1::SocketKind::Tcp).await;
+        let (bound_only, _) = bound(world, who, v1::SocketKind::Tcp).await;
+        let (listening, port) = bound(world, who, v1::SocketKind::Tcp).await;
+        world.call(who, v1::Listen { id: listening, backlog: 0 }).await.unwrap();
+        let _visitor = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let v1::SocketPairReply { id, peer_id } = world.call(who, v1::SocketPair { kind: 0 }).await.unwrap();
+        world.call(who, v1::Send { id: peer_id, data: "x".into(), timeout_us: None }).await.unwrap();
+        let mail = bound(world, who, v1::SocketKind::Udp).await;
+        let itself =
+            v1::SendTo { id: mail.0, address: at("127.0.0.1", mail.1), data: "x".into(), timeout_us: None };
+        world.call(who, itself).await.unwrap();
+        Self { fresh, bound: bound_only, listening, pair: (id, peer_id), mail, _visitor }
+    }
 }
 
 const USR1: u32 = 10;
@@ -52,7 +84,9 @@ const GRANTS: &[&str] = &[
     "fs.admin",
     "proc.spawn:/**",
     "ipc.create",
+    "net.bind:127.0.0.1",
     "net.connect:127.0.0.1",
+    "net.resolve:*",
     "sched.inspect",
     "sched.control",
     "sys.info",
@@ -100,6 +134,7 @@ impl Owner {
         let subscription = world.call(&caller, v1::Subscribe { id: topic }).await.unwrap().id;
         let open = v1::Open { path: "/data/file".into(), read: true, write: true, ..Default::default() };
         let file = world.call(&caller, open).await.unwrap().id;
+        let sockets = Sockets::new(world, &caller).await;
         let server = Server::start(|_| fine("here"));
         let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let group = world.call(&caller, v1::CreateGroup::default()).await.unwrap().id;
@@ -121,6 +156,7 @@ impl Owner {
             typist,
             server,
             mute,
+            sockets,
         }
     }
 
@@ -211,6 +247,30 @@ impl Owner {
             "Ftruncate" => v1::Ftruncate { id: self.file, length: 1 }.into(),
             "Fstat" => v1::Fstat { id: self.file }.into(),
             "Poll" => poll_to_read(self.file).into(),
+            "Bind" => v1::Bind { id: self.sockets.fresh, address: at("127.0.0.1", 0) }.into(),
+            "Listen" => v1::Listen { id: self.sockets.bound, backlog: 0 }.into(),
+            "Accept" => v1::Accept { id: self.sockets.listening, timeout_us: None }.into(),
+            "Connect" => {
+                let address = at("127.0.0.1", self.server.at.port());
+                v1::Connect { id: self.sockets.fresh, address, timeout_us: None }.into()
+            }
+            "Send" => v1::Send { id: self.sockets.pair.0, data: "x".into(), timeout_us: None }.into(),
+            "Receive" => v1::Receive { id: self.sockets.pair.0, ..Default::default() }.into(),
+            "SendTo" => {
+                let (id, port) = self.sockets.mail;
+                v1::SendTo { id, address: at("127.0.0.1", port), ..Default::default() }.into()
+            }
+            "ReceiveFrom" => v1::ReceiveFrom { id: self.sockets.mail.0, ..Default::default() }.into(),
+            "Shutdown" => v1::Shutdown { id: self.sockets.pair.0, direction: 0 }.into(),
+            "SetSocketOption" => {
+                let option = v1::SocketOption::Ttl.into();
+                v1::SetSocketOption { id: self.sockets.fresh, option, value: 9 }.into()
+            }
+            "GetSocketOption" => {
+                let option = v1::SocketOption::Ttl.into();
+                v1::GetSocketOption { id: self.sockets.fresh, option }.into()
+            }
+            "Resolve" => v1::Resolve { name: "localhost".into(), timeout_us: None }.into(),
             "SendSignal" => v1::SendSignal { pid: self.talker, signal: CONT }.into(),
             "SetSignalAction" => v1::SetSignalAction { signal: USR1, action: 0 }.into(),
             "MaskSignals" => v1::MaskSignals { change: 0, signals: vec![USR1] }.into(),
@@ -282,6 +342,32 @@ impl Owner {
                 v1::WriteStdin { timeout_us: None, ..some }.into()
             }
             "WaitSignal" => v1::WaitSignal { signals: vec![USR1], timeout_us: None }.into(),
+            "Accept" => {
+                let id = bound(world, &self.caller, v1::SocketKind::Tcp).await.0;
+                world.call(&self.caller, v1::Listen { id, backlog: 0 }).await.unwrap();
+                v1::Accept { id, timeout_us: None }.into()
+            }
+            // Nobody answers for names.
+            "Connect" => {
+                let address = at("nobody.invalid", 1);
+                v1::Connect { id: self.sockets.fresh, address, timeout_us: None }.into()
+            }
+            "SendTo" => {
+                let address = at("nobody.invalid", 1);
+                v1::SendTo { id: self.sockets.mail.0, address, ..Default::default() }.into()
+            }
+            "Resolve" => v1::Resolve { name: "nobody.invalid".into(), timeout_us: None }.into(),
+            "Receive" => v1::Receive { id: self.sockets.pair.1, ..Default::default() }.into(),
+            "ReceiveFrom" => {
+                let id = bound(world, &self.caller, v1::SocketKind::Udp).await.0;
+                v1::ReceiveFrom { id, ..Default::default() }.into()
+            }
+            "Send" => {
+                let (id, data) = (self.sockets.pair.0, bytes::Bytes::from(vec![0; 1 << 20]));
+                let fill = v1::Send { id, data: data.clone(), timeout_us: None };
+                world.call(&self.caller, fill).await.unwrap();
+                v1::Send { id, data, timeout_us: None }.into()
+            }
             "ReadPipe" | "WritePipe" => {
                 let id = world.call(&self.caller, v1::CreatePipe::default()).await.unwrap().id;
                 if row.name == "ReadPipe" {

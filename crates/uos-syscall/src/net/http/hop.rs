@@ -9,7 +9,7 @@ use crate::{
     Error,
     admit::Target,
     audit::{Decision, Subject},
-    net::HostTarget,
+    net::Aim,
     process::Process,
     rights::Host,
 };
@@ -108,8 +108,8 @@ impl Target for Hop {
 }
 
 impl Hop {
-    fn aim(&self) -> HostTarget {
-        HostTarget { host: self.host.clone(), port: self.port }
+    fn aim(&self) -> Aim {
+        Aim::Host(self.host.clone(), self.port)
     }
 }
 
