@@ -6,7 +6,10 @@
 
 use std::sync::LazyLock;
 
-use prost::Message as _;
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use uos_proto::{
     CallInfo,
@@ -118,14 +121,27 @@ impl Field {
 
     /// The call with this field set. Of a list there is one entry then.
     pub(crate) fn set(&self, call: &Call, value: Value) -> Call {
-        self.repeat(call, value, 1)
+        let mut whole = dynamic(call);
+        put(&mut whole, &self.way, value);
+        whole.transcode_to::<v1::Call>().unwrap().call.unwrap()
     }
 
-    /// The call with this field set, as often in the outermost list that it is in.
-    pub(crate) fn repeat(&self, call: &Call, value: Value, times: usize) -> Call {
-        let mut whole = dynamic(call);
-        put(&mut whole, &self.way, value, times);
-        whole.transcode_to::<v1::Call>().unwrap().call.unwrap()
+    /// The call with so many entries in the list that this field is, or is in. Made of bytes: what is said of a list
+    /// twice is both in it.
+    pub(crate) fn repeat(&self, call: &Call, entry: Value, times: usize) -> Call {
+        let arguments =
+            |whole: &DynamicMessage| whole.get_field(&self.way[0]).as_message().unwrap().encode_to_vec();
+        let (mut all, mut alone) = (dynamic(call), DynamicMessage::new(call_descriptor()));
+        put(&mut all, &self.way, entry.clone());
+        put(&mut alone, &self.way, entry);
+        let (mut bytes, piece) = (arguments(&all), arguments(&alone));
+        bytes.reserve(piece.len() * times);
+        (1..times).for_each(|_| bytes.extend_from_slice(&piece));
+        let mut wire = Vec::with_capacity(bytes.len() + 16);
+        encode_key(self.way[0].number(), WireType::LengthDelimited, &mut wire);
+        encode_varint(bytes.len() as u64, &mut wire);
+        wire.append(&mut bytes);
+        v1::Call::decode(wire.as_slice()).unwrap().call.unwrap()
     }
 
     pub(crate) fn set_number(&self, call: &Call, number: u64) -> Call {
@@ -141,24 +157,23 @@ impl Field {
     }
 }
 
-fn put(message: &mut DynamicMessage, way: &[FieldDescriptor], value: Value, times: usize) {
+fn put(message: &mut DynamicMessage, way: &[FieldDescriptor], value: Value) {
     let (field, rest) = way.split_first().unwrap();
-    if field.is_list() {
-        let entry = match (rest, field.kind()) {
-            ([], _) => value,
-            (_, kind) => {
-                let first = message.get_field(field).as_list().and_then(|list| list.first().cloned());
-                let mut entry = first.unwrap_or_else(|| Value::default_value(&kind));
-                put(entry.as_message_mut().unwrap(), rest, value, 1);
-                entry
-            }
-        };
-        return message.set_field(field, Value::List(vec![entry; times]));
-    }
-    match rest {
-        [] => message.set_field(field, value),
-        _ => put(message.get_field_mut(field).as_message_mut().unwrap(), rest, value, times),
-    }
+    let value = match (rest, field.kind()) {
+        ([], _) => value,
+        (_, kind) => {
+            let held = message.get_field(field).into_owned();
+            let held = if field.is_list() {
+                held.as_list().and_then(|list| list.first().cloned())
+            } else {
+                Some(held)
+            };
+            let mut inner = held.unwrap_or_else(|| Value::default_value(&kind));
+            put(inner.as_message_mut().unwrap(), rest, value);
+            inner
+        }
+    };
+    message.set_field(field, if field.is_list() { Value::List(vec![value]) } else { value });
 }
 
 fn call_descriptor() -> MessageDescriptor {
