@@ -73,11 +73,17 @@ async fn answer(world: &World, caller: &Caller, call: Call) -> Option<Result<Rep
     result
 }
 
-/// Ends somebody with all that it has started, and sees that nothing of it is left.
-async fn end(world: &World, caller: &Caller, what: &str) {
-    let kill = v1::KillProcess { pid: caller.pid().0, tree: true };
-    // It may have ended itself.
-    let _ = world.call(&world.kernel.init(), kill).await;
+/// Ends everybody, and sees that nothing is left of them.
+async fn end(world: &World, what: &str) {
+    let init = world.kernel.init();
+    let all = world.call(&init, v1::GetProcessList { after_pid: 1, limit: 0 }).await.unwrap().processes;
+    for process in all {
+        // It may have ended already, of itself or with its parent.
+        let _ = world.call(&init, v1::KillProcess { pid: process.pid, tree: true }).await;
+        // What is kept of those that have become process 1's children goes when it has looked.
+        let _ = world.call(&init, v1::WaitProcess { pid: process.pid, timeout_us: None }).await;
+    }
+    world.call(&init, v1::TriggerGc {}).await.unwrap();
     let empty = InUse { processes: 1, ..InUse::default() };
     until(&format!("all is given back after {what}"), || world.kernel.in_use() == empty).await;
 }
@@ -90,9 +96,7 @@ async fn every_call_with_nothing_set_is_answered() {
         let (owner, nobody) = (Owner::new(&world).await, world.agent(&[]).await);
         answer(&world, &nobody, fields::empty(row)).await;
         answer(&world, &owner.caller, fields::empty(row)).await;
-        let kill = v1::KillProcess { pid: nobody.pid().0, tree: true };
-        let _ = world.call(&world.kernel.init(), kill).await;
-        end(&world, &owner.caller, row.name).await;
+        end(&world, row.name).await;
     }
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
     world.kernel.shut_down().await;
@@ -113,7 +117,7 @@ async fn every_call_with_everything_huge_is_answered() {
         let others = fields(row).into_iter().filter(|field| !aims.contains(&field.meaning));
         let call = others.fold(sample, |call, field| huge(call, &field));
         answer(&world, &owner.caller, call).await;
-        end(&world, &owner.caller, row.name).await;
+        end(&world, row.name).await;
     }
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
     world.kernel.shut_down().await;
@@ -143,9 +147,7 @@ async fn every_field_with_every_bad_value_is_answered() {
             }
             let kept = world.call(&stranger, v1::PipeStats { id: foreign }).await.unwrap();
             assert_eq!((kept.readers, kept.writers), (1, 1), "{}", field.name());
-            let kill = v1::KillProcess { pid: stranger.pid().0, tree: true };
-            world.call(&world.kernel.init(), kill).await.unwrap();
-            end(&world, &owner.caller, &field.name()).await;
+            end(&world, &field.name()).await;
         }
     }
     println!("{tried} calls");
@@ -194,7 +196,7 @@ async fn every_call_on_a_revoked_handle_is_answered() {
             refused += 1;
         }
         assert_eq!(world.seen("file"), before, "{}", row.name);
-        end(&world, &owner.caller, row.name).await;
+        end(&world, row.name).await;
     }
     assert!(refused > 10, "{refused} calls know of a right that was taken away");
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);

@@ -39,7 +39,7 @@ async fn every_call_that_is_given_up_leaves_nothing() {
                 let mut under_way = Box::pin(world.kernel.invoke(&owner.caller, call));
                 let _ = polled(&mut under_way, polls).await;
             }
-            end(&world, &owner.caller, &format!("{}, given up after {polls}", row.name)).await;
+            end(&world, &format!("{}, given up after {polls}", row.name)).await;
         }
     }
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
@@ -54,7 +54,7 @@ async fn every_call_whose_caller_ends_is_answered_and_leaves_nothing() {
         for (endless, polls) in [(false, 0), (false, 1), (true, 1), (true, 2)] {
             let owner = Owner::new(&world).await;
             let Some(call) = both(&world, &owner, row, endless).await else {
-                end(&world, &owner.caller, row.name).await;
+                end(&world, row.name).await;
                 continue;
             };
             let mut under_way = pin!(world.kernel.invoke(&owner.caller, call));
@@ -66,7 +66,7 @@ async fn every_call_whose_caller_ends_is_answered_and_leaves_nothing() {
                 let result = within(under_way).await;
                 assert!(!endless || result.is_err(), "{} has nobody to answer to", row.name);
             }
-            end(&world, &owner.caller, &format!("{}, whose caller ended", row.name)).await;
+            end(&world, &format!("{}, whose caller ended", row.name)).await;
         }
     }
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);

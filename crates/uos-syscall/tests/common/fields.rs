@@ -71,6 +71,7 @@ fn text(name: &str) -> Option<Meaning> {
         "path" | "from" | "to" | "program" | "cwd" => Meaning::Path,
         // What a symbolic link says is not judged when it is made, but when it is followed.
         "target" => Meaning::Text,
+        "method" | "url" | "body" => Meaning::Text,
         "name" | "value" | "args" | "env" | "grants" | "drop" | "keep" | "prefix" | "data" => Meaning::Text,
         _ => return None,
     })
