@@ -48,6 +48,10 @@ impl Campaign {
                 ("UOS_CAMPAIGN_PEER_KILLS", "20"),
                 ("UOS_CAMPAIGN_SCRIBBLES", "200"),
                 ("UOS_CAMPAIGN_SCHEDULES", "2000"),
+                ("UOS_CAMPAIGN_GUESSES", "20000"),
+                ("UOS_CAMPAIGN_CYCLES", "4000"),
+                ("UOS_CAMPAIGN_STEPS", "5000"),
+                ("UOS_CAMPAIGN_SWAPS", "4000"),
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
@@ -75,6 +79,10 @@ impl Campaign {
                 // Rings; about a minute.
                 ("UOS_CAMPAIGN_SCRIBBLES", "200000"),
                 ("UOS_CAMPAIGN_SCHEDULES", "100000"),
+                ("UOS_CAMPAIGN_GUESSES", "1000000"),
+                ("UOS_CAMPAIGN_CYCLES", "200000"),
+                ("UOS_CAMPAIGN_STEPS", "100000"),
+                ("UOS_CAMPAIGN_SWAPS", "100000"),
                 ("PROPTEST_CASES", "2048"),
             ],
         }

@@ -1,6 +1,7 @@
 //! What one caller may pile up is bounded, and the bound is named.
 
-use uos_proto::v1::CreateProcessRequest;
+use bytes::Bytes;
+use uos_proto::v1::{self, CreateProcessRequest};
 use uos_syscall::{Cause, Errno, Error, Kernel, namespace};
 
 fn kernel() -> Kernel {
@@ -43,5 +44,23 @@ async fn a_process_gets_so_many_grants_by_name() {
     let request = CreateProcessRequest { grants, ..Default::default() };
     let refused = kernel.create_process(&kernel.init(), request).await.unwrap_err();
     assert_eq!((refused.errno, limit(&refused)), (Errno::E2BIG, Some("grants")));
+    assert_eq!(kernel.in_use().processes, 1);
+}
+
+/// A message that is small on the wire must not become large here before it is refused.
+#[tokio::test]
+async fn arguments_and_environment_are_counted_before_they_are_copied() {
+    let kernel = kernel();
+    let many = vec![String::new(); 300_000];
+    let spawn = v1::SpawnProcess { program: "/usr/bin/env".into(), args: many.clone(), ..Default::default() };
+    let raw = v1::SpawnProcess { args_raw: vec![Bytes::new(); 300_000], args: vec![], ..spawn.clone() };
+    let env = v1::SpawnProcess { args: vec![], env: vec!["A=B".into(); 300_000], ..spawn.clone() };
+    for spawn in [spawn, raw, env] {
+        let refused = kernel.invoke(&kernel.init(), spawn.into()).await.unwrap_err();
+        assert_eq!((refused.errno, limit(&refused)), (Errno::E2BIG, Some("argument_bytes")));
+    }
+    let request = CreateProcessRequest { args: many, ..Default::default() };
+    let refused = kernel.create_process(&kernel.init(), request).await.unwrap_err();
+    assert_eq!((refused.errno, limit(&refused)), (Errno::E2BIG, Some("argument_bytes")));
     assert_eq!(kernel.in_use().processes, 1);
 }

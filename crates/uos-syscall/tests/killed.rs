@@ -4,13 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
+#[path = "common/dice.rs"]
+mod dice;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, Mutex};
 
 use common::{World, copy, give_up, program, read, settled, shell, texts, until, within, write};
+use dice::{Dice, campaign};
 use uos_proto::v1::{self, CreateProcessRequest, InputMode, OutputMode, Stdio, call::Call, reply::Reply};
 use uos_syscall::{Caller, InUse};
 
@@ -26,22 +26,6 @@ const GRANTS: &[&str] = &[
 ];
 /// In the environment of every program of the campaign, so that its descendants can be told from other programs.
 const MARK: &str = "UOS_CAMPAIGN_MARK=1";
-
-/// Random enough, and the same again for the same seed (xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        (!all.is_empty()).then(|| all[self.below(all.len() as u64) as usize])
-    }
-}
 
 /// One who is going to be killed, and what it has got hold of.
 struct Victim {
@@ -245,14 +229,11 @@ async fn round(world: &Arc<World>, dice: &mut Dice) {
 // Alone in its file: other tests beside it would have descriptors, threads and programs of their own.
 #[test]
 fn killed_at_random_points_nothing_is_left() {
-    let kills: u64 = std::env::var("UOS_CAMPAIGN_KILLS").map_or(20, |count| count.parse().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed: u64 = std::env::var("UOS_CAMPAIGN_SEED").map_or(now | 1, |seed| seed.parse().unwrap());
-    println!("UOS_CAMPAIGN_SEED={seed}");
+    let kills = campaign("KILLS", 20);
+    let (mut dice, seed) = Dice::cast();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let world = Arc::new(World::start());
-        let mut dice = Dice(seed);
         let empty = InUse { processes: 1, ..InUse::default() };
         assert_eq!(world.kernel.in_use(), empty);
         // What the spawner keeps for good it makes at the first starts: of control groups, several.

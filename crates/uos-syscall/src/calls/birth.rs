@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use uos_proc::{Cwd, Level, Spec};
 use uos_proto::{Right, v1};
 use uos_sched::Priority;
@@ -36,6 +37,9 @@ use crate::{
 const DEEPEST: u32 = 64;
 /// How many grants one process may be given by name: each check walks them.
 const MOST_GRANTS: usize = 256;
+/// How long arguments and environment of a program may be together: what hosts take as a rule. Looked at before any of it
+/// is copied; a host that takes less says so itself.
+const ARGUMENT_BYTES: u64 = 2 << 20;
 /// How long a name for people may be.
 const NAME_BYTES: usize = 256;
 
@@ -83,6 +87,8 @@ impl Syscall for v1::SpawnProcess {
     }
 
     fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::SpawnProcessReply, Error> {
+        let args = self.args.iter().map(String::len).chain(self.args_raw.iter().map(Bytes::len));
+        arguments_fit(args.chain(self.env.iter().map(String::len)))?;
         let as_given = if self.program_raw.is_empty() { self.program.as_bytes() } else { &self.program_raw };
         let mut argv = vec![OsString::from_vec(as_given.to_vec())];
         if self.args_raw.is_empty() {
@@ -124,6 +130,7 @@ impl Syscall for v1::CreateProcessRequest {
     }
 
     fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::CreateProcessResponse, Error> {
+        arguments_fit(self.args.iter().chain(&self.env_vars).map(String::len))?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)
             .map_err(|error| Error::new(Errno::EIO, format!("no random bytes: {error}")))?;
@@ -152,6 +159,15 @@ impl Syscall for v1::CreateProcessRequest {
             error: None,
         })
     }
+}
+
+/// Sees whether the host could take texts of these lengths, counted as it does: each with its end and a pointer to it.
+fn arguments_fit(lengths: impl Iterator<Item = usize>) -> Result<(), Error> {
+    let bytes = lengths.fold(0, |sum: u64, length| sum.saturating_add(length as u64 + 9));
+    if bytes > ARGUMENT_BYTES {
+        return Err(Error::limit(Errno::E2BIG, "argument_bytes", bytes, ARGUMENT_BYTES));
+    }
+    Ok(())
 }
 
 /// What is asked for, in the contract's own types.

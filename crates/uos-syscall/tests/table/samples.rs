@@ -1,5 +1,6 @@
 //! One valid sample of every call. A call that does without arguments needs none of its own; another that is missing here
 //! fails the tests, so that it brings its sample.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use uos_proto::{
     CallInfo,

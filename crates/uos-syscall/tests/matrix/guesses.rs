@@ -1,0 +1,67 @@
+//! Ids are no secrets: whoever guesses one is told nothing, and reaches nothing.
+
+use std::collections::HashSet;
+
+use uos_proto::{TABLE, v1::call::Call};
+use uos_syscall::Error;
+
+use crate::{
+    answers::{NEVER, refusal},
+    common::World,
+    dice::{Dice, campaign},
+    fields::{Field, Meaning, fields},
+    known_to,
+    samples::Owner,
+    victim::Victim,
+};
+
+/// A call with a place for a guess, and what it answers when there is nothing.
+struct Question {
+    field: Field,
+    sample: Call,
+    absent: Error,
+}
+
+#[tokio::test]
+async fn no_guessed_id_hits() {
+    let guesses = campaign("GUESSES", 20_000);
+    let (mut dice, _) = Dice::cast();
+    let world = World::start();
+    let victim = Victim::new(&world).await;
+    let guesser = Owner::new(&world).await;
+    let before = victim.state(&world).await;
+    let own: HashSet<u64> = known_to(&world, &guesser.caller).await;
+    let mut questions = Vec::new();
+    for row in &TABLE {
+        for field in fields(row) {
+            if !matches!(field.meaning, Meaning::Process | Meaning::Handle) {
+                continue;
+            }
+            let sample = guesser.sample(row).await;
+            let absent = refusal(&world, &guesser.caller, &field, &sample, NEVER).await;
+            questions.push(Question { field, sample, absent });
+        }
+    }
+    let living: Vec<u64> = victim.handles.iter().chain(&victim.processes).map(|(_, id)| *id).collect();
+    let most = living.iter().max().unwrap() * 2;
+    for _ in 0..guesses {
+        let near = dice.one_of(&living).unwrap();
+        let id = match dice.below(5) {
+            0 => near,
+            1 => near ^ (1 << dice.below(64)),
+            2 => dice.below(most),
+            3 => dice.below(1 << 53),
+            _ => dice.any(),
+        };
+        // Its own are none of the guesses, and 0 is short for itself.
+        if id == 0 || own.contains(&id) {
+            continue;
+        }
+        let Question { field, sample, absent } = &questions[dice.below(questions.len() as u64) as usize];
+        let answer = refusal(&world, &guesser.caller, field, sample, id).await;
+        assert_eq!(answer, *absent, "{} {id}", field.name());
+    }
+    victim.is_as_before(&world, &before).await;
+    println!("{guesses} guesses by {} calls", questions.len());
+    world.kernel.shut_down().await;
+}
