@@ -38,6 +38,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "tokio")]
+mod async_file;
 mod attr;
 mod caller;
 #[cfg(any(test, feature = "conformance"))]
@@ -65,6 +67,8 @@ mod through;
 mod tree;
 pub mod watch;
 
+#[cfg(feature = "tokio")]
+pub use async_file::AsyncFile;
 pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
 };
