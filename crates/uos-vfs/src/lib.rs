@@ -57,6 +57,8 @@ mod mem;
 mod mounts;
 mod name;
 mod node;
+#[cfg(feature = "opendal")]
+mod object;
 mod overlay;
 mod path;
 
@@ -83,6 +85,8 @@ pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
 pub use mounts::{MountInfo, MountOptions, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
+#[cfg(feature = "opendal")]
+pub use object::{ObjectFs, ObjectFsBuilder};
 pub use overlay::OverlayFs;
 pub use path::VPath;
 pub use resolve::{Crossings, How, NoMounts, Place, Unresolved, resolve};
