@@ -25,6 +25,12 @@ impl File {
         File { node, file, access, append, position: 0 }
     }
 
+    /// The same, with the position it had.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn at(self, position: u64) -> Self {
+        File { position, ..self }
+    }
+
     /// What it is made of: node, file, access, whether it appends, and position.
     pub(crate) fn into_parts(self) -> (NodeRef, Arc<dyn OpenFile>, Access, bool, u64) {
         (self.node, self.file, self.access, self.append, self.position)

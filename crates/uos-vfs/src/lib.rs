@@ -38,6 +38,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "tokio")]
+mod async_file;
 mod attr;
 mod caller;
 #[cfg(any(test, feature = "conformance"))]
@@ -55,6 +57,8 @@ mod mem;
 mod mounts;
 mod name;
 mod node;
+#[cfg(feature = "opendal")]
+mod object;
 mod overlay;
 mod path;
 
@@ -65,6 +69,8 @@ mod through;
 mod tree;
 pub mod watch;
 
+#[cfg(feature = "tokio")]
+pub use async_file::AsyncFile;
 pub use attr::{
     Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
 };
@@ -79,6 +85,8 @@ pub use mem::{Change, MemFs, MemFsBuilder, Snapshot, What};
 pub use mounts::{Detached, MountInfo, MountOptions, Mounts};
 pub use name::{NAME_MAX, Name};
 pub use node::{Access, Allocate, DirEntry, Node, NodeRef, OpenFile, Reach, Rename, Seek, SetXattr};
+#[cfg(feature = "opendal")]
+pub use object::{ObjectFs, ObjectFsBuilder};
 pub use overlay::OverlayFs;
 pub use path::VPath;
 pub use resolve::{Crossings, How, NoMounts, Passed, Place, Unresolved, resolve};

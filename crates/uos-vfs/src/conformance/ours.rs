@@ -100,3 +100,40 @@ fn an_overlay_below_the_host_meets_the_suite() {
         (top, (dir, fs))
     });
 }
+
+/// What needs none of the abilities.
+#[cfg(feature = "opendal")]
+#[test]
+fn objects_meet_what_objects_can() {
+    use crate::ObjectFs;
+    use Ability::{
+        Attributes, Devices, HardLinks, Holes, Owners, RandomWrites, Renames, SetIds, Special, Symlinks,
+        Unlinked, Xattrs,
+    };
+    use opendal::{Operator, services};
+    let lacking = [
+        HardLinks,
+        Symlinks,
+        Renames,
+        RandomWrites,
+        Unlinked,
+        Attributes,
+        Owners,
+        SetIds,
+        Special,
+        Devices,
+        Xattrs,
+        Holes,
+    ];
+    check(&lacking, || {
+        let fs = ObjectFs::new(Operator::new(services::Memory::default()).unwrap()).unwrap();
+        (fs.root(), fs)
+    });
+    check(&lacking, || {
+        let dir = tempfile::tempdir().unwrap();
+        let service = services::Fs::default().root(dir.path().to_str().unwrap());
+        let fs = ObjectFs::new(Operator::new(service).unwrap()).unwrap();
+        // In a directory of its own, as the root is not made but there.
+        (fs.root().mkdir(ROOT, named(b"below"), 0o755).unwrap(), (fs, dir))
+    });
+}

@@ -14,26 +14,38 @@
 //! Who asks is judged by the host's kernel, by the attributes that we tell (`default_permissions`): it knows
 //! all groups of a process, a request names one. Writes are not held back by the host, so whoever reads by
 //! another way sees them at once. The other way round the host may show what was for as long as
-//! [`Options::ttl`]; [`Mount::changed`] ends that. Locks are kept by the host, and so are each view's own.
+//! [`Options::ttl`]; [`Mount::changed`] ends that. With [`Options::watches`] nobody needs to say so: what is changed
+//! through those the host is told within moments. Only what crosses an answer that is just on its way, and names if
+//! tens of thousands change at once, may still be shown for that time. Locks are kept by the host, and so are each
+//! view's own.
 
+mod answers;
 mod attr;
+mod change;
 mod export;
 mod handles;
+mod list;
+mod shared;
+mod stale;
 mod table;
 mod view;
 
 pub use view::View;
 
+use crate::watch::{Hears, Watches};
 use crate::{Name, NodeRef};
-use export::{Export, Shared};
+use export::Export;
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
+use shared::Shared;
+use stale::Stale;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How to mount.
@@ -47,6 +59,7 @@ pub struct Options {
     read_only: bool,
     lends_rights: bool,
     name: String,
+    watches: Option<Watches>,
 }
 
 impl Options {
@@ -59,6 +72,12 @@ impl Options {
     /// How long the host may show what it knows without asking. One second unless told otherwise.
     pub fn ttl(self, ttl: Duration) -> Self {
         Options { ttl, ..self }
+    }
+
+    /// Tells the host what is changed through these otherwise than by itself, so that it forgets what it knows of that.
+    /// Views see each other's changes the same way.
+    pub fn watches(self, watches: &Watches) -> Self {
+        Options { watches: Some(watches.clone()), ..self }
     }
 
     /// The host does not tell when something is opened or closed: what it has read lately is then read again
@@ -103,6 +122,13 @@ impl Options {
         let in_memory = self.whole.as_ref().is_some_and(|view| !view.root.blocks() && view.is_alone());
         let tells_opens = self.tells_opens.unwrap_or(!in_memory);
         let shared = Arc::new(Shared::new(self.whole.clone(), tells_opens, self.ttl));
+        // Heard of before the host knows anything.
+        let stale = self.watches.as_ref().map(|watches| {
+            let stale = Stale::new(&shared);
+            let hears: Arc<dyn Hears> = Arc::<Stale>::clone(&stale);
+            watches.heard_by(&hears);
+            stale
+        });
         let mut config = Config::default();
         config.n_threads = Some(self.threads);
         config.clone_fd = self.threads > 1;
@@ -123,7 +149,13 @@ impl Options {
             }
             mounted => mounted?,
         };
-        Ok(Mount { at, shared, is_for_others: config.acl == SessionACL::All, session: Some(session) })
+        let is_for_others = config.acl == SessionACL::All;
+        let mut mount = Mount { at, shared, is_for_others, session: Some(session), stale: None };
+        if let (Some(stale), Some(session)) = (stale, &mount.session) {
+            let thread = stale.start(session.notifier())?;
+            mount.stale = Some((stale, thread));
+        }
+        Ok(mount)
     }
 }
 
@@ -135,6 +167,7 @@ pub struct Mount {
     shared: Arc<Shared>,
     is_for_others: bool,
     session: Option<BackgroundSession>,
+    stale: Option<(Arc<Stale>, JoinHandle<()>)>,
 }
 
 impl Mount {
@@ -148,6 +181,7 @@ impl Mount {
             read_only: false,
             lends_rights: false,
             name: "uos".to_owned(),
+            watches: None,
         }
     }
 
@@ -204,7 +238,9 @@ impl Mount {
 
     /// Waits until somebody else has unmounted it.
     pub fn wait(mut self) -> io::Result<()> {
-        self.session.take().map_or(Ok(()), BackgroundSession::join)
+        let ended = self.session.take().map_or(Ok(()), BackgroundSession::join);
+        stop_telling(self.stale.take());
+        ended
     }
 
     /// Unmounts it. It is gone from the tree of the host when this returns, and nobody uses it any more if
@@ -215,18 +251,25 @@ impl Mount {
 
     fn end(&mut self) -> io::Result<bool> {
         let Some(session) = self.session.take() else { return Ok(true) };
-        match unmount(&self.at, UnmountFlags::empty()) {
+        let ended = match unmount(&self.at, UnmountFlags::empty()) {
             // Gone already, by somebody else's hand.
             Ok(()) | Err(Errno::INVAL) => session.join().map(|()| true),
             Err(Errno::PERM) => session.umount_and_join().map(|()| true),
             Err(Errno::BUSY) => {
                 unmount(&self.at, UnmountFlags::DETACH)?;
-                // Serves on until the last one lets go.
-                std::thread::Builder::new().name("fuse-detached".to_owned()).spawn(|| session.join())?;
-                Ok(false)
+                // Serves on until the last one lets go, and tells them what changes.
+                let stale = self.stale.take();
+                let serve = move || {
+                    let _ = session.join();
+                    stop_telling(stale);
+                };
+                std::thread::Builder::new().name("fuse-detached".to_owned()).spawn(serve)?;
+                return Ok(false);
             }
             Err(errno) => Err(errno.into()),
-        }
+        };
+        stop_telling(self.stale.take());
+        ended
     }
 }
 
@@ -234,6 +277,15 @@ impl Drop for Mount {
     fn drop(&mut self) {
         // There is nobody left to tell; `unmount` tells.
         let _ = self.end();
+    }
+}
+
+/// After what is told could reach anybody: telling waits for the host.
+fn stop_telling(stale: Option<(Arc<Stale>, JoinHandle<()>)>) {
+    if let Some((stale, thread)) = stale {
+        stale.end();
+        // It has nothing to say but that it panicked, which it has said.
+        let _ = thread.join();
     }
 }
 

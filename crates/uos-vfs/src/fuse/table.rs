@@ -127,6 +127,10 @@ impl Table {
         drop(gone);
     }
 
+    pub(super) fn all_numbers(&self) -> Vec<u64> {
+        self.known.read().keys().copied().collect()
+    }
+
     /// By which numbers the kernel knows a node.
     pub(super) fn numbers_of(&self, id: NodeId, views: impl Iterator<Item = u16>) -> Vec<u64> {
         let known = |number: &u64| self.known.read().contains_key(number);

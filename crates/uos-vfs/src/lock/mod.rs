@@ -34,6 +34,7 @@
 
 mod ranges;
 mod registry;
+mod turns;
 mod wait;
 
 pub use wait::LockWait;

@@ -3,7 +3,7 @@
 use super::ranges::Ranges;
 use super::{HeldLock, LockOwner, LockRange};
 use crate::{Error, NodeId, NodeRef, Result};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::Waker;
 
 /// The two kinds of locks, which know nothing of each other.
@@ -17,43 +17,43 @@ pub(super) type Key = (NodeId, Space);
 pub(super) type WaitId = u64;
 
 pub(super) struct Registry {
-    files: HashMap<Key, OnFile>,
-    owners: HashMap<LockOwner, Owned>,
+    pub(super) files: HashMap<Key, OnFile>,
+    pub(super) owners: HashMap<LockOwner, Owned>,
     next: WaitId,
     most: usize,
 }
 
 /// What is locked and waited for of one file. There is none without any.
-struct OnFile {
+pub(super) struct OnFile {
     /// Keeps the number of the file from being given to another.
-    node: NodeRef,
-    held: BTreeMap<LockOwner, Ranges>,
+    pub(super) node: NodeRef,
+    pub(super) held: BTreeMap<LockOwner, Ranges>,
     /// Who came first is in front.
-    waits: Vec<Wait>,
+    pub(super) waits: Vec<Wait>,
 }
 
-struct Wait {
-    id: WaitId,
-    wish: HeldLock,
+pub(super) struct Wait {
+    pub(super) id: WaitId,
+    pub(super) wish: HeldLock,
     /// None once it has been woken, until it has looked.
-    waker: Option<Waker>,
+    pub(super) waker: Option<Waker>,
     /// It could go on and has been told so; until it has looked, those behind it that are in its way are not.
-    woken: bool,
+    pub(super) woken: bool,
 }
 
 /// Where an owner is to be found.
 #[derive(Default)]
-struct Owned {
+pub(super) struct Owned {
     holds: BTreeSet<Key>,
-    waits: BTreeSet<(Key, WaitId)>,
+    pub(super) waits: BTreeSet<(Key, WaitId)>,
 }
 
 /// What follows from a change, once the lock is let go: all of it may run anything.
 #[derive(Default)]
 pub(super) struct After {
-    wakes: Vec<Waker>,
+    pub(super) wakes: Vec<Waker>,
     spent: Vec<Waker>,
-    gone: Vec<NodeRef>,
+    pub(super) gone: Vec<NodeRef>,
 }
 
 impl After {
@@ -210,31 +210,6 @@ impl Registry {
         held.into_iter().flatten().flat_map(of).collect()
     }
 
-    /// True if those in the way wait, by way of whichever others, for the one who asks.
-    fn waits_for_itself(&self, key: Key, wish: HeldLock) -> bool {
-        let in_the_way = |key, wish| self.in_the_way(key, wish).map(|held| held.owner);
-        if !matches!(wish.owner, LockOwner::Given(_)) {
-            return false;
-        }
-        let mut seen = HashSet::new();
-        let mut next: Vec<_> = in_the_way(key, wish).collect();
-        while let Some(other) = next.pop() {
-            if other == wish.owner {
-                return true;
-            }
-            if !matches!(other, LockOwner::Given(_)) || !seen.insert(other) {
-                continue;
-            }
-            for (key, id) in self.owners.get(&other).into_iter().flat_map(|owned| &owned.waits) {
-                let waits = self.files.get(key).into_iter().flat_map(|file| &file.waits);
-                for wait in waits.filter(|wait| wait.id == *id) {
-                    next.extend(in_the_way(*key, wait.wish));
-                }
-            }
-        }
-        false
-    }
-
     fn on_file(&mut self, key: Key, node: &NodeRef) -> &mut OnFile {
         self.files.entry(key).or_insert_with(|| OnFile {
             node: NodeRef::clone(node),
@@ -289,35 +264,6 @@ impl Registry {
     fn forget_idle(&mut self, owner: LockOwner) {
         if self.owners.get(&owner).is_some_and(|owned| owned.holds.is_empty() && owned.waits.is_empty()) {
             self.owners.remove(&owner);
-        }
-    }
-
-    /// After every change of a file: wakes who can go on, from the front, and forgets the file if nobody is left.
-    fn settle(&mut self, key: Key, after: &mut After) {
-        let Some(file) = self.files.get(&key) else { return };
-        if file.held.is_empty() && file.waits.is_empty() {
-            after.gone.extend(self.files.remove(&key).map(|file| file.node));
-            return;
-        }
-        let mut promised: Vec<HeldLock> = Vec::new();
-        let mut chosen = Vec::new();
-        for (at, wait) in file.waits.iter().enumerate() {
-            let in_its_way = |other: &HeldLock| {
-                other.owner != wait.wish.owner
-                    && other.range.overlaps(wait.wish.range)
-                    && !other.kind.goes_along_with(wait.wish.kind)
-            };
-            if wait.woken {
-                promised.push(wait.wish);
-            } else if !promised.iter().any(in_its_way) && self.in_the_way(key, wait.wish).next().is_none() {
-                promised.push(wait.wish);
-                chosen.push(at);
-            }
-        }
-        let Some(file) = self.files.get_mut(&key) else { return };
-        for at in chosen {
-            file.waits[at].woken = true;
-            after.wakes.extend(file.waits[at].waker.take());
         }
     }
 }

@@ -124,7 +124,10 @@ impl Node for Through {
         };
         let from = (self.inner.id(), name);
         let told = || Told::Moved { from, to: (to.id(), to_name), exchanged: how == Rename::Exchange };
-        self.telling(by, &[&self.inner, to], rename, |()| told())
+        let replaced = self.heard(to, to_name);
+        self.telling(by, &[&self.inner, to], rename, |()| told())?;
+        self.tell_unnamed(replaced);
+        Ok(())
     }
 
     fn read_dir(&self, cursor: u64, sink: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
@@ -241,7 +244,22 @@ impl Through {
             }
             Ok(())
         };
-        self.telling(by, &[&self.inner], act, |()| Told::Gone { dir: self.inner.id(), name })
+        let victim = self.heard(&self.inner, name);
+        self.telling(by, &[&self.inner], act, |()| Told::Gone { dir: self.inner.id(), name })?;
+        self.tell_unnamed(victim);
+        Ok(())
+    }
+
+    /// What has a name that may be lost to it, if somebody wants to know. Held, so that its number is still its own then.
+    fn heard(&self, dir: &NodeRef, name: Name<'_>) -> Option<NodeRef> {
+        self.via.watches.as_ref().filter(|watches| watches.are_heard())?;
+        dir.lookup(&Caller::ROOT, name).ok()
+    }
+
+    fn tell_unnamed(&self, node: Option<NodeRef>) {
+        if let (Some(watches), Some(node)) = (&self.via.watches, node) {
+            watches.unnamed(node.id());
+        }
     }
 
     fn lost_a_name(&self) {

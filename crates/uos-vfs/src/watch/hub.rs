@@ -3,6 +3,7 @@
 //! Locks, in this order: the turn of a directory, or of two by number, held while names in it are changed and told; then the
 //! registry; then the queues. Wakers are woken when all of them are let go.
 
+use super::hears::Hearing;
 use super::{Event, Queue, Spot, Told, What};
 use crate::{Caller, Error, FsId, Kind, Name, NodeId, NodeRef, Result};
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ pub(super) struct Hub {
     interested: AtomicUsize,
     registry: Mutex<Registry>,
     watchers: AtomicU64,
+    pub(super) hearing: Hearing,
 }
 
 #[derive(Default)]
@@ -149,10 +151,16 @@ impl Hub {
         // Either this sees who has begun to watch meanwhile, or they see in their listing what has been done.
         fence(Ordering::SeqCst);
         if self.nobody_listens() {
+            if !self.hearing.is_empty() {
+                drop(held);
+                self.hearing.told(&told(&done));
+            }
             return Ok(done);
         }
-        let (late, wakes) = self.post(&told(&done), tag, &turns);
+        let told = told(&done);
+        let (late, wakes) = self.post(&told, tag, &turns);
         drop(held);
+        self.hearing.told(&told);
         wakes.into_iter().for_each(Waker::wake);
         for (dir, name) in late {
             self.look_again(dir, name, tag);

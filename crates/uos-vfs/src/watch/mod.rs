@@ -37,6 +37,7 @@
 //! begins to watch it, and its names are kept; changes of names in it are made one after the other.
 
 mod event;
+mod hears;
 mod hub;
 mod queue;
 mod watcher;
@@ -45,6 +46,8 @@ pub use event::{Event, Next, Spot, What};
 pub use watcher::Watcher;
 
 pub(crate) use event::Told;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+pub(crate) use hears::Hears;
 pub(crate) use queue::Queue;
 
 use crate::through::{Claims, Via};
@@ -86,12 +89,30 @@ impl Watches {
 
     /// The content of a file has been changed.
     pub(crate) fn modified(&self, node: NodeId, tag: u64) {
+        self.0.hearing.node(node, true);
         self.0.touched(node, tag, |at| What::Modified { at });
     }
 
     /// Attributes of a node have been changed.
     pub(crate) fn attributes(&self, node: NodeId, tag: u64) {
+        self.0.hearing.node(node, false);
         self.0.touched(node, tag, |at| What::Attributes { at });
+    }
+
+    /// A node may have lost a name.
+    pub(crate) fn unnamed(&self, node: NodeId) {
+        self.0.hearing.node(node, false);
+    }
+
+    /// Whether somebody hears of every change.
+    pub(crate) fn are_heard(&self) -> bool {
+        !self.0.hearing.is_empty()
+    }
+
+    /// Has somebody hear of every change from now on, until it is dropped.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn heard_by(&self, who: &Arc<dyn Hears>) {
+        self.0.hearing.add(who);
     }
 }
 

@@ -197,6 +197,25 @@ fn a_chance_that_is_given_up_goes_to_the_next() {
 }
 
 #[test]
+fn who_is_overtaken_holds_up_nobody_behind() {
+    let locks = Locks::new();
+    let (_fs, file) = open(&locks);
+    file.try_lock(ONE, LockRange::ALL, LockKind::Exclusive).unwrap();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    let mut all = pin!(file.lock(TWO, LockRange::ALL, LockKind::Exclusive));
+    let mut end = pin!(file.lock(LockOwner::Given(3), bytes(9, 1), LockKind::Shared));
+    assert_eq!(all.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+    assert_eq!(end.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending);
+    file.unlock(ONE, LockRange::ALL).unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 0, "the one in front of it wants it alone");
+    file.try_lock(ONE, bytes(0, 1), LockKind::Shared).unwrap();
+    assert_eq!(all.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "which it can't have for now");
+    assert_eq!(end.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(())));
+}
+
+#[test]
 fn a_lock_keeps_the_file_from_being_taken_for_another() {
     let locks = Locks::new();
     let (fs, file) = open(&locks);

@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod stale;
+
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, XattrFlags};
 use std::collections::BTreeSet;
 use std::fs;
