@@ -16,6 +16,7 @@ mod shell;
 mod steps;
 mod test;
 mod up;
+mod vm;
 mod workspace;
 
 use std::{env, process::ExitCode};
@@ -29,6 +30,7 @@ Usage: cargo xtask CHORE
   gen [--check]           write the generated files, or only say which is stale
   bench [NAME] [--json]   measure beside the peers
   package                 make the package of every published crate and look at what it holds
+  vm-test                 run what takes control groups of version 2 in a small machine that has them
   help                    this text
 ";
 
@@ -43,6 +45,7 @@ enum Chore {
     Gen { check: bool },
     Bench { args: Vec<String> },
     Package,
+    VmTest,
     Help,
 }
 
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Chore::Gen { check } => generate::run(check),
         Chore::Bench { args } => bench::run(&args),
         Chore::Package => package::run(),
+        Chore::VmTest => vm::chore(),
         Chore::Help => {
             print!("{USAGE}");
             Ok(())
@@ -107,6 +111,7 @@ fn parse(mut args: Vec<String>) -> std::result::Result<Chore, String> {
             Chore::Bench { args: measured.into_iter().chain(json).collect() }
         }
         "package" => Chore::Package,
+        "vm-test" => Chore::VmTest,
         "help" | "--help" | "-h" => Chore::Help,
         _ => return Err(format!("there is no chore `{name}`")),
     };
