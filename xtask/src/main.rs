@@ -45,7 +45,7 @@ enum Chore {
     Gen { check: bool },
     Bench { args: Vec<String> },
     Package,
-    VmTest,
+    VmTest { suite: Option<String> },
     Help,
 }
 
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Chore::Gen { check } => generate::run(check),
         Chore::Bench { args } => bench::run(&args),
         Chore::Package => package::run(),
-        Chore::VmTest => vm::chore(),
+        Chore::VmTest { suite } => vm::chore(suite.as_deref()),
         Chore::Help => {
             print!("{USAGE}");
             Ok(())
@@ -111,7 +111,10 @@ fn parse(mut args: Vec<String>) -> std::result::Result<Chore, String> {
             Chore::Bench { args: measured.into_iter().chain(json).collect() }
         }
         "package" => Chore::Package,
-        "vm-test" => Chore::VmTest,
+        "vm-test" => {
+            let named = args.first().is_some_and(|arg| vm::has(arg));
+            Chore::VmTest { suite: named.then(|| args.remove(0)) }
+        }
         "help" | "--help" | "-h" => Chore::Help,
         _ => return Err(format!("there is no chore `{name}`")),
     };

@@ -15,7 +15,7 @@ use crate::{
 /// What tests start, and what the machine itself takes.
 const PROGRAMS: &[&str] = &[
     "sh", "bash", "cat", "chmod", "chroot", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ip", "kill", "ls", "mkdir", "mount", "mv", "nice", "printf", "ps", "pwd", "python3", "rm", "seq", "setsid", "sleep",
+    "ip", "kill", "ls", "mkdir", "mkfs.ext4", "mount", "mv", "nice", "printf", "ps", "pwd", "python3", "rm", "seq", "setsid", "sleep",
     "sort", "stat", "stty", "tail", "test", "touch", "tr", "true", "uname", "unshare", "wc", "yes",
 ];
 

@@ -11,6 +11,8 @@ if [ "$1" != again ]; then
 fi
 cd /
 umask 022
+# As much as a service manager allows.
+ulimit -n 65536
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -18,7 +20,10 @@ mkdir -p /dev/pts /dev/shm /dev/mqueue
 mount -t devpts -o ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t mqueue mqueue /dev/mqueue
-mount -t tmpfs -o mode=1777 tmpfs /tmp
+/busybox insmod /brd.ko rd_nr=1 rd_size=262144
+mkfs.ext4 -q -O ^has_journal /dev/ram0
+mount /dev/ram0 /tmp
+chmod 1777 /tmp /var/tmp
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 hostname vm

@@ -21,6 +21,7 @@ use crate::{
 };
 use image::Image;
 use machine::Said;
+use parts::Parts;
 
 const INIT: &str = include_str!("init.sh");
 
@@ -32,48 +33,68 @@ const SERVICE: &str = "/server.service";
 /// What is run in there: under which name, in which group, and by which words.
 const PLAN: &[(&str, &str, &str)] = &[
     ("doctor", ROOT, "doctor"),
-    ("cgroups", ROOT, "uos_proc cgroup"),
-    ("limits", ROOT, "limits"),
-    ("conformance", ROOT, "conformance"),
-    ("isolation", ROOT, "isolation"),
-    ("sandbox", ROOT, "sandbox"),
-    ("attacks", ROOT, "attacks"),
-    ("processes", ROOT, "processes"),
     ("weights", ROOT, "control --backend v2 --weights 1,2,4,8 --seconds 5 --fail-above 1"),
     ("quota", ROOT, "control --backend v2 --quota 10 --seconds 5 --fail-above 5"),
+    ("cgroups", ROOT, "uos_proc-test cgroup"),
+    ("limits", ROOT, "limits-test"),
+    // A server that another one starts shares its group, and is refused groups.
+    ("service", SERVICE, "limits-test --skip a_server_killed_at_any_moment"),
+    ("conformance", ROOT, "conformance-test"),
+    ("isolation", ROOT, "isolation-test"),
+    ("sandbox", ROOT, "sandbox-test"),
+    ("attacks", ROOT, "attacks-test"),
+    ("processes", ROOT, "processes-test"),
+    ("trees", ROOT, "trees-test"),
+    ("residue", ROOT, "residue-test"),
+    ("host", ROOT, "host-test"),
+    ("exit", ROOT, "exit-test"),
+    ("deadline", ROOT, "deadline-test"),
+    ("job", ROOT, "job-test"),
+    ("pty", ROOT, "pty-test"),
+    ("flood", ROOT, "flood-test"),
+    ("spawn", ROOT, "spawn-test"),
 ];
 
-/// The chore alone.
-pub(crate) fn chore() -> Result {
-    println!("{}", run(Campaign::Plain)?);
+/// Whether one of its suites has this name.
+pub(crate) fn has(suite: &str) -> bool {
+    PLAN.iter().any(|(name, ..)| *name == suite)
+}
+
+/// The chore alone, or one suite of it.
+pub(crate) fn chore(suite: Option<&str>) -> Result {
+    println!("{}", run(Campaign::Plain, suite)?);
     Ok(())
 }
 
-pub(crate) fn run(campaign: Campaign) -> Result<String> {
+pub(crate) fn run(campaign: Campaign, suite: Option<&str>) -> Result<String> {
     let folder = shell::root().join("target/vm");
-    let kernel = parts::emulator().and_then(|()| parts::kernel(&folder.join("kernel")));
-    let kernel = match kernel {
-        Ok(kernel) => kernel,
+    let parts = match parts::emulator().and_then(|()| parts::fetch(&folder.join("parts"))) {
+        Ok(parts) => parts,
         Err(missing) => {
             println!("SKIPPED, no machine was started: {missing}");
             return Ok(format!("SKIPPED: {missing}"));
         }
     };
+    let plan: Vec<_> = PLAN.iter().filter(|(name, ..)| suite.is_none_or(|suite| suite == *name)).collect();
     let begun = Instant::now();
     let programs = build(&folder.join("build"))?;
     let image = folder.join("image.cpio");
-    fs::write(&image, pack(&programs, campaign)?)?;
+    fs::write(&image, pack(&parts, &programs, campaign, &plan)?)?;
     println!("built and packed in {:.1} s", begun.elapsed().as_secs_f64());
     let begun = Instant::now();
     let mut said = Said::default();
-    let ended = machine::run(&kernel, &image, Duration::from_secs(600), |line| said.hear(line));
-    println!("{said:?} {ended:?} {:?}", begun.elapsed());
+    let ended = machine::run(&parts.kernel, &image, Duration::from_secs(600), |line| said.hear(line));
+    for e in &said.ended { println!("{e:?}"); }
+    println!("{ended:?} {:?}", begun.elapsed());
     ended?;
     Ok(String::new())
 }
 
-/// Builds what is run in there, linked statically, and says where it lies.
-fn build(target: &Path) -> Result<Vec<PathBuf>> {
+/// A program to be run in there, and its name there.
+type Program = (String, PathBuf);
+
+/// Builds what is run in there, linked statically.
+fn build(target: &Path) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
     for words in [
         &["test", "--no-run", "--package", "uos-proc", "--package", "uos-sched"][..],
@@ -86,31 +107,32 @@ fn build(target: &Path) -> Result<Vec<PathBuf>> {
         command.env("CARGO_PROFILE_DEV_STRIP", "debuginfo");
         for line in shell::capture(&mut command)?.lines() {
             let message: Value = serde_json::from_str(line)?;
-            programs.extend(message["executable"].as_str().map(PathBuf::from));
+            let (Some(path), Some(name)) = (message["executable"].as_str(), message["target"]["name"].as_str()) else {
+                continue;
+            };
+            // A test may be called as an example is.
+            let kind = if message["profile"]["test"] == true { "-test" } else { "" };
+            programs.push((format!("{name}{kind}"), path.into()));
         }
     }
     Ok(programs)
 }
 
-fn pack(programs: &[PathBuf], campaign: Campaign) -> Result<Vec<u8>> {
+fn pack(parts: &Parts, programs: &[Program], campaign: Campaign, plan: &[&(&str, &str, &str)]) -> Result<Vec<u8>> {
     let mut image = Image::of_this_host()?;
-    for path in programs {
-        let name = path.file_name().ok_or("a program has a name")?.to_string_lossy();
-        // Tests have a hash behind their name.
-        let name = match name.rsplit_once('-') {
-            Some((name, hash)) if hash.len() == 16 => name,
-            _ => &name,
-        };
+    for (name, path) in programs {
         image.file(&format!("/suite/{name}"), 0o755, fs::read(path)?);
     }
     image.file("/init", 0o755, INIT.into());
+    image.file("/busybox", 0o755, fs::read(&parts.busybox)?);
+    image.file("/brd.ko", 0o644, fs::read(&parts.disk)?);
     // Tests compare with these, where they were built.
     let crates = shell::root().join("crates/uos-proc/tests");
     image.tree(&crates, &|_| true)?;
     let page = shell::root().join("docs/attacks.md");
     image.file(&page.display().to_string(), 0o644, fs::read(&page)?);
     let variables: Vec<String> = campaign.variables().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let plan: Vec<String> = PLAN
+    let plan: Vec<String> = plan
         .iter()
         .map(|(name, group, command)| {
             format!("{name} {group} env UOS_ATTACK_PROGRAM=/suite/uos-attack {} /suite/{command}\n", variables.join(" "))

@@ -1,4 +1,5 @@
-//! What the machine is made of, found or fetched: the emulator, and a kernel that is unpacked and never installed.
+//! What the machine is made of, found or fetched: the emulator, and a kernel with one of its modules and what loads it, which
+//! are unpacked and never installed.
 
 use std::{
     fs,
@@ -13,6 +14,7 @@ use crate::{
 
 /// Debian's kernel for machines such as this one.
 const KERNEL: &str = "linux-image-cloud-amd64";
+const BUSYBOX: &str = "busybox-static";
 const EMULATOR: &str = "qemu-system-x86";
 
 /// Has the emulator, installed if need be and if we may. The error says what stands in the way.
@@ -31,42 +33,55 @@ pub(super) fn emulator() -> Result {
     }
 }
 
-/// A kernel below `folder`: the one that is there, or else the newest of Debian's.
-pub(super) fn kernel(folder: &Path) -> Result<PathBuf> {
-    if let Some(kernel) = unpacked(folder) {
-        return Ok(kernel);
+/// What lies in the folder of the machine.
+pub(super) struct Parts {
+    pub(super) kernel: PathBuf,
+    /// Its module for disks of memory. What the root is made of can't be shown under other owners by older kernels; a
+    /// disk can.
+    pub(super) disk: PathBuf,
+    /// What loads that.
+    pub(super) busybox: PathBuf,
+}
+
+/// The parts below `folder`: those that are there, or else Debian's newest.
+pub(super) fn fetch(folder: &Path) -> Result<Parts> {
+    let parts = Parts {
+        kernel: folder.join("vmlinuz"),
+        disk: folder.join("brd.ko"),
+        busybox: folder.join("busybox"),
+    };
+    if [&parts.kernel, &parts.disk, &parts.busybox].into_iter().all(|part| part.exists()) {
+        return Ok(parts);
     }
     // The package of that name is empty and depends on the one of the day.
-    let said = shell::capture(program("apt-cache").args(["depends", KERNEL]))
-        .map_err(|error| format!("no kernel: {error}"))?;
+    let said = shell::capture(program("apt-cache").args(["depends", KERNEL]));
+    let said = said.map_err(|error| format!("no kernel: {error}"))?;
     let package = depends_on(&said).ok_or_else(|| format!("no kernel: {KERNEL} depends on none"))?;
-    fs::create_dir_all(folder)?;
+    let unpacked = folder.join("unpacked");
+    fs::create_dir_all(&unpacked)?;
     let mut download = program("apt-get");
-    // Whoever downloads for root may not write here, and apt says so. It does no harm.
-    download.args(["download", "--quiet", "-o", "APT::Sandbox::User=root", package]).current_dir(folder);
-    shell::run(&mut download).map_err(|error| format!("no kernel: {error}"))?;
+    // Whoever downloads for root may not write here, and apt would complain.
+    download.args(["download", "--quiet", "-o", "APT::Sandbox::User=root", package, BUSYBOX]);
+    shell::run(download.current_dir(folder)).map_err(|error| format!("no kernel: {error}"))?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
-            shell::run(program("dpkg").arg("-x").arg(&path).arg(folder.join("unpacked")))?;
+            shell::run(program("dpkg").arg("-x").arg(&path).arg(&unpacked))?;
             fs::remove_file(path)?;
         }
     }
-    let found = folder.join("unpacked/boot");
-    // Only the kernel is of use, and whole once it has its place.
-    let kernel = fs::read_dir(&found)?.flatten().map(|entry| entry.path()).find(|path| is_kernel(path));
-    let kernel = kernel.ok_or_else(|| format!("no kernel in {package}"))?;
-    fs::rename(&kernel, folder.join(kernel.file_name().ok_or("a kernel has a name")?))?;
-    fs::remove_dir_all(folder.join("unpacked"))?;
-    unpacked(folder).ok_or_else(|| format!("no kernel in {package}").into())
-}
-
-fn unpacked(folder: &Path) -> Option<PathBuf> {
-    fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(|path| is_kernel(path))
-}
-
-fn is_kernel(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+    let release = package.strip_prefix("linux-image-").unwrap_or(package);
+    let module = format!("lib/modules/{release}/kernel/drivers/block/brd.ko");
+    // The kernel last: where it is, all of them are.
+    for (from, to) in [
+        ("bin/busybox", &parts.busybox),
+        (module.as_str(), &parts.disk),
+        (&format!("boot/vmlinuz-{release}"), &parts.kernel),
+    ] {
+        fs::rename(unpacked.join(from), to).map_err(|error| format!("no {from} in {package}: {error}"))?;
+    }
+    fs::remove_dir_all(unpacked)?;
+    Ok(parts)
 }
 
 /// Reads `  Depends: linux-image-6.1.0-57-cloud-amd64`.
