@@ -6,7 +6,7 @@ use crate::{
     Result, desktop, edges, foreign, fuse, generate,
     shell::{self, cargo},
     test::{Campaign, Step},
-    workspace,
+    vm, workspace,
 };
 
 pub(crate) const STEPS: &[Step] = &[
@@ -18,6 +18,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "rust", look: rust_tests },
     Step { name: "leaves", look: leaves_alone },
     Step { name: "fuse", look: mounted },
+    Step { name: "vm", look: small_machine },
     Step { name: "loom", look: loom_models },
     Step { name: "shuttle", look: shuttle_schedules },
     Step { name: "docs", look: documentation },
@@ -70,6 +71,11 @@ fn leaves_alone(_: Campaign) -> Result<String> {
 /// A feature that takes root and a host with FUSE.
 fn mounted(campaign: Campaign) -> Result<String> {
     fuse::run(campaign)
+}
+
+/// Control groups of the second version, where this host may have none.
+fn small_machine(campaign: Campaign) -> Result<String> {
+    vm::step(campaign)
 }
 
 /// Loom replaces the primitives of the whole build, hence a target folder of its own.

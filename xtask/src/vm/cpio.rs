@@ -43,8 +43,8 @@ impl Archive {
         let length = u32::try_from(bytes.len()).expect("a file in the image is smaller than 4 GiB");
         let name_length = u32::try_from(name.len() + 1).expect("a path is short");
         // inode, mode, owner, group, links, time, length, device it is on, device it is, length of its name, no checksum.
-        let fields =
-            [self.entries, mode, 0, 0, 1, 0, length, 0, 0, device.0, device.1, name_length, 0].map(|field| format!("{field:08x}"));
+        let fields = [self.entries, mode, 0, 0, 1, 0, length, 0, 0, device.0, device.1, name_length, 0]
+            .map(|field| format!("{field:08x}"));
         self.bytes.extend_from_slice(b"070701");
         self.bytes.extend_from_slice(fields.concat().as_bytes());
         self.bytes.extend_from_slice(name.as_bytes());

@@ -14,12 +14,54 @@ use crate::{
 
 /// What tests start, and what the machine itself takes.
 const PROGRAMS: &[&str] = &[
-    "sh", "bash", "cat", "chmod", "chroot", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ip", "kill", "ls", "mkdir", "mkfs.ext4", "mount", "mv", "nice", "printf", "ps", "pwd", "python3", "rm", "seq", "setsid", "sleep",
-    "sort", "stat", "stty", "tail", "test", "touch", "tr", "true", "uname", "unshare", "wc", "yes",
+    "sh",
+    "bash",
+    "cat",
+    "chmod",
+    "chroot",
+    "cp",
+    "date",
+    "dd",
+    "echo",
+    "env",
+    "false",
+    "grep",
+    "head",
+    "hostname",
+    "id",
+    "ip",
+    "kill",
+    "ls",
+    "mkdir",
+    "mkfs.ext4",
+    "mount",
+    "mv",
+    "nice",
+    "printf",
+    "ps",
+    "pwd",
+    "python3",
+    "readlink",
+    "rm",
+    "seq",
+    "setsid",
+    "sleep",
+    "sort",
+    "stat",
+    "stty",
+    "tail",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "uname",
+    "unshare",
+    "wc",
+    "yes",
 ];
 
-const ETC: &[&str] = &["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/shadow", "/etc/hosts", "/etc/protocols"];
+const ETC: &[&str] =
+    &["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/shadow", "/etc/hosts", "/etc/protocols"];
 
 /// Where Debian has one directory for two.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
@@ -43,13 +85,23 @@ impl Image {
             image.put(&format!("/usr/{name}"), Entry::Directory);
             image.put(&format!("/{name}"), Entry::Link(format!("usr/{name}")));
         }
-        for place in ["/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/again", "/var/tmp", "/etc/alternatives"] {
+        for place in [
+            "/dev",
+            "/proc",
+            "/sys",
+            "/tmp",
+            "/run",
+            "/root",
+            "/again",
+            "/var/tmp",
+            "/usr/local",
+            "/etc/alternatives",
+        ] {
             image.put(place, Entry::Directory);
         }
         image.put("/dev/console", Entry::Device(5, 1));
         image.put("/dev/null", Entry::Device(1, 3));
-        let missing: Vec<&str> =
-            PROGRAMS.iter().copied().filter(|name| find(name).is_none()).collect();
+        let missing: Vec<&str> = PROGRAMS.iter().copied().filter(|name| find(name).is_none()).collect();
         if !missing.is_empty() {
             return Err(format!("this host has no {} for the machine", missing.join(", ")).into());
         }

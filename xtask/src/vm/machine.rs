@@ -22,6 +22,8 @@ const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t cgr
 pub(super) struct Ended {
     pub(super) name: String,
     pub(super) status: i32,
+    /// Tests that passed in it.
+    pub(super) passed: u64,
     pub(super) seconds: f64,
 }
 
@@ -29,29 +31,37 @@ pub(super) struct Ended {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Said {
     pub(super) kernel: Option<String>,
-    pub(super) controllers: String,
     pub(super) booted: Option<f64>,
     pub(super) ended: Vec<Ended>,
     begun: Option<(String, f64)>,
+    passed: u64,
     pub(super) done: bool,
 }
 
 impl Said {
     /// Takes a line of the console; what does not begin with `== ` is not for us.
     pub(super) fn hear(&mut self, line: &str) {
-        let Some(said) = line.trim_end().strip_prefix("== ") else { return };
+        let Some(said) = line.trim_end().strip_prefix("== ") else {
+            if let Some(result) = line.strip_prefix("test result: ok. ") {
+                self.passed +=
+                    result.split(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+            }
+            return;
+        };
         let words: Vec<&str> = said.split(' ').collect();
         match words[..] {
             ["kernel", release] => self.kernel = Some(release.to_owned()),
-            ["controllers", ref names @ ..] => self.controllers = names.join(" "),
             ["booted", at] => self.booted = at.parse().ok(),
-            ["begin", name, at] => self.begun = at.parse().ok().map(|at| (name.to_owned(), at)),
+            ["begin", name, at] => {
+                self.begun = at.parse().ok().map(|at| (name.to_owned(), at));
+                self.passed = 0;
+            }
             ["ended", name, status, at] => {
                 if let Some((begun, since)) = self.begun.take()
                     && begun == name
                     && let (Ok(status), Ok(at)) = (status.parse(), at.parse::<f64>())
                 {
-                    self.ended.push(Ended { name: begun, status, seconds: at - since });
+                    self.ended.push(Ended { name: begun, status, passed: self.passed, seconds: at - since });
                 }
             }
             ["done", _] => self.done = true,
@@ -79,9 +89,6 @@ pub(super) fn run(kernel: &Path, image: &Path, longest: Duration, mut see: impl 
     command.args(["-m", "2048", "-nodefaults", "-no-user-config", "-no-reboot"]);
     command.args(["-display", "none", "-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image).args(["-append", COMMAND_LINE]);
-    if let Some(more) = std::env::var_os("UOS_QEMU") {
-        command.args(more.to_string_lossy().split_whitespace());
-    }
     let mut machine = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
     let stdout = machine.0.stdout.take().ok_or("stdout was asked for as a pipe")?;
     let (sender, lines) = channel();
@@ -141,9 +148,13 @@ mod tests {
         assert_eq!(said.ended, [], "nobody ends who has not begun");
         said.hear("== begin limits 1.50");
         assert_eq!(said.last(), "in limits");
+        said.hear("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured");
         said.hear("== ended limits 101 3.00");
         said.hear("== done 3.25");
-        assert_eq!(said.ended, [Ended { name: "limits".into(), status: 101, seconds: 1.5 }]);
-        assert_eq!((said.kernel.as_deref(), said.booted, said.done), (Some("6.1.0-57-cloud-amd64"), Some(1.25), true));
+        assert_eq!(said.ended, [Ended { name: "limits".into(), status: 101, passed: 12, seconds: 1.5 }]);
+        assert_eq!(
+            (said.kernel.as_deref(), said.booted, said.done),
+            (Some("6.1.0-57-cloud-amd64"), Some(1.25), true)
+        );
     }
 }
