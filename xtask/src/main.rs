@@ -16,6 +16,7 @@ mod shell;
 mod steps;
 mod test;
 mod up;
+mod vm;
 mod workspace;
 
 use std::{env, process::ExitCode};
@@ -25,10 +26,13 @@ Usage: cargo xtask CHORE
 
   up [--dev] [-- ARGS]    build the desktop and the server and run it; ARGS and UOS_* variables reach it
   test [--long] [STEP]    everything that must pass, or one step of it: format, lints, edges, generated, ui, rust,
-                          leaves, fuse, loom, docs, foreign, browser; --long runs the campaigns at their full counts
+                          leaves, fuse, oci, vm, loom, shuttle, docs, foreign, browser; --long runs the campaigns at their
+                          full counts
   gen [--check]           write the generated files, or only say which is stale
   bench [NAME] [--json]   measure beside the peers
   package                 make the package of every published crate and look at what it holds
+  vm-test [--long] [SUITE]
+                          run what takes control groups of version 2 in a small machine that has them
   help                    this text
 ";
 
@@ -43,6 +47,7 @@ enum Chore {
     Gen { check: bool },
     Bench { args: Vec<String> },
     Package,
+    VmTest { long: bool, suite: Option<String> },
     Help,
 }
 
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Gen { check } => generate::run(check),
         Chore::Bench { args } => bench::run(&args),
         Chore::Package => package::run(),
+        Chore::VmTest { long, suite } => vm::chore(long, suite.as_deref()),
         Chore::Help => {
             print!("{USAGE}");
             Ok(())
@@ -107,6 +113,11 @@ fn parse(mut args: Vec<String>) -> std::result::Result<Chore, String> {
             Chore::Bench { args: measured.into_iter().chain(json).collect() }
         }
         "package" => Chore::Package,
+        "vm-test" => {
+            let long = flag("--long");
+            let named = args.first().is_some_and(|arg| vm::has(arg));
+            Chore::VmTest { long, suite: named.then(|| args.remove(0)) }
+        }
         "help" | "--help" | "-h" => Chore::Help,
         _ => return Err(format!("there is no chore `{name}`")),
     };
@@ -136,6 +147,9 @@ mod tests {
         );
         check("test --long", Ok(Chore::Test { long: true, step: None }));
         check("test loom", Ok(Chore::Test { long: false, step: Some("loom".to_owned()) }));
+        check("vm-test --long", Ok(Chore::VmTest { long: true, suite: None }));
+        check("vm-test limits", Ok(Chore::VmTest { long: false, suite: Some("limits".to_owned()) }));
+        check("vm-test limit", Err("`vm-test` doesn't know `limit`"));
         check("test moon", Err("`test` doesn't know `moon`"));
         check("gen --check", Ok(Chore::Gen { check: true }));
         check("bench --json syscall", Ok(Chore::Bench { args: server_args(&["syscall", "--json"]) }));

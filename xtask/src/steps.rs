@@ -6,7 +6,7 @@ use crate::{
     Result, desktop, edges, foreign, fuse, generate,
     shell::{self, cargo},
     test::{Campaign, Step},
-    workspace,
+    vm, workspace,
 };
 
 pub(crate) const STEPS: &[Step] = &[
@@ -18,6 +18,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "rust", look: rust_tests },
     Step { name: "leaves", look: leaves_alone },
     Step { name: "fuse", look: mounted },
+    Step { name: "oci", look: containers },
+    Step { name: "vm", look: small_machine },
     Step { name: "loom", look: loom_models },
     Step { name: "shuttle", look: shuttle_schedules },
     Step { name: "docs", look: documentation },
@@ -70,6 +72,20 @@ fn leaves_alone(_: Campaign) -> Result<String> {
 /// A feature that takes root and a host with FUSE.
 fn mounted(campaign: Campaign) -> Result<String> {
     fuse::run(campaign)
+}
+
+/// A feature that brings along a client of HTTP, and so is off for everybody else. The engine is played by the tests.
+fn containers(_: Campaign) -> Result<String> {
+    let with = ["--package", "uos-proc", "--features", "oci"];
+    shell::run(cargo(&["clippy"]).args(with).args(["--all-targets", "--", "-D", "warnings"]))?;
+    shell::run(cargo(&["doc", "--no-deps"]).args(with).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let tests = ["--lib", "--test", "oci", "--test", "conformance"];
+    count(cargo(&["test"]).args(with).args(tests))
+}
+
+/// Control groups of the second version, where this host may have none.
+fn small_machine(campaign: Campaign) -> Result<String> {
+    vm::step(campaign)
 }
 
 /// Loom replaces the primitives of the whole build, hence a target folder of its own.

@@ -195,8 +195,10 @@ fn open_by_handle(path: &str) -> Verdict {
         libc::SYS_name_to_handle_at,
         &[HERE, name.as_ptr() as usize, at_mut(&mut handle), at_mut(&mut mount), 0],
     );
-    let root = open("/", O_RDONLY | O_DIRECTORY).unwrap_or(minus(1));
-    let opened = call(libc::SYS_open_by_handle_at, &[root, at(&handle), 0]);
+    // Any directory of the same filesystem does.
+    let beside = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
+    let beside = open(beside, O_RDONLY | O_DIRECTORY).unwrap_or(minus(1));
+    let opened = call(libc::SYS_open_by_handle_at, &[beside, at(&handle), 0]);
     match (named, opened) {
         (_, Ok(_)) => Verdict::Did,
         (Ok(_), Err(errno)) => Verdict::Refused(errno),

@@ -17,7 +17,9 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     // Row 4. Arguments: MIB.
     ("hide-in-memfd", |args| {
         let name = text("hidden");
+        // MFD_NOEXEC_SEAL, then as kernels before 6.3 have it.
         call(libc::SYS_memfd_create, &[name.as_ptr() as usize, 0x8])
+            .or_else(|_| call(libc::SYS_memfd_create, &[name.as_ptr() as usize, 0]))
             .and_then(|fd| fill(fd, number(&args[0]) << 20))
             .into()
     }),

@@ -52,6 +52,8 @@ mod guarantee;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(feature = "oci")]
+mod oci;
 mod pipe;
 mod portable;
 mod pty;
@@ -69,6 +71,8 @@ pub use guarantee::{Enforcement, Guarantee, Means, Support};
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
 pub use linux::{Isolation, LinuxSpawner};
+#[cfg(feature = "oci")]
+pub use oci::{OciError, OciSpawner};
 pub use portable::PortableSpawner;
 pub use pty::{Pty, PtySize};
 pub use signal::{ParseSignalError, Signal};

@@ -1,6 +1,10 @@
 //! What every spawner promises, asked of each: real programs and scripts alike.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+#[cfg(feature = "oci")]
+#[path = "common/engine.rs"]
+mod engine;
+
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::Duration;
@@ -120,6 +124,53 @@ fn bare_fake() -> World {
     World { spawner: Box::new(FakeSpawner::new(script).with_support(support)), spec: fake.spec }
 }
 
+/// The same programs in containers, of an engine that is played.
+#[cfg(feature = "oci")]
+fn container() -> World {
+    /// The spawner, and the engine for as long as that is there.
+    struct WithEngine(uos_proc::OciSpawner, #[expect(dead_code, reason = "it is there")] engine::Engine);
+    impl Spawner for WithEngine {
+        fn probe(&self) -> Support {
+            self.0.probe()
+        }
+        fn plan(&self, spec: &Spec) -> Result<uos_proc::Enforcement, SpawnError> {
+            self.0.plan(spec)
+        }
+        fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
+            self.0.spawn(spec)
+        }
+    }
+    let engine = engine::Engine::start();
+    let spawner = uos_proc::OciSpawner::connect(&engine.socket, "test").unwrap();
+    World {
+        spawner: Box::new(WithEngine(spawner, engine)),
+        spec: |act| (linux().spec)(act).accept(Guarantee::Environment),
+    }
+}
+
+/// All but what no engine offers: descriptors given to a program, and niceness.
+#[cfg(feature = "oci")]
+mod in_a_container {
+    macro_rules! container {
+        ($($name:ident)*) => {
+            $(#[tokio::test] async fn $name() { super::$name(super::container()).await; })*
+        };
+    }
+    container! {
+        programs_exit_and_die
+        what_is_written_is_read
+        input_comes_back_until_its_end
+        ends_are_taken_once_and_only_of_pipes
+        waits_agree
+        a_wait_may_be_given_up
+        signals_end_what_does_not_ignore_them
+        stop_gives_a_grace_and_then_kills
+        dropping_the_last_handle_ends_it
+        nonsense_is_refused_by_field
+        levels_and_limits_need_support
+    }
+}
+
 macro_rules! conformance {
     ($($name:ident)*) => {
         #[cfg(target_os = "linux")]
@@ -159,7 +210,6 @@ conformance! {
 async fn programs_exit_and_die(world: World) {
     for code in [0, 3, 255] {
         let child = world.spawn(Act::Exit(code), |spec| spec);
-        assert!(child.os_pid() > 0);
         assert_eq!(within(child.wait()).await.cause, ExitCause::Exited(code.into()));
     }
     for signal in [Signal::TERM, Signal::KILL, Signal::new(40).unwrap()] {
@@ -222,6 +272,7 @@ async fn ends_are_taken_once_and_only_of_pipes(world: World) {
 
 async fn waits_agree(world: World) {
     let child = world.ready(Act::GoOn).await;
+    assert!(child.os_pid() > 0);
     assert_eq!(child.try_wait(), None);
     let waiters: Vec<_> = (0..20)
         .map(|_| {

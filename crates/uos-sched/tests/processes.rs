@@ -69,6 +69,15 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
             let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..wanted(512) };
             control.adopt(pid, &bound).unwrap();
             assert_ne!(condition(pid), before);
+            let on_one = |pid| {
+                condition(pid).1.split_whitespace().last().unwrap().chars().filter(|&c| c != '0').eq(['1'])
+            };
+            assert!(on_one(pid), "in its group it runs where it was bound to: {:?}", condition(pid));
+            let strict = Class::Fifo(RtPriority::new(1).unwrap());
+            for class in [strict, Class::Normal] {
+                control.apply(pid, &Wanted { class, ..bound.clone() }).unwrap();
+                assert!(on_one(pid), "and when it leaves it and comes back: {:?}", condition(pid));
+            }
             if by_drop {
                 drop(control);
             } else {

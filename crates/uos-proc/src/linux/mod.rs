@@ -27,6 +27,8 @@ use std::time::Instant;
 use crate::check::judge;
 use crate::{Child, Enforcement, Init, Level, SpawnError, Spawner, Spec, Stage, Streams, Support};
 use cgroup::Groups;
+#[cfg(feature = "oci")]
+pub(crate) use cgroup::ServerName;
 use prepare::prepare;
 use process::LinuxProcess;
 use reap::Leader;

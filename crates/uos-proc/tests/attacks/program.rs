@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// Where it was built, once for this test binary. Cargo does the work, in a target folder of its own because the flags
-/// differ; the second time there is nothing left to do.
-pub(crate) static PROGRAM: LazyLock<PathBuf> = LazyLock::new(build);
+/// Where it is: what `UOS_ATTACK_PROGRAM` names, where there is no cargo, or where it is built, once for this test binary.
+/// Cargo does that in a target folder of its own because the flags differ; the second time there is nothing left to do.
+pub(crate) static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| env::var_os("UOS_ATTACK_PROGRAM").map_or_else(build, PathBuf::from));
 
 fn build() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../uos-attack/Cargo.toml");

@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) as_nobody: bool,
     /// Descriptor 0 is a terminal.
     pub(crate) on_terminal: bool,
+    /// On kernels before this one it ends so at Minimal.
+    pub(crate) minimal_before: Option<((u32, u32), &'static str)>,
 }
 
 /// What becomes of it outside, on a machine that lets it.
@@ -61,6 +63,7 @@ const fn row(
         limits: NONE,
         as_nobody: false,
         on_terminal: false,
+        minimal_before: None,
     }
 }
 
@@ -99,6 +102,11 @@ impl Row {
         self
     }
 
+    const fn minimal_before(mut self, kernel: (u32, u32), inside: &'static str) -> Self {
+        self.minimal_before = Some((kernel, inside));
+        self
+    }
+
     const fn begun_by_nobody(mut self) -> Self {
         self.as_nobody = true;
         self
@@ -124,7 +132,9 @@ pub(crate) const TABLE: &[Row] = &[
     row("3", "memory bomb", "memory cgroup", &["memory-bomb", "256"])
         .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory"),
     row("4", "memory hidden in a memfd", "memory cgroup", &["hide-in-memfd", "256"])
-        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory"),
+        .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).ends("out of memory")
+        // They know no memfd that can't be executed, and none of the other kind can be had.
+        .minimal_before((6, 3), "EACCES"),
     row("4", "memory hidden in a shared segment", "memory cgroup", &["hide-in-shared-memory", "256"])
         .tries(Guarantee::Memory).limits(Limits { memory_bytes: Some(64 << 20), ..NONE }).standard("out of memory"),
     row("5", "memory moved out to swap", "memory and swap limited together", &["memory-bomb", "512"])

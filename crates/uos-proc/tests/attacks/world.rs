@@ -282,6 +282,13 @@ fn disk() -> String {
     paths.into_iter().find(|path| File::open(path).is_ok()).unwrap_or_else(|| "/dev/kmsg".to_owned())
 }
 
+/// Some things are stopped elsewhere, or in another way, by older kernels.
+pub(crate) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a file of the kernel");
+    let mut numbers = release.split(['.', '-']).map(|word| word.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 fn processes_of_a_cgroup() -> String {
     let places = [
         "/sys/fs/cgroup/cgroup.procs",

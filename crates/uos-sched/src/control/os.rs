@@ -269,7 +269,9 @@ impl Adopted {
         let pid = self.process.number();
         if wanted.class.is_strict() {
             // A group of its own has no part in what groups may have in real time.
-            self.group = None;
+            if self.group.take().is_some() {
+                self.bind(&wanted.affinity)?;
+            }
             self.idle_group = false;
         }
         self.set_attrs(wanted, root.is_none())?;
@@ -279,6 +281,8 @@ impl Adopted {
             && !wanted.class.is_strict()
         {
             self.group = Some(root.put(pid).map_err(|error| refused("control group", pid, error))?);
+            // Before 6.2, the kernel lets whoever changes groups run on all CPUs of the new one.
+            self.bind(&wanted.affinity)?;
             blank = true;
         }
         let idle = wanted.class == Class::Idle;

@@ -47,10 +47,8 @@ impl Home {
                     return Err(io::Error::other("not handed down to our own group"));
                 }
                 if !has(&self.own, DOWN)? {
-                    down(&self.own).or_else(|error| match error.raw_os_error() {
-                        Some(libc::EBUSY) => self.step_down().and_then(|()| down(&self.own)),
-                        _ => Err(error),
-                    })?;
+                    self.step_aside()?;
+                    down(&self.own)?;
                 }
                 down(&self.dir)?;
                 // The kernel may take a word and not act on it.
@@ -65,12 +63,17 @@ impl Home {
         wanted.iter().map(hand_down).collect()
     }
 
-    /// Moves this program into a group of its own: one that hands controllers down may hold no processes itself.
-    /// Others' processes are not ours to move.
-    fn step_down(&self) -> io::Result<()> {
+    /// Moves this program into a group of its own: one that hands controllers down may hold no processes itself, but for
+    /// the root. The kernel does not refuse them all: to hand down the processor it makes the group one of threads, and
+    /// nothing could live in those below. Others' processes are not ours to move.
+    fn step_aside(&self) -> io::Result<()> {
         let own_pid = std::process::id().cast_signed();
-        if self.own.processes()? != [own_pid] {
-            return Err(io::Error::other("our own group holds other processes too"));
+        let is_root = !self.own.has("cgroup.type");
+        match self.own.processes()?[..] {
+            _ if is_root => return Ok(()),
+            [] => return Ok(()),
+            [pid] if pid == own_pid => {}
+            _ => return Err(io::Error::other("our own group holds other processes too")),
         }
         let leaf = match self.dir.at(LEAF) {
             Ok(leaf) => leaf,

@@ -33,6 +33,8 @@ use std::io;
 pub(crate) use bounds::{Bounds, Machine};
 pub(crate) use change::Refused;
 pub(crate) use keeper::{Groups, Lease, Unleased};
+#[cfg(feature = "oci")]
+pub(crate) use name::ServerName;
 
 /// Limiting and counting, in one group.
 trait Controllers: Debug + Send + Sync {

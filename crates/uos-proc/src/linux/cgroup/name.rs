@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// `uos-4026531836-77-5000-0`: process 77 of that pid namespace, which began 5000 ticks after the machine did. Numbers
 /// of processes are given anew, but not with the same beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ServerName {
+pub(crate) struct ServerName {
     pid_namespace: u64,
     pid: u32,
     began: u64,
@@ -18,7 +18,7 @@ pub(super) struct ServerName {
 
 impl ServerName {
     /// A name not used before. `None` where `/proc` does not tell who we are.
-    pub(super) fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let pid = std::process::id();
         Some(ServerName {
@@ -30,7 +30,7 @@ impl ServerName {
     }
 
     /// The name in `text`, if it is one that we would give.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix("uos-")?.split('-');
         let name = ServerName {
             pid_namespace: parts.next()?.parse().ok()?,
@@ -43,7 +43,7 @@ impl ServerName {
 
     /// Whether the server is surely gone. One of another pid namespace is not ours to judge: its number means
     /// somebody else here, or nobody.
-    pub(super) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         own_pid_namespace() == Some(self.pid_namespace)
             && began(std::process::id()).is_some()
             && began(self.pid) != Some(self.began)

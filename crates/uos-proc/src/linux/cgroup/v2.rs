@@ -80,9 +80,10 @@ impl Controllers for V2 {
         Events { oom_kills: oom_kills.unwrap_or(0), pids_denials }
     }
 
-    /// Has the kernel kill the whole group when it runs out of memory, and not leave half a program behind.
+    /// Who is killed when memory runs out is one process, as with the first version, and the others can tell: with
+    /// `memory.oom.group` it would be all of them.
     fn prepare(&self) -> io::Result<()> {
-        if self.memory { self.dir.write("memory.oom.group", "1") } else { Ok(()) }
+        Ok(())
     }
 
     /// Its peaks cannot begin anew, and a new directory is cheap here.

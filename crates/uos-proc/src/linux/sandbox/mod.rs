@@ -153,7 +153,7 @@ impl Sandboxes {
         let workshop = last_capability
             .filter(|_| is_root && copies_roots)
             .and_then(|last| workshop::Workshop::open(staging.clone(), last).ok())
-            .filter(workshop::Workshop::copies_roots);
+            .and_then(workshop::Workshop::if_it_copies_roots);
         let mut queue = workshop.as_ref().map(|workshop| Arc::clone(&workshop.queue));
         if let (Isolation::NoNamespaces, Some(last), true) = (isolation, last_capability, drops) {
             queue = thread::start_after(move || workshop::lay_down(last)).ok();

@@ -60,8 +60,17 @@ impl Workshop {
         Ok(Workshop { queue, roots: Mutex::default() })
     }
 
+    /// Itself, if it can be used. If not, its thread ends.
+    pub(super) fn if_it_copies_roots(self) -> Option<Self> {
+        let is_of_use = self.copies_roots();
+        if !is_of_use {
+            self.queue.close();
+        }
+        is_of_use.then_some(self)
+    }
+
     /// Whether the kernel copies what is mounted nowhere, and takes mounts there: the two things that this rests on.
-    pub(super) fn copies_roots(&self) -> bool {
+    fn copies_roots(&self) -> bool {
         let attempt = || {
             let mut life = Life::default();
             let root = life.new_root(NO_SET_ID);
