@@ -31,7 +31,7 @@ export const file_uos_v1_processes: GenFile = /*@__PURE__*/
  * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit, or has no descriptor for a handle; the message says which.
  * - EPERM: a grant that the caller doesn't hold, or a level looser than that of the program the caller is or runs under.
  * - EAGAIN: too many processes.
- * - E2BIG: arguments and environment are too long for the host, or more than 64 handles.
+ * - E2BIG: arguments and environment have more than 2 MiB or are too long for the host, or more than 64 handles.
  * - EBADF: one of the handles is not in the caller's table.
  * - EACCES: one of the handles can't be passed on, or the right it was opened by is gone.
  *
