@@ -231,4 +231,8 @@ fn the_numbers_are_those_of_the_contract() {
     for row in &TABLE {
         assert!(contract.contains(&(row.number, row.name)), "{} {}", row.number, row.name);
     }
+    for (number, name) in contract {
+        let is_there = TABLE.iter().any(|row| (row.number, row.name) == (number, name));
+        assert!(is_there, "{number} {name} is in the contract, and nobody performs it");
+    }
 }
