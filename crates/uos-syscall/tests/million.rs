@@ -13,7 +13,7 @@ use common::{World, until};
 use fields::{Field, Meaning, fields};
 use prost_reflect::{Kind, Value};
 use samples::Owner;
-use uos_proto::{Class, TABLE, v1};
+use uos_proto::{Class, TABLE};
 use uos_syscall::InUse;
 
 const ENTRIES: usize = 1_000_000;
@@ -28,7 +28,7 @@ fn entry(field: &Field) -> Option<Value> {
         _ => "x",
     };
     Some(match (field.meaning, field.kind()) {
-        (Meaning::Process | Meaning::Handle | Meaning::Place, _) => return None,
+        (Meaning::Process | Meaning::Handle | Meaning::Snapshot | Meaning::Place, _) => return None,
         (Meaning::Flag, _) => Value::Bool(true),
         (Meaning::Choice, _) => Value::EnumNumber(1),
         (Meaning::Number, Kind::Uint32) => Value::U32(1),
@@ -68,8 +68,7 @@ async fn a_million_entries_are_answered_in_bounded_memory() {
                 println!("{} of {entry:?}: {took} bytes, {:?}", field.name(), result.map(Result::err));
                 tried += 1;
                 most = most.max((took, field.name()));
-                let kill = v1::KillProcess { pid: owner.caller.pid().0, tree: true };
-                world.call(&world.kernel.init(), kill).await.unwrap();
+                world.clear().await;
                 let empty = InUse { processes: 1, ..InUse::default() };
                 until("all is given back", || world.kernel.in_use() == empty).await;
             }

@@ -25,7 +25,7 @@ use common::{World, until};
 use fields::{Field, Meaning, fields};
 use samples::Owner;
 use uos_proto::{
-    CallInfo, Class, TABLE,
+    Class, TABLE,
     v1::{self, call::Call, reply::Reply},
 };
 use uos_syscall::{Caller, Errno, Error, InUse};
@@ -75,15 +75,7 @@ async fn answer(world: &World, caller: &Caller, call: Call) -> Option<Result<Rep
 
 /// Ends everybody, and sees that nothing is left of them.
 async fn end(world: &World, what: &str) {
-    let init = world.kernel.init();
-    let all = world.call(&init, v1::GetProcessList { after_pid: 1, limit: 0 }).await.unwrap().processes;
-    for process in all {
-        // It may have ended already, of itself or with its parent.
-        let _ = world.call(&init, v1::KillProcess { pid: process.pid, tree: true }).await;
-        // What is kept of those that have become process 1's children goes when it has looked.
-        let _ = world.call(&init, v1::WaitProcess { pid: process.pid, timeout_us: None }).await;
-    }
-    world.call(&init, v1::TriggerGc {}).await.unwrap();
+    world.clear().await;
     let empty = InUse { processes: 1, ..InUse::default() };
     until(&format!("all is given back after {what}"), || world.kernel.in_use() == empty).await;
 }
@@ -201,13 +193,4 @@ async fn every_call_on_a_revoked_handle_is_answered() {
     assert!(refused > 10, "{refused} calls know of a right that was taken away");
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
     world.kernel.shut_down().await;
-}
-
-/// All calls, once as they succeed and once as they wait, if they do.
-async fn both(world: &World, owner: &Owner, row: &CallInfo, endless: bool) -> Option<Call> {
-    match endless {
-        true if matches!(row.class, Class::Wait | Class::Async) => Some(owner.endless(world, row).await),
-        true => None,
-        false => Some(owner.sample(row).await),
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll};
 
-use uos_proto::{TABLE, v1};
+use uos_proto::{Class, TABLE, v1};
 
 use crate::{
-    PANICS, both,
+    PANICS,
     common::{World, within},
     count_panics, end,
     samples::Owner,
@@ -33,12 +33,15 @@ async fn every_call_that_is_given_up_leaves_nothing() {
     count_panics();
     let world = World::start();
     for row in &TABLE {
-        for (endless, polls) in [(false, 0), (false, 1), (false, 3), (true, 1), (true, 3)] {
-            let owner = Owner::new(&world).await;
-            if let Some(call) = both(&world, &owner, row, endless).await {
-                let mut under_way = Box::pin(world.kernel.invoke(&owner.caller, call));
-                let _ = polled(&mut under_way, polls).await;
+        for (endless, polls) in [(false, 1), (false, 3), (true, 1), (true, 3)] {
+            if endless && !matches!(row.class, Class::Wait | Class::Async) {
+                continue;
             }
+            let owner = Owner::new(&world).await;
+            let call = if endless { owner.endless(&world, row).await } else { owner.sample(row).await };
+            let mut under_way = Box::pin(world.kernel.invoke(&owner.caller, call));
+            let _ = polled(&mut under_way, polls).await;
+            drop(under_way);
             end(&world, &format!("{}, given up after {polls}", row.name)).await;
         }
     }
@@ -51,12 +54,12 @@ async fn every_call_whose_caller_ends_is_answered_and_leaves_nothing() {
     count_panics();
     let world = World::start();
     for row in &TABLE {
-        for (endless, polls) in [(false, 0), (false, 1), (true, 1), (true, 2)] {
-            let owner = Owner::new(&world).await;
-            let Some(call) = both(&world, &owner, row, endless).await else {
-                end(&world, row.name).await;
+        for (endless, polls) in [(false, 0), (false, 1), (true, 1)] {
+            if endless && !matches!(row.class, Class::Wait | Class::Async) {
                 continue;
-            };
+            }
+            let owner = Owner::new(&world).await;
+            let call = if endless { owner.endless(&world, row).await } else { owner.sample(row).await };
             let mut under_way = pin!(world.kernel.invoke(&owner.caller, call));
             let early = polled(&mut under_way, polls).await;
             let kill = v1::KillProcess { pid: owner.caller.pid().0, tree: true };

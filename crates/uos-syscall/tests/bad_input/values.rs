@@ -10,7 +10,7 @@ pub(crate) fn values(field: &Field, ids: &[u64]) -> Vec<Value> {
         Meaning::Flag => vec![Value::Bool(false), Value::Bool(true)],
         Meaning::Choice => [0, 1, 2, 3, 4, 5, 6, 99, -1, i32::MIN, i32::MAX].map(Value::EnumNumber).into(),
         Meaning::Number => numbers(&field.kind()),
-        Meaning::Process | Meaning::Handle | Meaning::Place => {
+        Meaning::Process | Meaning::Handle | Meaning::Snapshot | Meaning::Place => {
             let odd = [0, 1, 2, 1 << 32, 1 << 53, u64::MAX - 1, u64::MAX];
             odd.iter().chain(ids).map(|&id| Value::U64(id)).collect()
         }
@@ -25,7 +25,7 @@ pub(crate) fn hugest(field: &Field) -> Value {
         Meaning::Flag => Value::Bool(true),
         Meaning::Choice => Value::EnumNumber(i32::MAX),
         Meaning::Number => numbers(&field.kind()).pop().unwrap(),
-        Meaning::Process | Meaning::Handle | Meaning::Place => Value::U64(u64::MAX),
+        Meaning::Process | Meaning::Handle | Meaning::Snapshot | Meaning::Place => Value::U64(u64::MAX),
         Meaning::Path | Meaning::Text => text(&field.kind(), vec![b'x'; 1 << 20]).unwrap(),
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Meaning {
     Process,
     /// The id of something in a table of handles.
     Handle,
+    /// The id of a snapshot, which is in no table: whoever has `fs.admin` sees all.
+    Snapshot,
     /// Where in a list, or in a table, something begins or ends.
     Place,
     /// A path that is judged.
@@ -46,6 +48,9 @@ fn meaning(field: &FieldDescriptor) -> Meaning {
         Kind::Bool => Some(Meaning::Flag),
         Kind::Enum(_) => Some(Meaning::Choice),
         // Ids have 64 bits.
+        Kind::Uint64 if name.ends_with("id") && field.parent_message().name().ends_with("Snapshot") => {
+            Some(Meaning::Snapshot)
+        }
         Kind::Uint64 => wide(name),
         Kind::String | Kind::Bytes => text(name),
         _ => Some(Meaning::Number),
@@ -56,11 +61,10 @@ fn meaning(field: &FieldDescriptor) -> Meaning {
 fn wide(name: &str) -> Option<Meaning> {
     Some(match name {
         "pid" | "reader_pid" | "writer_pid" => Meaning::Process,
-        "id" | "to_id" => Meaning::Handle,
+        "id" | "to_id" | "parent_id" | "member_id" => Meaning::Handle,
         "after_pid" | "cursor" | "first" | "last" => Meaning::Place,
-        "offset" | "length" | "capacity" | "messages" | "bytes" | "pids" | "open_files" | "cpu_seconds" => {
-            Meaning::Number
-        }
+        "offset" | "length" | "capacity" | "messages" | "bytes" | "pids" | "open_files" | "cpu_seconds"
+        | "limit_nodes" => Meaning::Number,
         _ if name.ends_with("_us") || name.ends_with("_bytes") => Meaning::Number,
         _ => return None,
     })
@@ -69,8 +73,9 @@ fn wide(name: &str) -> Option<Meaning> {
 fn text(name: &str) -> Option<Meaning> {
     Some(match name.strip_suffix("_raw").unwrap_or(name) {
         "path" | "from" | "to" | "program" | "cwd" => Meaning::Path,
-        // What a symbolic link says is not judged when it is made, but when it is followed.
-        "target" => Meaning::Text,
+        // What a symbolic link says is not judged when it is made, but when it is followed; and folders of the host are
+        // the operator's to open.
+        "target" | "host_path" => Meaning::Text,
         "method" | "url" | "body" => Meaning::Text,
         "name" | "value" | "args" | "env" | "grants" | "drop" | "keep" | "prefix" | "data" => Meaning::Text,
         _ => return None,
@@ -228,6 +233,7 @@ fn gather(message: &DynamicMessage, all: &mut Vec<(Meaning, String, u64)>) {
 /// Whether a call answers with the id of something it has made.
 pub(crate) fn makes(row: &CallInfo) -> Option<Meaning> {
     row.reply.iter().find_map(|field| match field.name {
+        "id" if row.name == "Snapshot" => Some(Meaning::Snapshot),
         "id" => Some(Meaning::Handle),
         "pid" if row.name == "SpawnProcess" => Some(Meaning::Process),
         _ => None,

@@ -91,6 +91,30 @@ impl World {
         self.call(caller, request).await.unwrap_err().errno
     }
 
+    /// Ends everybody but process 1, and takes away what outlives them.
+    pub(crate) async fn clear(&self) {
+        let init = self.kernel.init();
+        let all = self.call(&init, v1::GetProcessList { after_pid: 1, limit: 0 }).await.unwrap().processes;
+        for process in all {
+            // It may have ended already, of itself or with its parent.
+            let _ = self.call(&init, v1::KillProcess { pid: process.pid, tree: true }).await;
+            // What is kept of those that have become process 1's children goes when it has looked.
+            let _ = self.call(&init, v1::WaitProcess { pid: process.pid, timeout_us: None }).await;
+        }
+        self.call(&init, v1::TriggerGc {}).await.unwrap();
+        for kept in self.call(&init, v1::ListSnapshots {}).await.unwrap().snapshots {
+            self.call(&init, v1::DropSnapshot { id: kept.id }).await.unwrap();
+        }
+        let mounts = self.call(&init, v1::ListMounts {}).await.unwrap().mounts;
+        // Those that lie in others first.
+        let mut made: Vec<_> = mounts.into_iter().filter(|mount| mount.by_call).collect();
+        made.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
+        for mount in made {
+            let unmount = v1::Unmount { path: mount.path, path_raw: mount.path_raw, force: true };
+            self.call(&init, unmount).await.unwrap();
+        }
+    }
+
     /// A file in the host's folder, made from outside.
     pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.host.path().join(name);

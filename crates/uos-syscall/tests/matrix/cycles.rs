@@ -13,6 +13,7 @@ use crate::{
     dice::{Dice, campaign},
     fields::{self, Meaning, fields},
     samples::Owner,
+    victim::narrow,
 };
 
 /// How many ids of things that are no more are kept to be tried again.
@@ -44,7 +45,8 @@ async fn no_id_is_ever_given_again() {
     let (mut dice, _) = Dice::cast();
     let world = World::start();
     let owner = Owner::new(&world).await;
-    let stranger = Owner::new(&world).await.caller;
+    let stranger = Owner::new(&world).await;
+    narrow(&world, &stranger).await;
     let bystander = world.child(&owner.caller, &[]).await;
     let held = world.call(&owner.caller, v1::ListHandles::default()).await.unwrap();
     let makers: Vec<&CallInfo> = TABLE.iter().filter(|row| makes_anew(row)).collect();
@@ -52,11 +54,15 @@ async fn no_id_is_ever_given_again() {
     let mut questions = Vec::new();
     for row in &TABLE {
         for field in fields(row) {
-            if matches!(field.meaning, Meaning::Handle | Meaning::Process) {
-                let sample = owner.sample(row).await;
-                let absent = refusal(&world, &stranger, &field, &sample, NEVER).await;
-                questions.push((field, sample, absent));
-            }
+            // Whoever made a process still knows what became of it; others never hear of it.
+            let asks = match field.meaning {
+                Meaning::Process => &stranger,
+                Meaning::Handle => &owner,
+                _ => continue,
+            };
+            let (asks, sample) = (&asks.caller, asks.sample(row).await);
+            let absent = refusal(&world, asks, &field, &sample, NEVER).await;
+            questions.push((asks, field, sample, absent));
         }
     }
     let (mut handles, mut pids) = (Given::default(), Given::default());
@@ -79,12 +85,8 @@ async fn no_id_is_ever_given_again() {
             closed.unwrap_or_else(|error| panic!("what {} made: {error}", row.name));
             handles.take(id, row.name);
         }
-        let (field, sample, absent) = &questions[dice.below(questions.len() as u64) as usize];
-        let (given, asks) = match field.meaning {
-            // Whoever made a process still knows what became of it; others never hear of it.
-            Meaning::Process => (&pids, &stranger),
-            _ => (&handles, &owner.caller),
-        };
+        let (asks, field, sample, absent) = &questions[dice.below(questions.len() as u64) as usize];
+        let given = if field.meaning == Meaning::Process { &pids } else { &handles };
         if let Some(id) = given.stale.get(dice.below(KEPT as u64) as usize) {
             let answer = refusal(&world, asks, field, sample, *id).await;
             assert_eq!(answer.errno, absent.errno, "{} on {id}, which is no more", field.name());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use uos_proto::{TABLE, v1::call::Call};
-use uos_syscall::Error;
+use uos_syscall::{Caller, Error};
 
 use crate::{
     answers::{NEVER, refusal},
@@ -12,11 +12,12 @@ use crate::{
     fields::{Field, Meaning, fields},
     known_to,
     samples::Owner,
-    victim::Victim,
+    victim::{Victim, narrow},
 };
 
 /// A call with a place for a guess, and what it answers when there is nothing.
-struct Question {
+struct Question<'a> {
+    asks: &'a Caller,
     field: Field,
     sample: Call,
     absent: Error,
@@ -28,21 +29,27 @@ async fn no_guessed_id_hits() {
     let (mut dice, _) = Dice::cast();
     let world = World::start();
     let victim = Victim::new(&world).await;
-    let guesser = Owner::new(&world).await;
+    let (guesser, blind) = (Owner::new(&world).await, Owner::new(&world).await);
+    narrow(&world, &blind).await;
     let before = victim.state(&world).await;
-    let own: HashSet<u64> = known_to(&world, &guesser.caller).await;
+    let mut own: HashSet<u64> = known_to(&world, &guesser.caller).await;
+    own.extend(known_to(&world, &blind.caller).await);
     let mut questions = Vec::new();
     for row in &TABLE {
         for field in fields(row) {
-            if !matches!(field.meaning, Meaning::Process | Meaning::Handle) {
-                continue;
-            }
-            let sample = guesser.sample(row).await;
-            let absent = refusal(&world, &guesser.caller, &field, &sample, NEVER).await;
-            questions.push(Question { field, sample, absent });
+            // Who may steer all processes has no strangers among them.
+            let owner = match field.meaning {
+                Meaning::Process | Meaning::Snapshot => &blind,
+                Meaning::Handle => &guesser,
+                _ => continue,
+            };
+            let (asks, sample) = (&owner.caller, owner.sample(row).await);
+            let absent = refusal(&world, asks, &field, &sample, NEVER).await;
+            questions.push(Question { asks, field, sample, absent });
         }
     }
-    let living: Vec<u64> = victim.handles.iter().chain(&victim.processes).map(|(_, id)| *id).collect();
+    let living: Vec<u64> =
+        victim.handles.iter().chain(&victim.processes).chain(&victim.snapshots).map(|(_, id)| *id).collect();
     let most = living.iter().max().unwrap() * 2;
     for _ in 0..guesses {
         let near = dice.one_of(&living).unwrap();
@@ -57,8 +64,9 @@ async fn no_guessed_id_hits() {
         if id == 0 || own.contains(&id) {
             continue;
         }
-        let Question { field, sample, absent } = &questions[dice.below(questions.len() as u64) as usize];
-        let answer = refusal(&world, &guesser.caller, field, sample, id).await;
+        let Question { asks, field, sample, absent } =
+            &questions[dice.below(questions.len() as u64) as usize];
+        let answer = refusal(&world, asks, field, sample, id).await;
         assert_eq!(answer, *absent, "{} {id}", field.name());
     }
     victim.is_as_before(&world, &before).await;

@@ -31,24 +31,18 @@ use fields::{Meaning, fields};
 use samples::Owner;
 use uos_proto::{TABLE, v1};
 use uos_syscall::Caller;
-use victim::Victim;
-
-/// Those who are not to know of the victim's things: one who has nothing, one who has all rights but on strangers and one
-/// of everything of its own, and the victim's own child.
-async fn strangers(world: &World, victim: &Victim, equal: &Owner) -> Vec<(&'static str, Caller)> {
-    vec![
-        ("nobody", world.agent(&[]).await),
-        ("an equal", equal.caller.clone()),
-        ("a child", world.child(&victim.owner.caller, &["ipc.create"]).await),
-    ]
-}
+use victim::{Victim, narrow};
 
 #[tokio::test]
 async fn every_foreign_id_is_answered_as_one_that_never_was() {
     let world = World::start();
     let victim = Victim::new(&world).await;
-    let equal = Owner::new(&world).await;
-    let strangers = strangers(&world, &victim, &equal).await;
+    let nobody = world.agent(&[]).await;
+    let child = world.child(&victim.owner.caller, &["ipc.create"]).await;
+    // Those who have one of everything of their own, and all rights; one of them none that is for all
+    // processes or snapshots.
+    let (equal, blind) = (Owner::new(&world).await, Owner::new(&world).await);
+    narrow(&world, &blind).await;
     let before = victim.state(&world).await;
     let (mut rows, mut cells) = (HashSet::new(), 0);
     for row in &TABLE {
@@ -56,11 +50,13 @@ async fn every_foreign_id_is_answered_as_one_that_never_was() {
             let foreign = match field.meaning {
                 Meaning::Process => &victim.processes,
                 Meaning::Handle => &victim.handles,
+                Meaning::Snapshot => &victim.snapshots,
                 _ => continue,
             };
             rows.insert(row.name);
-            let sample = equal.sample(row).await;
-            for (who, stranger) in &strangers {
+            let owner = if field.meaning == Meaning::Handle { &equal } else { &blind };
+            let sample = owner.sample(row).await;
+            for (who, stranger) in [("nobody", &nobody), ("an equal", &owner.caller), ("a child", &child)] {
                 let absent = refusal(&world, stranger, &field, &sample, NEVER).await;
                 for (what, id) in foreign {
                     let answer = refusal(&world, stranger, &field, &sample, *id).await;
@@ -88,6 +84,7 @@ async fn a_place_in_a_list_gives_away_nothing_of_others() {
         for field in fields(row).into_iter().filter(|field| field.meaning == Meaning::Place) {
             // One of its own for each, since some of these calls end what they find.
             let equal = Owner::new(&world).await;
+            narrow(&world, &equal).await;
             let own: HashSet<u64> = known_to(&world, &equal.caller).await;
             let sample = equal.sample(row).await;
             let foreign = victim.handles.iter().chain(&victim.processes).map(|(_, id)| *id);
