@@ -18,6 +18,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "rust", look: rust_tests },
     Step { name: "leaves", look: leaves_alone },
     Step { name: "fuse", look: mounted },
+    Step { name: "adapters", look: adapters },
     Step { name: "oci", look: containers },
     Step { name: "vm", look: small_machine },
     Step { name: "loom", look: loom_models },
@@ -72,6 +73,13 @@ fn leaves_alone(_: Campaign) -> Result<String> {
 /// A feature that takes root and a host with FUSE.
 fn mounted(campaign: Campaign) -> Result<String> {
     fuse::run(campaign)
+}
+
+/// Features of `uos-vfs` that are off for everybody else: tasks of tokio, and stores of objects.
+fn adapters(_: Campaign) -> Result<String> {
+    let with = ["--package", "uos-vfs", "--features", "tokio,opendal"];
+    shell::run(cargo(&["doc", "--no-deps"]).args(with).env("RUSTDOCFLAGS", "-D warnings"))?;
+    count(cargo(&["test"]).args(with).args(["--lib", "--test", "tokio", "--test", "objects"]))
 }
 
 /// A feature that brings along a client of HTTP, and so is off for everybody else. The engine is played by the tests.
