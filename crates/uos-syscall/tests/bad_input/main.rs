@@ -62,7 +62,7 @@ async fn answer(world: &World, caller: &Caller, call: Call) -> Option<Result<Rep
     match &result {
         None => assert!(matches!(info.class, Class::Wait | Class::Async), "{} must not wait", info.name),
         Some(Ok(reply)) => {
-            assert!(reply.encoded_len() <= REPLY_BYTES, "{}: {}", info.name, reply.encoded_len())
+            assert!(reply.encoded_len() <= REPLY_BYTES, "{}: {}", info.name, reply.encoded_len());
         }
         Some(Err(error)) => {
             let says = error.message.len() + error.hint.len();
