@@ -79,7 +79,6 @@ impl People {
 
     /// What is left of somebody's grants; their descendants have no more than them.
     pub(crate) fn set(&mut self, who: usize, grants: Vec<String>) {
-        self.all[who].grants = grants.clone();
         for child in 0..self.all.len() {
             if self.all[child].parent == Some(who) && self.all[child].alive {
                 let has = self.all[child].grants.clone();
@@ -87,6 +86,7 @@ impl People {
                 self.set(child, left);
             }
         }
+        self.all[who].grants = grants;
     }
 
     pub(crate) fn kill(&mut self, who: usize, tree: bool) {
