@@ -225,6 +225,9 @@ async fn what_is_paused_stands_still_and_can_be_killed() {
     assert_eq!(child.pause(), Err(SignalError::Refused { errno: libc::EBUSY }), "it is already");
     stdin.write_all(b"x\n").await.unwrap();
     child.resume().unwrap();
+    for refused in [child.set_nice(3), child.set_real_time(true)] {
+        assert_eq!(refused, Err(SignalError::Refused { errno: libc::EOPNOTSUPP }), "no engine does that");
+    }
     within(stdout.read_exact(&mut [0; 2])).await.unwrap();
     child.pause().unwrap();
     child.kill_tree().unwrap();

@@ -19,6 +19,7 @@ const PROGRAMS: &[&str] = &[
     "cat",
     "chmod",
     "chroot",
+    "chrt",
     "cp",
     "date",
     "dd",

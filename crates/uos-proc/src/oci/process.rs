@@ -119,6 +119,12 @@ impl Process for OciProcess {
         Err(SignalError::Refused { errno })
     }
 
+    /// Into which group it would have to go, and back, is the engine's affair.
+    fn set_real_time(&self, _: bool) -> Result<(), SignalError> {
+        self.if_alive(|_| async { Ok(()) })?;
+        Err(SignalError::Refused { errno: libc::EOPNOTSUPP })
+    }
+
     fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
         check_limits(limits)?;
         if self.course.exit().is_some() {
