@@ -26,7 +26,7 @@ use crate::{
 /// so: even [`Level::Privileged`](crate::Level::Privileged) takes that [`accept`](Spec::accept) names what is missing.
 ///
 /// Refused are limits, terminals, further descriptors, programs and directories by descriptor, and real-time signals. The umask is that of
-/// the spawning program, core dumps are not kept from it, usage is not told, and **children outlive a spawning program
+/// the spawning program, and so are the signals that it ignores; core dumps are not kept from it, usage is not told, and **children outlive a spawning program
 /// that is killed**. Each child takes a thread that waits for it, and one more if it has a deadline.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PortableSpawner;
