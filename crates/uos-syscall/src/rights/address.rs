@@ -75,8 +75,9 @@ fn of_v6(address: Ipv6Addr) -> AddressKind {
         // The old form of an IPv4 address in an IPv6 one.
         [0, 0, 0, 0, 0, 0, ..] => AddressKind::Translated,
         // What a network without IPv4 reaches the IPv4 Internet by: as public as what it carries, and no more than that.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            match of_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))) {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            let [.., a, b, c, d] = address.octets();
+            match of_v4(Ipv4Addr::new(a, b, c, d)) {
                 AddressKind::Public => AddressKind::Public,
                 _ => AddressKind::Translated,
             }
@@ -98,6 +99,22 @@ fn of_v6(address: Ipv6Addr) -> AddressKind {
 #[cfg(test)]
 mod tests {
     use super::AddressKind;
+
+    #[test]
+    fn every_kind_has_a_word_for_people() {
+        for (text, word) in [
+            ("8.8.8.8", "public"),
+            ("127.0.0.1", "loopback"),
+            ("0.0.0.0", "unspecified"),
+            ("169.254.169.254", "link-local"),
+            ("10.0.0.1", "private"),
+            ("224.0.0.1", "multicast"),
+            ("192.0.2.1", "reserved"),
+            ("64:ff9b::a00:1", "translated"),
+        ] {
+            assert_eq!(AddressKind::of(text.parse().unwrap()).name(), word, "{text}");
+        }
+    }
 
     #[test]
     fn a_table_of_kinds() {

@@ -217,6 +217,20 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_is_for_paths_or_it_is_not() {
+        let on = |text: &str, path: &str| Grant::parse(text).unwrap().allows_path(path.as_bytes());
+        assert!(on("fs.read:/a/**", "/a/b"));
+        assert!(!on("fs.read:/a/**", "/b"));
+        // Without a pattern it is for everything; for hosts, it is for no path.
+        assert!(on("fs.admin", "/a"));
+        assert!(!on("net.connect:*", "/a"));
+        let paths = |text: &str| Grant::parse(text).unwrap().paths().map(ToString::to_string);
+        assert_eq!(paths("fs.read:/a/**").as_deref(), Some("/a/**"));
+        assert_eq!(paths("fs.admin"), None);
+        assert_eq!(paths("net.connect:*"), None);
+    }
+
+    #[test]
     fn one_right_never_covers_another() {
         let read = Grant::parse("fs.read:/**").unwrap();
         assert!(!read.covers(&Grant::parse("fs.write:/a").unwrap()));

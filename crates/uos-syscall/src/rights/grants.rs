@@ -149,6 +149,31 @@ mod tests {
         assert!(Grants::all().any(Right::None).is_none());
     }
 
+    #[test]
+    fn what_is_said_of_all_below_is_said_by_right() {
+        let texts = ["fs.read:/a/b", "fs.read:/a/*/**", "fs.write:/c/**", "sys.info"];
+        let grants: Grants = texts.map(|text| Grant::parse(text).unwrap()).into_iter().collect();
+        let whole = |right, path: &str| grants.for_all_below(right, path.as_bytes()).map(ToString::to_string);
+        assert_eq!(whole(Right::FsRead, "/a/b").as_deref(), Some("fs.read:/a/*/**"));
+        assert_eq!(whole(Right::FsRead, "/a"), None);
+        assert_eq!(whole(Right::FsRead, "/c"), None);
+        assert_eq!(whole(Right::FsWrite, "/c/d").as_deref(), Some("fs.write:/c/**"));
+        for (right, path, expected) in [
+            (Right::FsRead, "/", true),
+            (Right::FsRead, "/a", true),
+            (Right::FsRead, "/b", false),
+            (Right::FsWrite, "/a", false),
+            (Right::FsWrite, "/c/d", true),
+        ] {
+            assert_eq!(grants.reach_into(right, path.as_bytes()), expected, "{right:?} {path}");
+        }
+        assert_eq!(grants.any(Right::SysInfo).map(ToString::to_string).as_deref(), Some("sys.info"));
+        assert!(grants.any(Right::SysAdmin).is_none());
+        let all: Vec<String> = grants.iter().map(ToString::to_string).collect();
+        assert_eq!(all.len(), texts.len());
+        assert!(texts.iter().all(|text| all.iter().any(|one| one == text)), "{all:?}");
+    }
+
     fn verdict(grants: &[&str], host: &str, at: &str, is_own: bool) -> bool {
         let grants: Grants = grants.iter().map(|text| Grant::parse(text).unwrap()).collect();
         let host = Host::parse(host).unwrap();

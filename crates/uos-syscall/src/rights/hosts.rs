@@ -161,12 +161,10 @@ fn v6(text: &str) -> Result<Hosts, HostError> {
         false => Ipv6Net::from(text.parse::<std::net::Ipv6Addr>().map_err(|_| HostError::Malformed)?),
     };
     let range = range.trunc();
-    // What means IPv4 is judged as IPv4, so that is how it is kept.
+    // What means IPv4 is judged as IPv4, so that is how it is kept. A wider range has lost the bits that say so.
     Ok(Hosts::Range(match range.addr().to_ipv4_mapped() {
-        Some(address) if range.prefix_len() >= 96 => {
-            Ipv4Net::new_assert(address, range.prefix_len() - 96).into()
-        }
-        _ => range.into(),
+        Some(address) => Ipv4Net::new_assert(address, range.prefix_len() - 96).into(),
+        None => range.into(),
     }))
 }
 

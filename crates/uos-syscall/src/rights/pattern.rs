@@ -132,15 +132,15 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let mut star: Option<(usize, usize)> = None;
     while from < name.len() {
         if pattern.get(at) == Some(&b'*') {
-            star = Some((at, from));
             at += 1;
+            star = Some((at, from));
         } else if pattern.get(at) == Some(&name[from]) {
             at += 1;
             from += 1;
-        } else if let Some((place, taken)) = star {
-            star = Some((place, taken + 1));
-            at = place + 1;
-            from = taken + 1;
+        } else if let Some((behind, taken)) = star {
+            // The star takes in one more.
+            (at, from) = (behind, taken + 1);
+            star = Some((at, from));
         } else {
             return false;
         }
@@ -203,6 +203,22 @@ mod tests {
         ] {
             assert_eq!(pattern(text).matches(path.as_bytes()), expected, "{text} on {path}");
         }
+    }
+
+    #[test]
+    fn only_what_is_spelt_out_is_one_path() {
+        for (text, expected) in [
+            ("/", Some(("/", false))),
+            ("/**", Some(("/", true))),
+            ("/a/b", Some(("/a/b", false))),
+            ("/a/b/**", Some(("/a/b", true))),
+            ("/a*", None),
+            ("/*/b/**", None),
+        ] {
+            let expected = expected.map(|(path, below)| (path.as_bytes().to_vec(), below));
+            assert_eq!(pattern(text).literal(), expected, "{text}");
+        }
+        assert_eq!(format!("{:?}", pattern("/a/*")), "PathPattern(/a/*)");
     }
 
     #[test]
