@@ -16,6 +16,8 @@ GRANTS = [
     "proc.spawn:/usr/bin/*",
     "ipc.create",
     "net.connect:127.0.0.1",
+    "net.bind:127.0.0.1",
+    "net.resolve:localhost",
     "sched.inspect",
     "sched.control",
     "sys.info",
@@ -118,6 +120,47 @@ class Bench:
     @functools.cached_property
     def topic(self):
         return self.make("CreateQueue", kind="QUEUE_KIND_TOPIC").id
+
+    @functools.cached_property
+    def socket(self):
+        return self.make("Socket", kind="SOCKET_KIND_TCP").id
+
+    @functools.cached_property
+    def bound(self):
+        """A socket and where it is."""
+        id = self.make("Socket", kind="SOCKET_KIND_TCP").id
+        return id, self.make("Bind", id=id, address={"host": "127.0.0.1"}).address.port
+
+    @functools.cached_property
+    def called(self):
+        """A socket that somebody waits to be let in at."""
+        id, port = self.bound
+        self.make("Listen", id=id)
+        self.make("Connect", id=self.socket, address={"host": "127.0.0.1", "port": port})
+        return id
+
+    @functools.cached_property
+    def pair(self):
+        """One end, in which there is something to receive."""
+        pair = self.make("SocketPair", kind="SOCKET_KIND_UNIX_STREAM")
+        self.make("Send", id=pair.peer_id, data=b"waiting")
+        return pair.id
+
+    @functools.cached_property
+    def mailbox(self):
+        """A socket for datagrams, and its port."""
+        id = self.make("Socket", kind="SOCKET_KIND_UDP").id
+        return id, self.make("Bind", id=id, address={"host": "127.0.0.1"}).address.port
+
+    def post(self, data):
+        id, port = self.mailbox
+        return {"id": id, "address": {"host": "127.0.0.1", "port": port}, "data": data}
+
+    @functools.cached_property
+    def mail(self):
+        """The socket for datagrams, with one that has come."""
+        self.make("SendTo", **self.post(b"waiting"))
+        return self.mailbox[0]
 
     @functools.cached_property
     def group(self):
@@ -319,6 +362,20 @@ SAMPLES = {
     "CloseQueue": _of("queue"),
     "DestroyQueue": _of("queue"),
     "QueueStats": _of("queue"),
+    "Socket": _always(kind="SOCKET_KIND_TCP"),
+    "Bind": _of("socket", address={"host": "127.0.0.1"}),
+    "Listen": lambda bench: {"id": bench.bound[0]},
+    "Accept": _of("called"),
+    "Connect": lambda bench: {"id": bench.socket, "address": {"host": "127.0.0.1", "port": _web()}},
+    "Send": _of("pair", data=b"x"),
+    "Receive": _of("pair"),
+    "SendTo": lambda bench: bench.post(b"x"),
+    "ReceiveFrom": _of("mail"),
+    "Shutdown": _of("pair", direction="DIRECTION_SEND"),
+    "SocketPair": _always(kind="SOCKET_KIND_UNIX_SEQPACKET"),
+    "SetSocketOption": _of("socket", option="SOCKET_OPTION_TTL", value=9),
+    "GetSocketOption": _of("socket", option="SOCKET_OPTION_TTL"),
+    "Resolve": _always(name="localhost"),
     "SetPolicy": _always(policy="SCHEDULING_POLICY_EEVDF"),
     "GetPolicy": _nothing,
     "SetQuantum": _of("sleeper"),
@@ -375,4 +432,11 @@ ANSWERS = {
     "ReceiveMessage": lambda reply: reply.data == b"waiting",
     "SendMessage": lambda reply: reply.receivers == 1,
     "GetRandom": lambda reply: len(reply.data) == 16,
+    "Bind": lambda reply: reply.address.port > 0,
+    "Accept": lambda reply: reply.id > 0 and reply.peer.host == "127.0.0.1",
+    "Connect": lambda reply: reply.peer.port == _web(),
+    "Receive": lambda reply: reply.data == b"waiting",
+    "ReceiveFrom": lambda reply: reply.data == b"waiting" and reply.address.host == "127.0.0.1",
+    "GetSocketOption": lambda reply: reply.value > 0,
+    "Resolve": lambda reply: "127.0.0.1" in reply.addresses,
 }

@@ -86,7 +86,7 @@ impl Grant {
         let scopes = match domain(right) {
             Domain::Path => vec![Scope::Paths(PathPattern::everything())],
             Domain::Host => HostPattern::everything().map(Scope::Hosts).to_vec(),
-            Domain::Name => vec![Scope::Hosts(HostPattern::every_name())],
+            Domain::Name => HostPattern::every_name().map(Scope::Hosts).to_vec(),
             Domain::Nothing => vec![Scope::All],
         };
         scopes.into_iter().map(move |scope| Self { right, scope })

@@ -77,9 +77,10 @@ impl HostPattern {
         ]
     }
 
-    /// Every name.
-    pub(crate) fn every_name() -> Self {
-        Self { hosts: Hosts::Any, ports: ALL_PORTS }
+    /// Every name, and this host by its own, so that this can be passed on, too.
+    pub(crate) fn every_name() -> [Self; 2] {
+        let all = |hosts| Self { hosts, ports: ALL_PORTS };
+        [all(Hosts::Any), all(Hosts::Name(Host::Name("localhost".into())))]
     }
 
     /// Whether a host is meant by what it is called. That says nothing yet of the addresses it leads to.
