@@ -64,7 +64,7 @@ fn wide(name: &str) -> Option<Meaning> {
         "id" | "to_id" | "parent_id" | "member_id" => Meaning::Handle,
         "after_pid" | "cursor" | "first" | "last" => Meaning::Place,
         "offset" | "length" | "capacity" | "messages" | "bytes" | "pids" | "open_files" | "cpu_seconds"
-        | "limit_nodes" => Meaning::Number,
+        | "limit_nodes" | "value" => Meaning::Number,
         _ if name.ends_with("_us") || name.ends_with("_bytes") => Meaning::Number,
         _ => return None,
     })
@@ -76,7 +76,7 @@ fn text(name: &str) -> Option<Meaning> {
         // What a symbolic link says is not judged when it is made, but when it is followed; and folders of the host are
         // the operator's to open.
         "target" | "host_path" => Meaning::Text,
-        "method" | "url" | "body" => Meaning::Text,
+        "method" | "url" | "body" | "host" => Meaning::Text,
         "name" | "value" | "args" | "env" | "grants" | "drop" | "keep" | "prefix" | "data" => Meaning::Text,
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! What somebody is told, with the number that was asked for taken out of it.
+//! What somebody is told, and what the same would be told of another number.
 
 use uos_proto::v1::call::Call;
 use uos_syscall::{Caller, Cause, Errno, Error};
@@ -14,9 +14,14 @@ pub(crate) const NEVER: u64 = (1 << 52) + 12_345;
 /// The answer to a call on an id, which must be a refusal.
 pub(crate) async fn refusal(world: &World, caller: &Caller, field: &Field, sample: &Call, id: u64) -> Error {
     match within(world.kernel.invoke(caller, field.set_number(sample, id))).await {
-        Err(error) => without(error, &id.to_string(), "#"),
+        Err(error) => error,
         Ok(reply) => panic!("{} {id} was answered {reply:?}", field.name()),
     }
+}
+
+/// What is said of [`NEVER`], said of another number.
+pub(crate) fn of(absent: &Error, id: u64) -> Error {
+    without(absent.clone(), &NEVER.to_string(), &id.to_string())
 }
 
 /// The error with a word of its sentences put for another.

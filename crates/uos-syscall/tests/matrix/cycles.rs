@@ -80,10 +80,12 @@ async fn no_id_is_ever_given_again() {
         } else {
             let row = dice.one_of(&makers).unwrap();
             let made = within(world.kernel.invoke(&owner.caller, owner.sample(row).await)).await;
-            let id = fields::named(&made.expect(row.name))[0].2;
-            let closed = world.call(&owner.caller, v1::Close { id }).await;
-            closed.unwrap_or_else(|error| panic!("what {} made: {error}", row.name));
-            handles.take(id, row.name);
+            // A pair is two of them.
+            for (_, _, id) in fields::named(&made.expect(row.name)) {
+                let closed = world.call(&owner.caller, v1::Close { id }).await;
+                closed.unwrap_or_else(|error| panic!("what {} made: {error}", row.name));
+                handles.take(id, row.name);
+            }
         }
         let (asks, field, sample, absent) = &questions[dice.below(questions.len() as u64) as usize];
         let given = if field.meaning == Meaning::Process { &pids } else { &handles };
