@@ -2,39 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
+#[path = "common/pattern.rs"]
+mod pattern;
 
 use common::{World, exists, read, texts, write};
+use pattern::matches;
 use proptest::prelude::*;
 use uos_proto::v1::{CreateProcessRequest, SandboxLevel, call::Call};
 use uos_syscall::{Caller, Errno};
 
 /// A grant as the model has it: the words before and after the colon.
 type Grant = (&'static str, String);
-
-/// Written once more, over strings and by recursion, from the contract's sentence alone: `/a/**` covers /a and all below
-/// it, `*` stays inside one component, anything else means itself.
-fn matches(pattern: &str, path: &str) -> bool {
-    fn names(text: &str) -> Vec<&str> {
-        text.split('/').filter(|name| !name.is_empty()).collect()
-    }
-    fn one(pattern: &str, name: &str) -> bool {
-        match (pattern.chars().next(), name.chars().next()) {
-            (None, None) => true,
-            (Some('*'), None) => one(&pattern[1..], ""),
-            (Some('*'), Some(_)) => one(&pattern[1..], name) || one(pattern, &name[1..]),
-            (Some(expected), Some(found)) => expected == found && one(&pattern[1..], &name[1..]),
-            _ => false,
-        }
-    }
-    fn all(patterns: &[&str], path: &[&str]) -> bool {
-        match (patterns, path) {
-            (["**"], _) | ([], []) => true,
-            ([pattern, patterns @ ..], [name, path @ ..]) => one(pattern, name) && all(patterns, path),
-            _ => false,
-        }
-    }
-    all(&names(pattern), &names(path))
-}
 
 fn allowed(grants: &[Grant], right: &str, path: &str) -> bool {
     grants.iter().any(|(of, pattern)| *of == right && matches(pattern, path))

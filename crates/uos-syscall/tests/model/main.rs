@@ -9,6 +9,8 @@ mod common;
 mod dice;
 
 mod naive;
+#[path = "../common/pattern.rs"]
+mod pattern;
 mod people;
 mod steps;
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::pattern::{matches, reaches};
+
 /// What is thought of a call before it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -36,46 +38,6 @@ pub(crate) struct Held {
     pub(crate) rights: BTreeSet<&'static str>,
     /// Who opened it, by which rights, where; unset for what was made.
     pub(crate) opened: Option<(usize, Vec<&'static str>, String)>,
-}
-
-/// Written from the contract's sentence alone: `/a/**` covers /a and all below it, `*` stays inside one component,
-/// anything else means itself.
-pub(crate) fn matches(pattern: &str, path: &str) -> bool {
-    all(&names(pattern), &names(path))
-}
-
-/// Whether the pattern means the path, or something that could lie below it.
-fn reaches(pattern: &str, path: &str) -> bool {
-    fn into(pattern: &[&str], path: &[&str]) -> bool {
-        match (pattern, path) {
-            (["**"], _) | (_, []) => true,
-            ([], _) => false,
-            ([pattern, patterns @ ..], [name, path @ ..]) => one(pattern, name) && into(patterns, path),
-        }
-    }
-    into(&names(pattern), &names(path))
-}
-
-fn names(text: &str) -> Vec<&str> {
-    text.split('/').filter(|name| !name.is_empty()).collect()
-}
-
-fn one(pattern: &str, name: &str) -> bool {
-    match (pattern.chars().next(), name.chars().next()) {
-        (None, None) => true,
-        (Some('*'), None) => one(&pattern[1..], ""),
-        (Some('*'), Some(_)) => one(&pattern[1..], name) || one(pattern, &name[1..]),
-        (Some(expected), Some(found)) => expected == found && one(&pattern[1..], &name[1..]),
-        _ => false,
-    }
-}
-
-fn all(patterns: &[&str], path: &[&str]) -> bool {
-    match (patterns, path) {
-        (["**"], _) | ([], []) => true,
-        ([pattern, patterns @ ..], [name, path @ ..]) => one(pattern, name) && all(patterns, path),
-        _ => false,
-    }
 }
 
 /// Where a path leads when there are no links, and what it enters and leaves again on the way.
