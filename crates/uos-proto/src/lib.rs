@@ -20,8 +20,8 @@
 mod table;
 
 pub use table::{
-    AtOnce, Audit, CREATE_PROCESS, CallInfo, Class, FieldInfo, Later, Perform, Performer, Request, Right,
-    TABLE, dispatch,
+    ANSWER_REQUEST, AtOnce, Audit, CREATE_PROCESS, CallInfo, Class, FieldInfo, Later, Perform, Performer,
+    Request, Right, TABLE, dispatch,
 };
 
 /// The messages of package `uos.v1`, and the service under the features `client` and `server`.

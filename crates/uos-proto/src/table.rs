@@ -63,6 +63,21 @@ pub static CREATE_PROCESS: CallInfo = CallInfo {
     reply: &[],
 };
 
+/// The row of answering a request for a right, which is audited as a call is, but has no number.
+pub static ANSWER_REQUEST: CallInfo = CallInfo {
+    index: TABLE.len() + 1,
+    number: 0,
+    name: "AnswerRequest",
+    field: "answer_request",
+    right: Right::None,
+    class: Class::Inline,
+    audit: Audit::Target,
+    doc: "Answers a call that waits for a right it has asked for.",
+    errors: &[],
+    arguments: &[],
+    reply: &[],
+};
+
 impl Request for crate::v1::CreateProcessRequest {
     type Reply = crate::v1::CreateProcessResponse;
     const INFO: &'static CallInfo = &CREATE_PROCESS;

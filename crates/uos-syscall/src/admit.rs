@@ -7,9 +7,11 @@ use uos_proto::Right;
 
 use crate::{
     Error,
+    asking::{Asker, Once},
     audit::{Decision, Subject, Trail},
     kernel::Inner,
     process::Process,
+    target::Scope,
 };
 
 use std::{sync::Arc, time::Instant};
@@ -17,7 +19,7 @@ use std::{sync::Arc, time::Instant};
 /// What a call is aimed at, found before the call is judged and used by it afterwards without being looked for again.
 pub(crate) trait Target {
     /// Says what lets the caller do this, or why nothing does.
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error>;
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error>;
 
     /// What the audit names.
     fn subject(&self) -> Subject;
@@ -38,6 +40,7 @@ pub(crate) struct Absent {
 pub(crate) struct Cx<'a, T> {
     kernel: &'a Arc<Inner>,
     caller: &'a Arc<Process>,
+    once: &'a Once,
     started: Instant,
     pub(crate) target: T,
 }
@@ -51,6 +54,11 @@ impl<'a, T> Cx<'a, T> {
         self.caller
     }
 
+    /// The caller with what it was allowed for this call.
+    pub(crate) fn asker(&self) -> Asker<'a> {
+        Asker::new(self.caller, self.once)
+    }
+
     /// When the call began.
     pub(crate) fn started(&self) -> Instant {
         self.started
@@ -59,12 +67,12 @@ impl<'a, T> Cx<'a, T> {
 
 /// Lets a call through, or refuses it.
 pub(crate) fn admit<'a, T: Target>(
-    kernel: &'a Arc<Inner>,
-    caller: &'a Arc<Process>,
+    scope: &Scope<'a>,
     right: Right,
     found: Result<T, Absent>,
     trail: &mut Trail<'_>,
 ) -> Result<Cx<'a, T>, Error> {
+    let &Scope { kernel, caller, once, .. } = scope;
     let (found, subject) = match found {
         Ok(target) => {
             let subject = target.subject();
@@ -78,6 +86,6 @@ pub(crate) fn admit<'a, T: Target>(
         return Err(Error::no_process(caller.pid.0));
     }
     let target = found?;
-    trail.let_through_by(target.judge(right, caller)?);
-    Ok(Cx { kernel, caller, started: trail.started(), target })
+    trail.let_through_by(once.told(target.judge(right, Asker::new(caller, once))?));
+    Ok(Cx { kernel, caller, once, started: trail.started(), target })
 }

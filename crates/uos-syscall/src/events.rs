@@ -4,7 +4,10 @@
 //! order per process without a queue between: whoever starts a process tells so, and an end that comes meanwhile is told
 //! by the same hand afterwards.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
 
 use uos_proto::Right;
 use uos_vfs::VPath;
@@ -12,6 +15,7 @@ use uos_vfs::VPath;
 use crate::{
     Pid,
     admit::Cx,
+    asking::{RightRequest, Settled},
     kernel::{Caller, Inner, Kernel},
     process::Process,
 };
@@ -48,6 +52,15 @@ pub enum Event {
         /// Who did it.
         by: Pid,
     },
+    /// A call waits for somebody to allow it ([`Kernel::answer_request`]).
+    RightRequested(Arc<RightRequest>),
+    /// It waits no longer. Told once for each, after it.
+    RightSettled {
+        /// What was asked.
+        request: Arc<RightRequest>,
+        /// What became of it.
+        settled: Settled,
+    },
 }
 
 /// How a file has changed.
@@ -75,7 +88,7 @@ pub trait Observer: Send + Sync + 'static {
     fn event(&self, event: &Event);
 }
 
-/// What observers have been told of one process, so that each of two events is told once and in order, by whichever
+/// What observers have been told of one thing that begins and ends, so that each of two events is told once and in order, by whichever
 /// hand comes second.
 #[derive(Default)]
 pub(crate) struct Told(AtomicU8);
@@ -85,12 +98,12 @@ impl Told {
     const ENDED: u8 = 2;
 
     /// Its start has been told. Says whether it has ended meanwhile, which is now to be told too.
-    fn start(&self) -> bool {
+    pub(crate) fn start(&self) -> bool {
         self.0.fetch_or(Self::START, Ordering::AcqRel) & Self::ENDED != 0
     }
 
     /// It has ended. Says whether that is to be told now; otherwise whoever tells its start does.
-    fn end(&self) -> bool {
+    pub(crate) fn end(&self) -> bool {
         self.0.fetch_or(Self::ENDED, Ordering::AcqRel) == Self::START
     }
 }

@@ -26,17 +26,19 @@ use uos_vfs::{Mounts, VPath, lock::Locks};
 
 use crate::{
     Errno, Error, InUse, Limits, Observer, Pid,
+    asking::{Asked, Asking, Once, UNASKED},
     audit::{self, Log, Sink, Trail},
     control::{Control, Standing},
     environment::Environment,
     limits::Quotas,
     mounted::Mounted,
     net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
-    perform::{Invocation, Outcome, at_once},
+    perform::{Course, Invocation, Outcome, at_once},
     process::{EndCause, Origin, Process},
     replay::Replay,
     rights::Grants,
     table::Table,
+    target::Scope,
     watches::Watches,
 };
 
@@ -60,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) replay: Replay,
     pub(crate) observers: Vec<Box<dyn Observer>>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) asking: Asking,
     pub(crate) network: Network,
     pub(crate) mounted: Mounted,
     /// What sockets within this system are found by.
@@ -102,26 +105,51 @@ impl Kernel {
         }
     }
 
-    /// Makes a call. Waiting calls wait without holding a thread; calls that need a disk are moved off this one. Dropping
-    /// the future gives a waiting call up.
+    /// Makes a call. Waiting calls wait without holding a thread, as do calls that ask for a right; calls that need a disk
+    /// are moved off this one. Dropping the future gives a waiting call up.
     pub async fn invoke(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
         // What is seldom awaited is boxed, so that this future is small and a call that is done at once is cheap.
         if self.0.log.is_full() {
             Box::pin(self.0.log.room()).await;
         }
-        match uos_proto::dispatch(call, Invocation { kernel: &self.0, caller: &caller.0, may_block: false }) {
+        let invocation = Invocation { kernel: &self.0, caller: &caller.0, once: &UNASKED, may_block: false };
+        match uos_proto::dispatch(call, invocation) {
             Outcome::Done(result) => result,
             Outcome::Pending(waiting) => waiting.await,
             Outcome::NeedsPool(call) => Box::pin(self.invoke_in_pool(caller, call)).await,
+            Outcome::Asks(call, asked) => Box::pin(self.invoke_asking(caller, call, asked)).await,
         }
     }
 
     async fn invoke_in_pool(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
-        self.in_pool(caller, call.info(), move |kernel, caller| {
-            match uos_proto::dispatch(call, Invocation { kernel, caller, may_block: true }) {
-                Outcome::Done(result) => result,
-                Outcome::NeedsPool(_) | Outcome::Pending(_) => Err(Errno::EIO.into()),
+        match self.step_in_pool(caller, call, Once::default()).await?.0 {
+            Step::Done(reply) => Ok(reply),
+            Step::Asks(call, asked) => self.invoke_asking(caller, call, asked).await,
+            Step::NeedsPool(_) => Err(Errno::EIO.into()),
+        }
+    }
+
+    /// Waits until the call was allowed what it lacks, and makes it again; as often as it lacks something.
+    async fn invoke_asking(&self, caller: &Caller, call: Call, asked: Box<Asked>) -> Result<Reply, Error> {
+        let (mut call, mut asked, mut once) = (call, asked, Once::default());
+        loop {
+            once = asked.settle(&self.0, &caller.0, once).await?;
+            let mut step = self.0.step(&caller.0, &once, false, call)?;
+            if let Step::NeedsPool(again) = step {
+                (step, once) = self.step_in_pool(caller, again, once).await?;
             }
+            match step {
+                Step::Done(reply) => return Ok(reply),
+                Step::Asks(again, about) => (call, asked) = (again, about),
+                Step::NeedsPool(_) => return Err(Errno::EIO.into()),
+            }
+        }
+    }
+
+    async fn step_in_pool(&self, caller: &Caller, call: Call, once: Once) -> Result<(Step, Once), Error> {
+        self.in_pool(caller, call.info(), move |kernel, caller| {
+            let step = kernel.step(caller, &once, true, call)?;
+            Ok((step, once))
         })
         .await
     }
@@ -143,11 +171,13 @@ impl Kernel {
     }
 
     /// Makes a call that doesn't wait, on this thread, which it may block while a disk or a new program is waited for.
-    /// Calls that wait need [`Kernel::invoke`]; here they answer `ENOTSUP`.
+    /// Calls that wait need [`Kernel::invoke`]; here they answer `ENOTSUP`, and what may be asked for is refused.
     pub fn invoke_blocking(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
-        match uos_proto::dispatch(call, Invocation { kernel: &self.0, caller: &caller.0, may_block: true }) {
+        let invocation = Invocation { kernel: &self.0, caller: &caller.0, once: &UNASKED, may_block: true };
+        match uos_proto::dispatch(call, invocation) {
             Outcome::Done(result) => result,
             Outcome::NeedsPool(_) => Err(Errno::EIO.into()),
+            Outcome::Asks(_, asked) => Err(asked.refuse()),
             Outcome::Pending(_) => Err(Error::new(Errno::ENOTSUP, "this call waits; make it with `invoke`")),
         }
     }
@@ -158,10 +188,24 @@ impl Kernel {
         caller: &Caller,
         request: CreateProcessRequest,
     ) -> Result<CreateProcessResponse, Error> {
-        self.in_pool(caller, &uos_proto::CREATE_PROCESS, |kernel, caller| {
-            at_once(kernel, caller, request, false).unwrap_or_else(|_| Err(Errno::EIO.into()))
-        })
-        .await
+        let (mut request, mut once) = (request, Once::default());
+        loop {
+            let (course, had) = self
+                .in_pool(caller, &uos_proto::CREATE_PROCESS, move |kernel, caller| {
+                    let scope = Scope { kernel, caller, once: &once, memory_only: false };
+                    let course = at_once(&scope, request);
+                    Ok((course, once))
+                })
+                .await?;
+            match course {
+                Course::Done(result) => return result,
+                Course::Disk(_) => return Err(Errno::EIO.into()),
+                Course::Asks(again, asked) => {
+                    once = Box::pin(asked.settle(&self.0, &caller.0, had)).await?;
+                    request = again;
+                }
+            }
+        }
     }
 
     /// Process 1, the operator's.
@@ -188,8 +232,7 @@ impl Kernel {
 
     /// Replaces the rights of a process. Holds from its next call on.
     pub fn set_grants(&self, pid: Pid, grants: Grants) -> Result<(), Error> {
-        self.act_as(pid)?.0.set_grants(grants);
-        Ok(())
+        self.act_as(pid)?.0.held().lessen(|_| Ok(grants)).map(|_| ())
     }
 
     /// Writes down a call that the rim refused because it had no caller to make it as.
@@ -205,7 +248,7 @@ impl Kernel {
     /// How much of what is limited is in use.
     pub fn in_use(&self) -> InUse {
         self.0.mounted.settle();
-        self.0.quotas.in_use()
+        InUse { right_requests: self.0.asking.len(), ..self.0.quotas.in_use() }
     }
 
     /// The namespace.
@@ -239,7 +282,30 @@ impl Kernel {
     }
 }
 
+/// What comes of taking a call that is made at once a step on.
+enum Step {
+    Done(Reply),
+    NeedsPool(Call),
+    Asks(Call, Box<Asked>),
+}
+
 impl Inner {
+    fn step(
+        self: &Arc<Self>,
+        caller: &Arc<Process>,
+        once: &Once,
+        may_block: bool,
+        call: Call,
+    ) -> Result<Step, Error> {
+        match uos_proto::dispatch(call, Invocation { kernel: self, caller, once, may_block }) {
+            Outcome::Done(result) => result.map(Step::Done),
+            Outcome::NeedsPool(call) => Ok(Step::NeedsPool(call)),
+            Outcome::Asks(call, asked) => Ok(Step::Asks(call, asked)),
+            // Those ask for themselves.
+            Outcome::Pending(_) => Err(Errno::EIO.into()),
+        }
+    }
+
     /// Does a part of something that has been let through where it may wait for a disk.
     pub(crate) async fn on_pool<T: Send + 'static>(
         &self,
@@ -370,6 +436,7 @@ impl Builder {
             replay: Replay::default(),
             observers,
             watches: Arc::default(),
+            asking: Asking::default(),
             network,
             mounted: Mounted::default(),
             socket_names: uos_ipc::Names::new(),

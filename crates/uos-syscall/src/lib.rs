@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod asking;
 pub mod audit;
 mod calls;
 mod control;
@@ -48,6 +49,7 @@ pub mod namespace;
 mod net;
 mod output;
 mod past;
+mod pending;
 mod perform;
 mod process;
 mod replay;
@@ -61,6 +63,7 @@ mod transfer;
 mod uproot;
 mod watches;
 
+pub use asking::{Answer, RightRequest, Settled};
 pub use errno::Errno;
 pub use error::{Cause, Error};
 pub use events::{Event, FileChange, Observer};

@@ -42,7 +42,7 @@ impl Inner {
     ) -> Result<Arc<Process>, Error> {
         let process = self.processes.add(Some(parent), origin)?;
         // What its parent lost after it was judged and before it was among the parent's children is taken from it here.
-        process.cap_grants(&parent.grants());
+        process.held().cap(&parent.grants());
         self.join_scheduler(&process);
         self.tell_start(&process);
         self.settle(&process);

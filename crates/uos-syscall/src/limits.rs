@@ -1,5 +1,7 @@
 //! What a kernel and each of its processes may hold: every bound in one place.
 
+use std::time::Duration;
+
 use uos_ipc::{Quota, Segments};
 
 use crate::environment::{MOST_BYTES, OWN_BOUND};
@@ -43,6 +45,12 @@ pub struct Limits {
     pub pending_signals: u64,
     /// Signals pending for one process, of the numbers that queue.
     pub pending_signals_per_process: u64,
+    /// Calls that wait for a right they have asked for, in all.
+    pub right_requests: u64,
+    /// Calls of one process that wait for a right they have asked for.
+    pub right_requests_per_process: u64,
+    /// How long a call waits for a right that it has asked for.
+    pub right_request_patience: Duration,
     /// Mounts made by calls.
     pub mounts: u64,
     /// What all filesystems in memory may hold together that calls have mounted.
@@ -76,6 +84,9 @@ impl Default for Limits {
             socket_bytes_per_process: 64 << 20,
             pending_signals: 1 << 20,
             pending_signals_per_process: 1_024,
+            right_requests: 1_024,
+            right_requests_per_process: 16,
+            right_request_patience: Duration::from_secs(300),
             mounts: 256,
             mounted_bytes: 1 << 30,
             snapshots: 256,
@@ -160,6 +171,7 @@ impl Quotas {
             network_requests: self.all.network_requests.used(),
             socket_bytes: self.all.socket_bytes.used(),
             pending_signals: self.all.signals.used(),
+            right_requests: 0,
             mounts: self.mounts.used(),
             mounted_bytes: self.mounted_bytes.used(),
             snapshots: self.snapshots.used(),
@@ -190,6 +202,8 @@ pub struct InUse {
     pub socket_bytes: u64,
     /// Signals pending, of the numbers that queue.
     pub pending_signals: u64,
+    /// Calls that wait for a right they have asked for.
+    pub right_requests: u64,
     /// Mounts made by calls.
     pub mounts: u64,
     /// Capacity of the filesystems in memory among them.

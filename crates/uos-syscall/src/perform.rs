@@ -10,6 +10,7 @@ use uos_proto::{
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target, admit},
+    asking::{Asked, Once},
     audit::Trail,
     kernel::Inner,
     process::Process,
@@ -48,31 +49,37 @@ pub(crate) trait Waiting: Request {
     fn run(&self, cx: Cx<'_, Self::Target>) -> impl Future<Output = Result<Self::Reply, Error>> + Send;
 }
 
-/// Carries out a call at once. Gives it back untouched if it would have to wait for a disk and was not to.
-pub(crate) fn at_once<R: Syscall>(
-    kernel: &Arc<Inner>,
-    caller: &Arc<Process>,
-    request: R,
-    memory_only: bool,
-) -> Result<Result<R::Reply, Error>, R> {
-    let mut trail = Trail::begin(&kernel.log, caller.pid, R::INFO);
-    let scope = Scope { kernel, caller, memory_only };
+/// What comes of carrying out a call at once.
+pub(crate) enum Course<R: Request> {
+    Done(Result<R::Reply, Error>),
+    /// It would have to wait for a disk, and was not to.
+    Disk(R),
+    /// It lacks what it may ask for.
+    Asks(R, Box<Asked>),
+}
+
+/// Carries out a call at once, as far as that goes. Whatever gives the call back has done nothing of it.
+pub(crate) fn at_once<R: Syscall>(scope: &Scope<'_>, request: R) -> Course<R> {
+    let mut trail = scope.once.trail(&scope.kernel.log, scope.caller.pid, R::INFO);
     let find = || {
-        let found = request.target(&scope);
-        let to_pool =
-            memory_only && found.as_ref().is_ok_and(|target| target.stopped_at_disk() || R::blocks(target));
+        let found = request.target(scope);
+        let to_pool = scope.memory_only
+            && found.as_ref().is_ok_and(|target| target.stopped_at_disk() || R::blocks(target));
         (!to_pool).then_some(found)
     };
-    match carry_out(&scope, R::INFO, &mut trail, find, |cx| request.run(cx)) {
-        Some(result) => {
-            trail.finish(&result);
-            Ok(result)
-        }
+    let result = match carry_out(scope, R::INFO, &mut trail, find, |cx| request.run(cx)) {
+        Some(Err(refusal)) => match Asked::about(scope, &request, &mut trail, refusal) {
+            Ok(asked) => return Course::Asks(request, asked),
+            Err(refusal) => Err(refusal),
+        },
+        Some(Ok(reply)) => Ok(reply),
         None => {
             trail.hand_over();
-            Err(request)
+            return Course::Disk(request);
         }
-    }
+    };
+    trail.finish(&result);
+    Course::Done(result)
 }
 
 /// Finds, admits and runs, again if what was found has changed under its hands. `None` as soon as `find` gives nothing.
@@ -85,7 +92,7 @@ pub(crate) fn carry_out<'a, T: Target, O>(
 ) -> Option<Result<O, Error>> {
     for _ in 0..RACES {
         let found = find()?;
-        let result = admit(scope.kernel, scope.caller, info.right, found, trail).and_then(&run);
+        let result = admit(scope, info.right, found, trail).and_then(&run);
         if !result.as_ref().is_err_and(Error::is_race) {
             return Some(result);
         }
@@ -99,23 +106,42 @@ pub(crate) async fn later<R: Waiting + Sync>(
     caller: &Arc<Process>,
     request: &R,
 ) -> Result<R::Reply, Error> {
-    let mut trail = Trail::begin(&kernel.log, caller.pid, R::INFO);
-    let found = request.target(&Scope { kernel, caller, memory_only: true });
-    let result = match admit(kernel, caller, R::INFO.right, found, &mut trail) {
-        Ok(cx) => tokio::select! {
-            // The end of the caller first: what it waits for may end with it, and would answer as if it lived.
-            biased;
-            () = caller.dying() => Err(Error::no_process(caller.pid.0)),
-            // The same again for an end that came between the two.
-            result = request.run(cx) => match result {
-                Err(_) if !caller.is_alive() => Err(Error::no_process(caller.pid.0)),
-                result => result,
-            },
+    let mut once = Once::default();
+    loop {
+        let asked = 'asked: {
+            let scope = Scope { kernel, caller, once: &once, memory_only: true };
+            let mut trail = once.trail(&kernel.log, caller.pid, R::INFO);
+            let found = request.target(&scope);
+            let result = match admit(&scope, R::INFO.right, found, &mut trail) {
+                Ok(cx) => until_dying(caller, request.run(cx)).await,
+                Err(error) => Err(error),
+            };
+            let result = match result {
+                Err(refusal) => match Asked::about(&scope, request, &mut trail, refusal) {
+                    Ok(asked) => break 'asked asked,
+                    Err(refusal) => Err(refusal),
+                },
+                reply => reply,
+            };
+            trail.finish(&result);
+            return result;
+        };
+        // Seldom awaited, so boxed: what waits otherwise is small.
+        once = Box::pin(asked.settle(kernel, caller, once)).await?;
+    }
+}
+
+async fn until_dying<T>(caller: &Process, run: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        // The end of the caller first: what it waits for may end with it, and would answer as if it lived.
+        biased;
+        () = caller.dying() => Err(Error::no_process(caller.pid.0)),
+        // The same again for an end that came between the two.
+        result = run => match result {
+            Err(_) if !caller.is_alive() => Err(Error::no_process(caller.pid.0)),
+            result => result,
         },
-        Err(error) => Err(error),
-    };
-    trail.finish(&result);
-    result
+    }
 }
 
 /// What comes of handing a call to the kernel.
@@ -123,6 +149,8 @@ pub(crate) enum Outcome<'a> {
     Done(Result<Reply, Error>),
     /// It waits for a disk: it is to be handed over again on a thread that may.
     NeedsPool(Call),
+    /// It lacks what it may ask for: it is to be handed over again once that was allowed.
+    Asks(Call, Box<Asked>),
     Pending(Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>),
 }
 
@@ -130,6 +158,7 @@ pub(crate) enum Outcome<'a> {
 pub(crate) struct Invocation<'a> {
     pub(crate) kernel: &'a Arc<Inner>,
     pub(crate) caller: &'a Arc<Process>,
+    pub(crate) once: &'a Once,
     pub(crate) may_block: bool,
 }
 
@@ -143,10 +172,12 @@ where
     R::Reply: Into<Reply>,
 {
     fn perform(self, request: R) -> Outcome<'a> {
-        let memory_only = !self.may_block && R::INFO.class == Class::Pool;
-        match at_once(self.kernel, self.caller, request, memory_only) {
-            Ok(result) => Outcome::Done(result.map(Into::into)),
-            Err(request) => Outcome::NeedsPool(request.into()),
+        let Invocation { kernel, caller, once, may_block } = self;
+        let memory_only = !may_block && R::INFO.class == Class::Pool;
+        match at_once(&Scope { kernel, caller, once, memory_only }, request) {
+            Course::Done(result) => Outcome::Done(result.map(Into::into)),
+            Course::Disk(request) => Outcome::NeedsPool(request.into()),
+            Course::Asks(request, asked) => Outcome::Asks(request.into(), asked),
         }
     }
 }

@@ -19,6 +19,7 @@ use uos_vfs::VPath;
 
 use crate::{
     Error,
+    asking::Held,
     calls::Handed,
     control::{Reins, Standing},
     environment::Environment,
@@ -71,8 +72,7 @@ pub(crate) struct Process {
     pub(crate) steering: Mutex<()>,
     /// Taken after a program's `hold`, and before the scheduler's books.
     pub(crate) task: Mutex<Task>,
-    /// Read at every check, written when rights change: a change holds from the next call on.
-    grants: Arc<RwLock<Grants>>,
+    grants: Arc<Held>,
     cwd: RwLock<VPath>,
     /// Where it stands among its kin, and in its life. Held briefly, and never while another process's is taken, but by
     /// `Table::add` and `Table::retire`, which take a parent's before the table's.
@@ -254,7 +254,7 @@ impl Process {
             environment: origin.environment,
             steering: Mutex::new(()),
             task: Mutex::new(Task { id: None, told: uos_proc::Usage::default(), standing: origin.standing }),
-            grants: Arc::new(RwLock::new(origin.grants)),
+            grants: Arc::new(Held::new(origin.grants)),
             cwd: RwLock::new(origin.cwd),
             family: Mutex::new(Family {
                 parent,
@@ -294,33 +294,9 @@ impl Process {
         self.grants.read()
     }
 
-    /// Its grants as they change, for what was opened by them.
-    pub(crate) fn share_grants(&self) -> Arc<RwLock<Grants>> {
-        Arc::clone(&self.grants)
-    }
-
-    pub(crate) fn set_grants(&self, grants: Grants) {
-        *self.grants.write() = grants;
-    }
-
-    /// Changes its grants to what `change` makes of them, or not at all.
-    pub(crate) fn change_grants<E>(
-        &self,
-        change: impl FnOnce(&Grants) -> Result<Grants, E>,
-    ) -> Result<Grants, E> {
-        let mut grants = self.grants.write();
-        let changed = change(&grants)?;
-        *grants = changed.clone();
-        Ok(changed)
-    }
-
-    /// Takes away what its parent no longer has: nobody has more than that.
-    pub(crate) fn cap_grants(&self, parents: &Grants) -> Grants {
-        let mut grants = self.grants.write();
-        if grants.iter().any(|grant| !parents.covers(grant)) {
-            *grants = grants.iter().filter(|grant| parents.covers(grant)).cloned().collect();
-        }
-        grants.clone()
+    /// Its grants as they change.
+    pub(crate) fn held(&self) -> &Arc<Held> {
+        &self.grants
     }
 
     pub(crate) fn priority(&self) -> Priority {

@@ -9,6 +9,7 @@ use uos_vfs::{Caller, How, NodeRef, Passed, Place, Unresolved, VPath};
 use crate::{
     Errno, Error,
     admit::{Absent, Target},
+    asking::{Asker, Once},
     audit::{Decision, Subject},
     handles::{Handle, Licence, Object},
     kernel::Inner,
@@ -24,6 +25,8 @@ pub(crate) const KERNEL: &Caller = &Caller::ROOT;
 pub(crate) struct Scope<'a> {
     pub(crate) kernel: &'a Arc<Inner>,
     pub(crate) caller: &'a Arc<Process>,
+    /// What it was allowed for this call alone.
+    pub(crate) once: &'a Once,
     /// Stop rather than wait for a disk.
     pub(crate) memory_only: bool,
 }
@@ -151,7 +154,7 @@ fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
 pub(crate) struct System;
 
 impl Target for System {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         if right == Right::None {
             return Ok(Decision::Free);
         }
@@ -196,7 +199,7 @@ pub(crate) struct EntryTarget {
 }
 
 impl Target for EntryTarget {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         self.path.judge(right, caller)
     }
 
@@ -271,7 +274,7 @@ impl PathTarget {
 }
 
 impl Target for PathTarget {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         self.judge_path(right, &caller.grants())
     }
 
@@ -291,7 +294,7 @@ pub(crate) struct ProcessTarget {
 }
 
 impl Target for ProcessTarget {
-    fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, _right: Right, _caller: Asker<'_>) -> Result<Decision, Error> {
         Ok(self.decision.clone())
     }
 
@@ -316,8 +319,8 @@ impl<T> HandleTarget<T> {
 }
 
 impl<T> Target for HandleTarget<T> {
-    fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
-        self.licence.as_ref().map_or(Ok(()), |licence| licence.check(self.needs))?;
+    fn judge(&self, _right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
+        self.licence.as_ref().map_or(Ok(()), |licence| licence.check_for(self.needs, caller))?;
         Ok(Decision::Held)
     }
 

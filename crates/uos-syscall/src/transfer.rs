@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use uos_proto::{Request, Right, v1};
+use uos_proto::{Right, v1};
 use uos_vfs::{Access, Kind, Name, NodeRef, OpenFile, SetAttr, VPath};
 
 use crate::{
     Errno, Error,
-    audit::{Suspended, Trail},
+    admit::Cx,
+    asking::{Asked, Leave, Once},
     calls::name_of,
     events::FileChange,
     kernel::{Caller, Inner, Kernel},
-    perform::carry_out,
+    pending::Pending,
+    perform::{Syscall, carry_out},
     process::Process,
     staged::Staged,
     target::{KERNEL, PathTarget, Scope, denied},
@@ -37,6 +39,7 @@ pub enum Existing {
 struct Bond {
     kernel: Arc<Inner>,
     caller: Arc<Process>,
+    leave: Leave,
     path: VPath,
     right: Right,
 }
@@ -47,10 +50,10 @@ impl Bond {
         if !self.caller.is_alive() {
             return Err(Error::no_process(self.caller.pid.0));
         }
-        match self.caller.grants().for_path(self.right, self.path.as_bytes()) {
+        self.leave.ask(|grants| match grants.for_path(self.right, self.path.as_bytes()) {
             Some(_) => Ok(()),
             None => Err(denied(self.right, &self.path)),
-        }
+        })
     }
 }
 
@@ -80,12 +83,6 @@ struct Unfinished {
     kernel: Arc<Inner>,
 }
 
-/// A record that is written down in the end, however that comes.
-struct Pending {
-    record: Option<Suspended>,
-    kernel: Arc<Inner>,
-}
-
 /// Where an upload goes.
 struct Replacing {
     parent: NodeRef,
@@ -101,28 +98,26 @@ impl Kernel {
     /// # Errors
     /// Those of ReadFile.
     pub async fn open_download(&self, caller: &Caller, path: impl AsRef<[u8]>) -> Result<Download, Error> {
-        let path = path.as_ref().to_vec();
-        self.in_pool(caller, v1::ReadFile::INFO, move |kernel, caller| {
-            let mut trail = Trail::begin(&kernel.log, caller.pid, v1::ReadFile::INFO);
-            let result = find(kernel, caller, v1::ReadFile::INFO, &mut trail, &path, |target| {
-                let node = target.node()?;
+        let (path, path_raw) = text_or_bytes(path.as_ref());
+        let request = v1::ReadFile { path, path_raw, ..v1::ReadFile::default() };
+        let (download, mut record) = self
+            .transfer(caller, request, |cx| {
+                let node = cx.target.node()?;
                 if node.kind() == Kind::Directory {
                     return Err(Errno::EISDIR.into());
                 }
                 let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
                 let attr = file.attr()?;
                 Ok(Download {
-                    bond: bond(kernel, caller, target, Right::FsRead),
+                    bond: bond(cx, Right::FsRead),
                     file,
                     blocks: node.blocks(),
                     size_bytes: attr.size,
                     modified_us: attr.modified.as_micros(),
                 })
-            });
-            trail.finish(&result);
-            result
-        })
-        .await
+            })
+            .await?;
+        record.finish(Ok(download))
     }
 
     /// Begins a file that is to have a name in the end, in place of what has it then if that may be replaced. Judged as a
@@ -136,11 +131,11 @@ impl Kernel {
         path: impl AsRef<[u8]>,
         existing: Existing,
     ) -> Result<Upload, Error> {
-        let path = path.as_ref().to_vec();
-        self.in_pool(caller, v1::WriteFile::INFO, move |kernel, caller| {
-            let mut trail = Trail::begin(&kernel.log, caller.pid, v1::WriteFile::INFO);
-            let result = find(kernel, caller, v1::WriteFile::INFO, &mut trail, &path, |target| {
-                let place = target.place()?;
+        let (path, path_raw) = text_or_bytes(path.as_ref());
+        let request = v1::WriteFile { path, path_raw, ..v1::WriteFile::default() };
+        let ((bond, staged, target), record) = self
+            .transfer(caller, request, move |cx| {
+                let place = cx.target.place()?;
                 let like = match &place.node {
                     Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
                     Some(_) if existing == Existing::Keep => return Err(Errno::EEXIST.into()),
@@ -153,46 +148,73 @@ impl Kernel {
                 let staged = Staged::begin(&place.parent, like.as_ref())?;
                 let mode = like.map_or(MODE, |attr| attr.mode);
                 let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode, existing };
-                Ok((bond(kernel, caller, target, Right::FsWrite), staged, target_of))
-            });
-            match result {
-                Ok((bond, staged, target)) => {
-                    let kernel = || Arc::clone(kernel);
-                    Ok(Upload {
-                        bond,
-                        staged: Some(Unfinished { staged: Some(staged), kernel: kernel() }),
-                        blocks: target.parent.blocks(),
-                        target,
-                        record: Pending { record: Some(trail.suspend()), kernel: kernel() },
-                    })
-                }
-                Err(error) => {
-                    let result = Err(error);
-                    trail.finish(&result);
-                    result
-                }
+                let staged = Unfinished { staged: Some(staged), kernel: Arc::clone(cx.kernel()) };
+                Ok((bond(cx, Right::FsWrite), staged, target_of))
+            })
+            .await?;
+        Ok(Upload { bond, staged: Some(staged), blocks: target.parent.blocks(), target, record })
+    }
+
+    /// Finds and judges a file as a call for all of it would be, and begins. The record is to be finished by whoever
+    /// carries it on.
+    async fn transfer<R, T>(
+        &self,
+        caller: &Caller,
+        request: R,
+        begin: impl Fn(&Cx<'_, PathTarget>) -> Result<T, Error> + Clone + Send + 'static,
+    ) -> Result<(T, Pending), Error>
+    where
+        R: Syscall<Target = PathTarget> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut once = Once::default();
+        loop {
+            let (request, begin) = (request.clone(), begin.clone());
+            let (asked, had) = self
+                .in_pool(caller, R::INFO, move |kernel, caller| {
+                    let scope = Scope { kernel, caller, once: &once, memory_only: false };
+                    let mut trail = once.trail(&kernel.log, caller.pid, R::INFO);
+                    let found = || Some(request.target(&scope));
+                    let begun = carry_out(&scope, R::INFO, &mut trail, found, |cx| begin(&cx))
+                        .unwrap_or_else(|| Err(Errno::EIO.into()));
+                    let refusal = match begun {
+                        Ok(begun) => return Ok((Ok((begun, Pending::new(kernel, &mut trail))), once)),
+                        Err(refusal) => refusal,
+                    };
+                    match Asked::about(&scope, &request, &mut trail, refusal) {
+                        Ok(asked) => Ok((Err(asked), once)),
+                        Err(error) => {
+                            let failed = Err(error);
+                            trail.finish(&failed);
+                            failed
+                        }
+                    }
+                })
+                .await?;
+            match asked {
+                Ok(begun) => return Ok(begun),
+                Err(asked) => once = Box::pin(asked.settle(&self.0, &caller.0, had)).await?,
             }
-        })
-        .await
+        }
     }
 }
 
-fn find<O>(
-    kernel: &Arc<Inner>,
-    caller: &Arc<Process>,
-    info: &'static uos_proto::CallInfo,
-    trail: &mut Trail<'_>,
-    path: &[u8],
-    run: impl Fn(&PathTarget) -> Result<O, Error>,
-) -> Result<O, Error> {
-    let scope = Scope { kernel, caller, memory_only: false };
-    let found = || Some(scope.path("", path, true));
-    carry_out(&scope, info, trail, found, |cx| run(&cx.target)).unwrap_or_else(|| Err(Errno::EIO.into()))
+fn bond(cx: &Cx<'_, PathTarget>, right: Right) -> Bond {
+    Bond {
+        kernel: Arc::clone(cx.kernel()),
+        caller: Arc::clone(cx.caller()),
+        leave: cx.asker().leave(),
+        path: cx.target.path().clone(),
+        right,
+    }
 }
 
-fn bond(kernel: &Arc<Inner>, caller: &Arc<Process>, target: &PathTarget, right: Right) -> Bond {
-    let (kernel, caller, path) = (Arc::clone(kernel), Arc::clone(caller), target.path().clone());
-    Bond { kernel, caller, path, right }
+/// A path as a message has it: as text if it is that.
+fn text_or_bytes(path: &[u8]) -> (String, Bytes) {
+    match std::str::from_utf8(path) {
+        Ok(text) => (text.to_owned(), Bytes::new()),
+        Err(_) => (String::new(), Bytes::copy_from_slice(path)),
+    }
 }
 
 impl Download {
@@ -296,24 +318,6 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(staged) = self.staged.take() {
             self.kernel.runtime.spawn_blocking(move || drop(staged));
-        }
-    }
-}
-
-impl Pending {
-    fn finish<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        if let Some(record) = self.record.take() {
-            record.resume(&self.kernel.log).finish(&result);
-        }
-        result
-    }
-}
-
-/// Unfinished, it is given up, and recorded so.
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            drop(record.resume(&self.kernel.log));
         }
     }
 }

@@ -19,7 +19,7 @@ use uos_ipc::Permit;
 use uos_proto::Right;
 use uos_vfs::VPath;
 
-use crate::{Pid, events::FileChange, rights::Grants};
+use crate::{Pid, asking::Leave, events::FileChange, rights::Grants};
 
 /// What one change takes beside its paths.
 const CHANGE_BYTES: usize = 96;
@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     path: VPath,
     recursive: bool,
     /// Of the one who made it.
-    grants: Arc<RwLock<Grants>>,
+    leave: Leave,
     capacity: usize,
     /// Held to put something in or take it out.
     unheard: Mutex<Unheard>,
@@ -70,13 +70,13 @@ impl Watches {
     pub(crate) fn add(
         self: &Arc<Self>,
         (path, recursive): (VPath, bool),
-        grants: Arc<RwLock<Grants>>,
+        leave: Leave,
         (capacity, room): (usize, Permit),
     ) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             path: path.clone(),
             recursive,
-            grants,
+            leave,
             capacity,
             unheard: Mutex::default(),
             changed: Notify::new(),
@@ -126,14 +126,13 @@ impl Watches {
 impl Watch {
     /// Takes in a change as far as it is watched, and may be told.
     fn hear(&self, change: &FileChange, path: &VPath, directory: bool, by: Pid) {
-        let grants = self.grants.read();
-        let sees = |path: &VPath| self.covers(path) && may_read(&grants, path);
+        let sees = |path: &VPath| self.covers(path) && self.may_read(path);
         let (change, path) = match change {
             FileChange::Moved { to } => match (sees(path), sees(to)) {
                 (true, true) => (change.clone(), path),
                 (true, false) => (FileChange::Removed, path),
                 (false, true) => (FileChange::Created, to),
-                (false, false) if self.path.starts_with(path) && may_read(&grants, &self.path) => {
+                (false, false) if self.path.starts_with(path) && self.may_read(&self.path) => {
                     (FileChange::Removed, &self.path)
                 }
                 (false, false) => return,
@@ -141,8 +140,12 @@ impl Watch {
             _ if sees(path) => (change.clone(), path),
             _ => return,
         };
-        drop(grants);
         self.keep(Seen { change, path: path.clone(), directory, by });
+    }
+
+    fn may_read(&self, path: &VPath) -> bool {
+        let allows = |grants: &Grants| grants.for_path(Right::FsRead, path.as_bytes()).map(|_| ()).ok_or(());
+        self.leave.ask(allows).is_ok()
     }
 
     fn covers(&self, path: &VPath) -> bool {
@@ -172,7 +175,6 @@ impl Watch {
     /// Takes out what has come, oldest first, and whether something was lost before it. Nothing if nothing has.
     pub(crate) fn take(&self, most: usize) -> Option<(Vec<Seen>, bool)> {
         let mut unheard = self.unheard.lock();
-        let grants = self.grants.read();
         let overflow = std::mem::take(&mut unheard.overflow);
         let mut taken = Vec::new();
         while taken.len() < most
@@ -180,7 +182,7 @@ impl Watch {
         {
             unheard.bytes -= seen.bytes();
             // Also what was read may not be any more.
-            if seen.paths().all(|path| may_read(&grants, path)) {
+            if seen.paths().all(|path| self.may_read(path)) {
                 taken.push(seen);
             }
         }
@@ -192,10 +194,6 @@ impl Watch {
         let unheard = self.unheard.lock();
         unheard.overflow || !unheard.changes.is_empty()
     }
-}
-
-fn may_read(grants: &Grants, path: &VPath) -> bool {
-    grants.for_path(Right::FsRead, path.as_bytes()).is_some()
 }
 
 impl Seen {

@@ -60,6 +60,13 @@ pub enum Decision {
     Held,
     /// A grant of the caller.
     Grant(Arc<Grant>),
+    /// A grant for this call alone, which the caller asked for.
+    Answered {
+        /// What was allowed.
+        grant: Arc<Grant>,
+        /// Who allowed it.
+        by: Pid,
+    },
 }
 
 /// A record in the making. Dropped unfinished, it records that the call was given up.
@@ -75,8 +82,13 @@ pub(crate) struct Trail<'a> {
 
 impl<'a> Trail<'a> {
     pub(crate) fn begin(log: &'a Log, caller: Pid, call: &'static CallInfo) -> Self {
+        Self::begin_at(log, caller, call, Instant::now())
+    }
+
+    /// Begins the record of a call that goes on, and began then.
+    pub(crate) fn begin_at(log: &'a Log, caller: Pid, call: &'static CallInfo, started: Instant) -> Self {
         let (subject, decision) = (Subject::None, Decision::Refused);
-        Self { log, caller, call, subject, decision, started: Instant::now(), open: true }
+        Self { log, caller, call, subject, decision, started, open: true }
     }
 
     /// When the call began.
@@ -92,13 +104,21 @@ impl<'a> Trail<'a> {
         self.decision = decision;
     }
 
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
     /// Writes it down.
     pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         self.write(result.as_ref().map(|_| ()).map_err(|error| error.errno));
     }
 
     /// The call goes on after this, as nothing but what is known of it; whoever carries it on writes it down in the end.
-    pub(crate) fn suspend(mut self) -> Suspended {
+    pub(crate) fn suspend(&mut self) -> Suspended {
         self.open = false;
         let (subject, decision) = (
             std::mem::replace(&mut self.subject, Subject::None),

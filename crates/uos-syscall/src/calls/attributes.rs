@@ -7,10 +7,10 @@ use super::files::bits;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    process::Process,
     target::{KERNEL, PathTarget, Scope, held},
 };
 
@@ -39,7 +39,7 @@ impl Syscall for v1::Chmod {
 pub(crate) struct Given(PathTarget);
 
 impl Target for Given {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = self.0.judge_path(right, &grants)?;
         held(&grants, Right::FsAdmin)?;

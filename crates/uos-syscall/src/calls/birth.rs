@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     control::{Standing, group_weight},
     environment::{Environment, Name},
@@ -51,7 +52,7 @@ pub(crate) struct NewProcess {
 }
 
 impl Target for NewProcess {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         if let Some(cwd) = &self.cwd {
             cwd.judge_path(Right::FsRead, &grants)?;
@@ -60,7 +61,7 @@ impl Target for NewProcess {
             Some(program) => program.judge_path(right, &grants),
             None => held(&grants, right),
         }?;
-        self.handles.iter().try_for_each(Handing::check)?;
+        self.handles.iter().try_for_each(|handing| handing.check(caller))?;
         Ok(decision)
     }
 

@@ -78,7 +78,7 @@ impl Waiting for v1::Connect {
     }
 
     async fn run(&self, cx: Cx<'_, Aimed>) -> Result<v1::ConnectReply, Error> {
-        let (kernel, caller) = (cx.kernel(), cx.caller());
+        let (kernel, caller, asker) = (cx.kernel(), cx.caller(), cx.asker());
         let Aimed { aim, socket } = cx.target;
         let held = socket?.found;
         let whole = Arc::clone(&held.whole);
@@ -86,14 +86,14 @@ impl Waiting for v1::Connect {
         let connect = async {
             Ok(match (whole.kind, &aim) {
                 (kind @ (Kind::Tcp | Kind::Udp), Aim::Host(host, port)) => {
-                    let judged = kernel.network.find(caller, Right::NetConnect, host, *port).await?;
+                    let judged = kernel.network.find(asker, Right::NetConnect, host, *port).await?;
                     let (socket, peer) = match kind {
                         Kind::Tcp => stream_to(kernel, caller, &turn, &judged).await?,
                         _ => datagrams_to(kernel, caller, &turn, judged.addresses()).await?,
                     };
                     let local = wire(socket.local()?);
                     let before = whole.licence();
-                    let licence = Licence::address(caller, Right::NetConnect, host.clone(), peer, before);
+                    let licence = Licence::address(asker, Right::NetConnect, host.clone(), peer, before);
                     let line = match kind {
                         Kind::Udp => Line::Udp(socket, Some(peer)),
                         _ => Line::Tcp(socket),
@@ -116,7 +116,7 @@ impl Waiting for v1::Connect {
                     if socket.kind() != within {
                         return Err(Errno::EPROTOTYPE.into());
                     }
-                    let licence = Licence::socket(caller, Right::NetConnect, name.clone(), None);
+                    let licence = Licence::socket(asker, Right::NetConnect, name.clone(), None);
                     (Line::Unix(Arc::new(socket)), licence, v1::SocketAddress::default(), named(name))
                 }
                 _ => return Err(other_family()),

@@ -9,10 +9,10 @@ use super::files::{changed, name_of};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    process::Process,
     staged::{Staged, StagedDirectory, is_unfinished, pour},
     target::{KERNEL, PathTarget, Scope, denied_below},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Copying {
 }
 
 impl Target for Copying {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = self.to.judge_path(right, &grants)?;
         self.from.judge_path(Right::FsRead, &grants)?;

@@ -7,10 +7,10 @@ use super::REPLY_BYTES;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    process::Process,
     target::{KERNEL, PathTarget, Scope},
 };
 
@@ -175,7 +175,7 @@ pub(crate) struct NewDirectory {
 }
 
 impl Target for NewDirectory {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = self.path.judge_path(right, &grants)?;
         if let (true, Err(Unresolved { missing, path, .. })) = (self.parents, &self.path.found) {

@@ -9,6 +9,7 @@ use uos_sched::Weight;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     control::{Group, Standing},
     handles::{Handle, Object},
@@ -63,7 +64,7 @@ fn find(scope: &Scope<'_>, id: u64) -> Option<Result<Found, Error>> {
 }
 
 impl Target for Grouping {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         held(&caller.grants(), right)
     }
 

@@ -11,6 +11,7 @@ use uos_proto::v1;
 use crate::{
     Errno, Error,
     admit::Absent,
+    asking::Asker,
     audit::Subject,
     handles::{FileHandle, Handle, Licence, Object, Window},
     target::Scope,
@@ -86,8 +87,8 @@ fn what(id: u64, object: &Object) -> Result<What, Error> {
 
 impl Handing {
     /// Whether what it was opened by still holds, for all that the program could do with it.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.licence.as_ref().map_or(Ok(()), |licence| licence.check(self.rights))
+    pub(super) fn check(&self, caller: Asker<'_>) -> Result<(), Error> {
+        self.licence.as_ref().map_or(Ok(()), |licence| licence.check_for(self.rights, caller))
     }
 }
 

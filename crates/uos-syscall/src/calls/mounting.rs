@@ -12,11 +12,11 @@ use super::workdir::both;
 use crate::{
     Errno, Error, Pid,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     mounted::{Made, Room},
     perform::Syscall,
-    process::Process,
     rights::Grants,
     target::{KERNEL, PathTarget, Scope, System, denied_below, held},
 };
@@ -48,7 +48,7 @@ pub(super) fn on_all(right: Right, target: &PathTarget, grants: &Grants) -> Resu
 
 impl Target for Mounting {
     /// Rights go by path, so a mount lends what is seen through it, and takes away what it covers.
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = held(&grants, right)?;
         on_all(Right::FsWrite, &self.at, &grants)?;
@@ -171,7 +171,7 @@ fn memory(capacity: u64) -> MemFs {
 pub(crate) struct Unmounting(PathTarget);
 
 impl Target for Unmounting {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = held(&grants, right)?;
         on_all(Right::FsWrite, &self.0, &grants)?;

@@ -7,10 +7,10 @@ use super::files::name_of;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    process::Process,
     rights::Grants,
     staged::{Passing, Staged, hidden_name},
     target::{EntryTarget, KERNEL, PathTarget, Scope, denied, denied_below},
@@ -24,7 +24,7 @@ pub(crate) struct FromTo {
 }
 
 impl Target for FromTo {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let (from, to) = (&self.from.path, &self.to.path);
         let decision = from.judge_path(right, &grants)?;

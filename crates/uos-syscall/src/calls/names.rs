@@ -10,11 +10,11 @@ use super::{
 use crate::{
     Cause, Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     kernel::hex,
     perform::Syscall,
-    process::Process,
     target::{EntryTarget, KERNEL, PathTarget, Scope, denied},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Names {
 impl Target for Names {
     /// Rights go by path, so a name lends what it may be used for. Whatever the caller could do by the new one, it must be
     /// able to do by the old one.
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let (from, to) = (&self.from.path, &self.to.path);
         let decision = to.judge_path(right, &grants)?;
@@ -148,7 +148,7 @@ pub(crate) struct Fresh {
 }
 
 impl Target for Fresh {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         self.path.judge_path(right, &caller.grants()).map_err(|error| {
             // A grant for this one name would come too late: what is missing is one for all such names.
             match error.cause.as_deref() {

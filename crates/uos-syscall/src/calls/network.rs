@@ -25,7 +25,7 @@ impl Waiting for v1::NetworkRequest {
         let ask = Ask::new(self)?;
         let (kernel, caller) = (cx.kernel(), cx.caller());
         let _room = caller.share.network_requests.take(1)?;
-        let answer = match within(self.timeout_us, kernel.network.fetch(caller, cx.target, ask)).await {
+        let answer = match within(self.timeout_us, kernel.network.fetch(cx.asker(), cx.target, ask)).await {
             Some(answer) => answer?,
             None => return Err(Error::new(Errno::ETIMEDOUT, "there was no answer in time")),
         };

@@ -17,11 +17,11 @@ use super::{
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     handles::{FileHandle, Handle, Licence, Object},
     perform::Syscall,
-    process::Process,
     target::{HandleTarget, KERNEL, PathTarget, Scope},
 };
 
@@ -41,7 +41,7 @@ impl Opening {
 }
 
 impl Target for Opening {
-    fn judge(&self, _right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, _right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let mut decisions = self.rights().into_iter().map(|right| self.path.judge_path(right, &grants));
         let first = decisions.next().unwrap_or(Ok(Decision::Refused))?;
@@ -102,7 +102,7 @@ impl Syscall for v1::Open {
             let descriptor = Descriptor::with_locks(file, &cx.kernel().locks);
             let object =
                 Object::File(FileHandle { descriptor: descriptor.clone(), path: place.path.clone() });
-            let licence = Licence::path(cx.caller(), cx.target.rights(), place.path.clone());
+            let licence = Licence::path(cx.asker(), cx.target.rights(), place.path.clone());
             let id = keep(&cx, Handle::licensed(object, rights(access), licence))?;
             Ok((id, descriptor))
         });

@@ -9,6 +9,7 @@ use super::{handles::give_up, reply_bytes, within};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     handles::{Handle, Object, PipeEnds},
     perform::{Syscall, Waiting},
@@ -24,7 +25,7 @@ pub(crate) struct Parties {
 }
 
 impl Target for Parties {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         // The right first: without it, nobody learns which pids exist.
         let decision = held(&caller.grants(), right)?;
         self.both()?;

@@ -13,10 +13,10 @@ use super::within;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     handles::{Handle, Licence, Wait},
     perform::Waiting,
-    process::Process,
     target::Scope,
 };
 
@@ -39,9 +39,9 @@ pub(crate) struct Watch {
 }
 
 impl Target for Watch {
-    fn judge(&self, _right: Right, _caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, _right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         for watched in &*self.all.lock() {
-            watched.licence.as_ref().map_or(Ok(()), |licence| licence.check(watched.needs))?;
+            watched.licence.as_ref().map_or(Ok(()), |licence| licence.check_for(watched.needs, caller))?;
         }
         Ok(Decision::Held)
     }

@@ -9,6 +9,7 @@ use super::{reply_bytes, reply_entries, within};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx},
+    asking::Asker,
     host::OsProcesses,
     output::BeyondEnd,
     perform::{Syscall, Waiting},
@@ -102,7 +103,7 @@ impl Syscall for v1::GetProcessList {
 pub(crate) struct Sight;
 
 impl crate::admit::Target for Sight {
-    fn judge(&self, right: Right, caller: &Process) -> Result<crate::audit::Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<crate::audit::Decision, Error> {
         let grant = caller.grants().any(right).cloned();
         Ok(grant.map_or(crate::audit::Decision::Kin, crate::audit::Decision::Grant))
     }

@@ -7,10 +7,10 @@ use super::files::name_of;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    process::Process,
     target::{EntryTarget, KERNEL, Scope, denied_below},
     uproot::uproot,
 };
@@ -22,7 +22,7 @@ pub(crate) struct Doomed {
 }
 
 impl Target for Doomed {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let path = &self.entry.path;
         let decision = path.judge_path(right, &grants)?;

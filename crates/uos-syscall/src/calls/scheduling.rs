@@ -8,6 +8,7 @@ use uos_sched::{Nanos, Policy, Quantum};
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     control::{Strict, Who, program_of},
     kernel::Inner,
@@ -47,7 +48,7 @@ impl Steered {
 }
 
 impl Target for Steered {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         if self.is_free && self.pid == caller.pid.0 {
             return Ok(Decision::Kin);
         }

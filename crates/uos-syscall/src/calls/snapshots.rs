@@ -12,11 +12,11 @@ use super::{REPLY_BYTES, mounting::on_all, reply_entries, system::now_us, workdi
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     events::FileChange,
     mounted::Kept,
     perform::Syscall,
-    process::Process,
     target::{PathTarget, Scope, System, held},
 };
 
@@ -27,7 +27,7 @@ const NAME_BYTES: usize = 256;
 pub(crate) struct Whole(PathTarget);
 
 impl Target for Whole {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = held(&grants, right)?;
         on_all(Right::FsRead, &self.0, &grants)?;
@@ -135,7 +135,7 @@ impl KeptTarget {
 }
 
 impl Target for KeptTarget {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         // The right first: without it, nobody learns which snapshots there are.
         let decision = held(&grants, right)?;
@@ -219,7 +219,7 @@ pub(crate) struct Pair {
 }
 
 impl Target for Pair {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let decision = self.one.judge(right, caller)?;
         if let Some(other) = &self.other {
             other.judge(right, caller)?;

@@ -14,6 +14,7 @@ use super::handles::keep;
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     handles::{Handle, Licence, Object},
     kernel::Inner,
@@ -107,7 +108,7 @@ impl Aimed {
 }
 
 impl Target for Aimed {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         // The right first: it is what the call is about.
         let decision = self.aim.judge(right, caller)?;
         self.socket.as_ref().map_err(Clone::clone)?.judge(Right::Handle, caller)?;
@@ -191,11 +192,11 @@ impl Syscall for v1::Bind {
                     }
                 };
                 // `localhost` was judged by whichever of its addresses is allowed, and this is one of them.
-                judge::address(&caller.grants(), Right::NetBind, host, at)?;
+                judge::address(&cx.asker().grants(), Right::NetBind, host, at)?;
                 let socket = host_socket(kernel, caller, &turn, kind, at)?;
                 socket.bind(at)?;
                 let address = wire(socket.local()?);
-                let licence = Licence::address(caller, Right::NetBind, host.clone(), at, None);
+                let licence = Licence::address(cx.asker(), Right::NetBind, host.clone(), at, None);
                 let phase = match kind {
                     Kind::Udp => Phase::Open(Line::Udp(socket, None)),
                     _ => Phase::Bound(socket),
@@ -211,7 +212,7 @@ impl Syscall for v1::Bind {
                     }
                     SocketKind::Stream | SocketKind::SeqPacket => Phase::Named(name.clone()),
                 };
-                (phase, Licence::socket(caller, Right::NetBind, name.clone(), None), named(name))
+                (phase, Licence::socket(cx.asker(), Right::NetBind, name.clone(), None), named(name))
             }
             _ => return Err(other_family()),
         };

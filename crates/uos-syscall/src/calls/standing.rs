@@ -112,9 +112,9 @@ impl Syscall for v1::DropGrants {
         }
         let drop = parsed(&self.drop, "drop")?;
         let keep = parsed(&self.keep, "keep")?;
-        let left = process.change_grants(|held| {
-            if keep.is_empty() { without(held, &drop) } else { narrowed(held, keep) }
-        })?;
+        let left = process
+            .held()
+            .lessen(|held| if keep.is_empty() { without(held, &drop) } else { narrowed(held, keep) })?;
         cap_descendants(cx.kernel(), process, &left);
         Ok(v1::DropGrantsReply { grants: texts(&left) })
     }
@@ -128,7 +128,7 @@ fn parsed(texts: &[String], field: &str) -> Result<Vec<Grant>, Error> {
 fn without(held: &Grants, drop: &[Grant]) -> Result<Grants, Error> {
     for wanted in drop {
         // A part can't be cut out of a pattern, and leaving it in without a word would be worse than to refuse.
-        if let Some(larger) = held.iter().find(|grant| grant.covers(wanted) && !wanted.covers(grant)) {
+        if let Some(larger) = held.with_asks().find(|grant| grant.covers(wanted) && !wanted.covers(grant)) {
             return Err(Error::invalid(
                 "drop",
                 format_args!("{wanted} is only a part of {larger}, which is held"),
@@ -136,7 +136,7 @@ fn without(held: &Grants, drop: &[Grant]) -> Result<Grants, Error> {
             .hint(format!("drop `{larger}`, or say what to `keep`")));
         }
     }
-    Ok(held.iter().filter(|grant| !drop.iter().any(|wanted| wanted.covers(grant))).cloned().collect())
+    Ok(held.with_asks().filter(|grant| !drop.iter().any(|wanted| wanted.covers(grant))).cloned().collect())
 }
 
 fn narrowed(held: &Grants, keep: Vec<Grant>) -> Result<Grants, Error> {
@@ -153,13 +153,13 @@ fn cap_descendants(kernel: &Inner, process: &Process, left: &Grants) {
         children(process).into_iter().map(|child| (child, left.clone())).collect();
     while let Some((pid, parents)) = next.pop() {
         let Some(child) = kernel.processes.get(pid) else { continue };
-        let has = child.cap_grants(&parents);
+        let has = child.held().cap(&parents);
         next.extend(children(&child).into_iter().map(|child| (child, has.clone())));
     }
 }
 
 fn texts(grants: &Grants) -> Vec<String> {
-    grants.iter().map(ToString::to_string).collect()
+    grants.with_asks().map(ToString::to_string).collect()
 }
 
 impl Syscall for v1::GetResourceUsage {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Errno, Error,
     admit::{Absent, Cx, Target},
+    asking::Asker,
     audit::{Decision, Subject},
     kernel::Inner,
     net::Aim,
@@ -107,7 +108,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Target for Outgoing {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let decision = self.socket.judge(right, caller)?;
         self.aim.judge(Right::NetConnect, caller)?;
         Ok(decision)
@@ -130,14 +131,14 @@ impl Waiting for v1::SendTo {
     }
 
     async fn run(&self, cx: Cx<'_, Outgoing>) -> Result<v1::SendToReply, Error> {
-        let (kernel, caller) = (cx.kernel(), cx.caller());
+        let (kernel, caller, asker) = (cx.kernel(), cx.caller(), cx.asker());
         let Outgoing { socket, aim } = cx.target;
         let held = socket.found;
         let whole = Arc::clone(&held.whole);
         let send = async {
             match (whole.kind, aim) {
                 (Kind::Udp, Aim::Host(host, port)) => {
-                    let judged = kernel.network.find(caller, Right::NetConnect, &host, port).await?;
+                    let judged = kernel.network.find(asker, Right::NetConnect, &host, port).await?;
                     let (socket, to) = mailbox(kernel, caller, &whole, judged.addresses())?;
                     whole.state.lock().has_sent_to(to);
                     Ok(socket.send_to(&self.data, to).await?)

@@ -44,8 +44,8 @@ impl Syscall for v1::Watch {
         let (caller, path) = (cx.caller(), cx.target.path());
         let room = caller.share.queue_bytes.take(capacity)?;
         let what = (path.clone(), self.recursive);
-        let watch = cx.kernel().watches.add(what, caller.share_grants(), (capacity as usize, room));
-        let licence = Licence::path(caller, vec![Right::FsRead], path.clone());
+        let watch = cx.kernel().watches.add(what, cx.asker().leave(), (capacity as usize, room));
+        let licence = Licence::path(cx.asker(), vec![Right::FsRead], path.clone());
         let rights = Rights::READ | Rights::DUPLICATE | Rights::TRANSFER;
         let id = keep(&cx, Handle::licensed(Object::Watch(WatchHandle::new(watch)), rights, licence))?;
         let (path, path_raw) = both(path);

@@ -3,15 +3,14 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
 use uos_ipc::Rights;
 use uos_proto::Right;
 use uos_vfs::VPath;
 
 use crate::{
     Error,
+    asking::{Asker, Leave},
     net::{Aim, judge},
-    process::Process,
     rights::{Grants, Host},
     target::denied,
 };
@@ -19,8 +18,8 @@ use crate::{
 /// The right by which a process opened something. Whoever holds the handle now uses it as long as the one who opened
 /// it would still be let through: a right that is taken away closes what it has opened, wherever that was passed.
 pub(crate) struct Licence {
-    /// The opener's, who may have ended: then those it had at its end.
-    grants: Arc<RwLock<Grants>>,
+    /// The opener's, who may have ended: then by what it had at its end.
+    leave: Leave,
     rights: Vec<Right>,
     of: Of,
     /// What it was opened by before, and goes on by, too: a socket that has an address and then connects.
@@ -38,53 +37,58 @@ enum Of {
 
 impl Licence {
     /// For what was opened at a canonical path by all of these rights.
-    pub(crate) fn path(opener: &Process, rights: Vec<Right>, path: VPath) -> Arc<Self> {
-        Arc::new(Self { grants: opener.share_grants(), rights, of: Of::Path(path), before: None })
+    pub(crate) fn path(opener: Asker<'_>, rights: Vec<Right>, path: VPath) -> Arc<Self> {
+        Arc::new(Self { leave: opener.leave(), rights, of: Of::Path(path), before: None })
     }
 
     /// For a socket that has, or talks to, an address of a host.
     pub(crate) fn address(
-        opener: &Process,
+        opener: Asker<'_>,
         right: Right,
         host: Host,
         at: SocketAddr,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let of = Of::Address(host, at, judge::leads_home(right, at));
-        Arc::new(Self { grants: opener.share_grants(), rights: vec![right], of, before })
+        Arc::new(Self { leave: opener.leave(), rights: vec![right], of, before })
     }
 
     /// For a socket that has, or talks to, a name in this system.
     pub(crate) fn socket(
-        opener: &Process,
+        opener: Asker<'_>,
         right: Right,
         name: Bytes,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
-        Arc::new(Self { grants: opener.share_grants(), rights: vec![right], of: Of::Socket(name), before })
+        Arc::new(Self { leave: opener.leave(), rights: vec![right], of: Of::Socket(name), before })
     }
 
     /// Whether it holds still for what is to be done. What neither reads nor writes takes any one of its rights.
     pub(crate) fn check(&self, to: Rights) -> Result<(), Error> {
         self.before.as_ref().map_or(Ok(()), |before| before.check(to))?;
-        let grants = self.grants.read();
         let of_use = |right: &Right| match right {
             Right::FsRead => to.contains(Rights::READ),
             Right::FsWrite => to.contains(Rights::WRITE),
             _ => true,
         };
+        let holds = |right| self.leave.ask(|grants| self.holds(right, grants));
         let mut needed = self.rights.iter().copied().filter(of_use).peekable();
         if needed.peek().is_some() {
-            return needed.try_for_each(|right| self.holds(right, &grants));
+            return needed.try_for_each(holds);
         }
         let mut last = Ok(());
         for &right in &self.rights {
-            last = self.holds(right, &grants);
+            last = holds(right);
             if last.is_ok() {
                 break;
             }
         }
         last
+    }
+
+    /// The same for who may have been allowed for this call what the opener has no longer.
+    pub(crate) fn check_for(&self, to: Rights, caller: Asker<'_>) -> Result<(), Error> {
+        self.check(to).or_else(|refusal| if caller.may_once(&refusal) { Ok(()) } else { Err(refusal) })
     }
 
     fn holds(&self, right: Right, grants: &Grants) -> Result<(), Error> {

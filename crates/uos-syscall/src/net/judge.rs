@@ -13,8 +13,8 @@ use uos_proto::Right;
 use crate::{
     Error,
     admit::Target,
+    asking::Asker,
     audit::{Decision, Subject},
-    process::Process,
     rights::{AddressKind, Grants, Host},
 };
 
@@ -30,7 +30,7 @@ pub(crate) enum Aim {
 }
 
 impl Target for Aim {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         match self {
             Self::Host(it, port) => host(&grants, right, it, *port),

@@ -26,7 +26,7 @@ pub(crate) use judge::Aim;
 pub use resolve::{HostResolver, ResolveError, Resolver, Turn};
 pub(crate) use tls::Tls;
 
-use crate::{Errno, Error, process::Process, rights::Host};
+use crate::{Errno, Error, asking::Asker, process::Process, rights::Host};
 
 /// What a part of the network that can be replaced answers with.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -80,13 +80,13 @@ impl Network {
     /// Looks a host up, once, and judges every address that it leads to. One that is not allowed refuses all.
     pub(crate) async fn find(
         &self,
-        caller: &Process,
+        caller: Asker<'_>,
         right: Right,
         host: &Host,
         port: u16,
     ) -> Result<Judged, Error> {
         judge::host(&caller.grants(), right, host, port)?;
-        let addresses = self.look_up(caller, host).await?;
+        let addresses = self.look_up(&caller, host).await?;
         // Asked for anew: they may have changed while the name was looked up.
         let grants = caller.grants();
         let judged = addresses.into_iter().map(|address| {

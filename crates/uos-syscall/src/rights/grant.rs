@@ -10,7 +10,8 @@ use super::{
     pattern::{PathPattern, PatternError},
 };
 
-/// A right with what it is for, written `right:pattern`.
+/// A right with what it is for, written `right:pattern`; or, written `ask:right:pattern`, leave to ask for it: then whoever
+/// uses it waits until somebody has allowed it.
 ///
 /// Aligned to a cache line, so that the audit's thread, which reads it, and the calls, which count its users, don't take
 /// the line from each other.
@@ -19,7 +20,12 @@ use super::{
 pub struct Grant {
     right: Right,
     scope: Scope,
+    /// It may be asked for, and is not given.
+    asks: bool,
 }
+
+/// What a grant begins with that only lets ask.
+const ASK: &str = "ask:";
 
 /// What a grant is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,14 +95,15 @@ impl Grant {
             Domain::Name => HostPattern::every_name().map(Scope::Hosts).to_vec(),
             Domain::Nothing => vec![Scope::All],
         };
-        scopes.into_iter().map(move |scope| Self { right, scope })
+        scopes.into_iter().map(move |scope| Self { right, scope, asks: false })
     }
 
-    /// Reads `right:pattern`.
+    /// Reads `right:pattern` or `ask:right:pattern`.
     pub fn parse(text: &str) -> Result<Self, GrantError> {
-        let (name, pattern) = match text.split_once(':') {
+        let (asks, given) = text.strip_prefix(ASK).map_or((false, text), |given| (true, given));
+        let (name, pattern) = match given.split_once(':') {
             Some((name, pattern)) => (name, Some(pattern)),
-            None => (text, None),
+            None => (given, None),
         };
         let (right, name) = Right::ALL
             .iter()
@@ -122,7 +129,7 @@ impl Grant {
                 }
             }
         };
-        Ok(Self { right, scope })
+        Ok(Self { right, scope, asks })
     }
 
     /// The right.
@@ -135,8 +142,18 @@ impl Grant {
         &self.scope
     }
 
-    /// Whether this grant gives everything that `other` gives.
+    /// Whether it only lets its holder ask.
+    pub fn is_ask(&self) -> bool {
+        self.asks
+    }
+
+    /// Whether this grant gives everything that `other` gives. What is given need not be asked for.
     pub fn covers(&self, other: &Grant) -> bool {
+        (!self.asks || other.asks) && self.reaches(other)
+    }
+
+    /// Whether it is for everything that `other` is for, to have or to ask for.
+    pub(crate) fn reaches(&self, other: &Grant) -> bool {
         self.right == other.right
             && match (&self.scope, &other.scope) {
                 (Scope::All, _) => true,
@@ -168,6 +185,7 @@ impl Grant {
 
 impl fmt::Display for Grant {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.asks { ASK } else { "" })?;
         out.write_str(self.right.grant_name().unwrap_or("none"))?;
         match &self.scope {
             Scope::All => Ok(()),
@@ -193,6 +211,9 @@ mod tests {
             "net.bind:[::1]:8000-8999",
             "net.resolve:*.example.org",
             "sys.info",
+            "ask:fs.write:/home/**",
+            "ask:net.connect:[::1]:1",
+            "ask:sys.admin",
         ] {
             assert_eq!(Grant::parse(text).unwrap().to_string(), text);
         }
@@ -214,6 +235,26 @@ mod tests {
         assert!(matches!(Grant::parse("net.connect:a b"), Err(GrantError::Host { .. })));
         assert!(matches!(Grant::parse("net.resolve:a:1"), Err(GrantError::Host { .. })));
         assert!(matches!(Grant::parse("net.bind"), Err(GrantError::NeedsPattern("net.bind"))));
+        assert!(matches!(Grant::parse("ask:ask:sys.info"), Err(GrantError::UnknownRight(_))));
+        assert!(matches!(Grant::parse("ask:"), Err(GrantError::UnknownRight(_))));
+        assert!(matches!(Grant::parse("ask"), Err(GrantError::UnknownRight(_))));
+        assert!(matches!(Grant::parse("ask:fs.read"), Err(GrantError::NeedsPattern("fs.read"))));
+    }
+
+    #[test]
+    fn what_is_given_covers_what_may_be_asked_for_and_not_the_other_way() {
+        let read = |text: &str| Grant::parse(text).unwrap();
+        for (one, other, expected) in [
+            ("fs.read:/a/**", "ask:fs.read:/a/b", true),
+            ("ask:fs.read:/a/**", "ask:fs.read:/a/b", true),
+            ("ask:fs.read:/a/**", "fs.read:/a/b", false),
+            ("ask:fs.read:/a/b", "ask:fs.read:/a/**", false),
+            ("ask:fs.write:/a/**", "ask:fs.read:/a/b", false),
+        ] {
+            assert_eq!(read(one).covers(&read(other)), expected, "{one} {other}");
+        }
+        assert!(read("ask:fs.read:/a/**").reaches(&read("fs.read:/a/b")));
+        assert!(!read("ask:fs.read:/a/**").reaches(&read("fs.read:/b")));
     }
 
     #[test]

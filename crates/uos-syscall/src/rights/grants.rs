@@ -6,11 +6,13 @@ use uos_proto::Right;
 
 use super::{address::AddressKind, grant::Grant, host::Host, hosts::HostPattern};
 
-/// A set of grants. What none of them allows is denied.
+/// A set of grants. What none of them allows is denied, or asked for if that may be.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
     /// By right, so that a check looks only at grants that can answer it.
     by_right: [Vec<Arc<Grant>>; Right::ALL.len()],
+    /// Those that only let ask. Kept apart, so that no check takes one for leave.
+    asks: Vec<Arc<Grant>>,
 }
 
 impl Grants {
@@ -29,10 +31,22 @@ impl Grants {
     }
 
     /// Adds one, unless one that covers it is there.
-    pub fn add(&mut self, grant: Grant) {
+    pub fn add(&mut self, grant: impl Into<Arc<Grant>>) {
+        let grant = grant.into();
         if !self.covers(&grant) {
-            self.by_right[grant.right() as usize].push(Arc::new(grant));
+            let right = grant.right() as usize;
+            if grant.is_ask() { &mut self.asks } else { &mut self.by_right[right] }.push(grant);
         }
+    }
+
+    /// Whether anything may be asked for.
+    pub fn lets_ask(&self) -> bool {
+        !self.asks.is_empty()
+    }
+
+    /// Whether what `wanted` gives may be asked for.
+    pub fn may_ask_for(&self, wanted: &Grant) -> bool {
+        self.asks.iter().any(|ask| ask.reaches(wanted))
     }
 
     /// The grant that allows a right on a canonical path.
@@ -95,14 +109,19 @@ impl Grants {
         self.by_right[right as usize].first()
     }
 
-    /// Whether one grant here gives everything that `grant` gives.
+    /// Whether one grant here gives everything that `grant` gives, or lets its holder ask for, too.
     pub fn covers(&self, grant: &Grant) -> bool {
-        self.by_right[grant.right() as usize].iter().any(|ours| ours.covers(grant))
+        self.by_right[grant.right() as usize].iter().chain(&self.asks).any(|ours| ours.covers(grant))
     }
 
-    /// All of them.
+    /// All that give something.
     pub fn iter(&self) -> impl Iterator<Item = &Grant> {
         self.by_right.iter().flatten().map(|grant| &**grant)
+    }
+
+    /// All of them, with those that only let ask.
+    pub fn with_asks(&self) -> impl Iterator<Item = &Grant> {
+        self.iter().chain(self.asks.iter().map(|grant| &**grant))
     }
 }
 
@@ -172,6 +191,28 @@ mod tests {
         let all: Vec<String> = grants.iter().map(ToString::to_string).collect();
         assert_eq!(all.len(), texts.len());
         assert!(texts.iter().all(|text| all.iter().any(|one| one == text)), "{all:?}");
+    }
+
+    #[test]
+    fn what_may_be_asked_for_is_not_given() {
+        let texts = ["ask:fs.read:/a/**", "ask:sys.admin", "ask:net.connect:*", "fs.read:/a/b"];
+        let grants: Grants = texts.map(|text| Grant::parse(text).unwrap()).into_iter().collect();
+        assert!(grants.for_path(Right::FsRead, b"/a/c").is_none());
+        assert!(grants.for_path(Right::FsRead, b"/a/b").is_some());
+        assert!(grants.for_all_below(Right::FsRead, b"/a").is_none());
+        assert!(!grants.reach_into(Right::FsRead, b"/a/c"));
+        assert!(grants.any(Right::SysAdmin).is_none());
+        assert!(grants.for_host(Right::NetConnect, &Host::parse("h").unwrap(), 1).is_none());
+        let may = |text: &str| grants.may_ask_for(&Grant::parse(text).unwrap());
+        assert!(may("fs.read:/a/c") && may("sys.admin") && may("net.connect:h:1"));
+        assert!(!may("fs.read:/b") && !may("fs.write:/a/c") && !may("sys.info"));
+        assert_eq!(grants.iter().count(), 1);
+        assert_eq!(grants.with_asks().count(), texts.len());
+        // Who has it all need not ask.
+        let mut all = Grants::all();
+        let before = all.with_asks().count();
+        all.add(Grant::parse("ask:fs.read:/a/**").unwrap());
+        assert_eq!(all.with_asks().count(), before);
     }
 
     fn verdict(grants: &[&str], host: &str, at: &str, is_own: bool) -> bool {

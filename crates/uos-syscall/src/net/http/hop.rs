@@ -8,9 +8,9 @@ use url::{Position, Url};
 use crate::{
     Error,
     admit::Target,
+    asking::Asker,
     audit::{Decision, Subject},
     net::Aim,
-    process::Process,
     rights::Host,
 };
 
@@ -97,7 +97,7 @@ impl Hop {
 }
 
 impl Target for Hop {
-    fn judge(&self, right: Right, caller: &Process) -> Result<Decision, Error> {
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         self.aim().judge(right, caller)
     }
 

@@ -12,7 +12,7 @@ pub(crate) use ask::Ask;
 pub(crate) use hop::Hop;
 
 use super::Network;
-use crate::{Errno, Error, process::Process};
+use crate::{Errno, Error, asking::Asker};
 
 /// What came back in the end.
 pub(crate) struct Answer {
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 
 impl Network {
     /// Asks, and asks on where the answer says so.
-    pub(crate) async fn fetch(&self, caller: &Process, hop: Hop, ask: Ask) -> Result<Answer, Error> {
+    pub(crate) async fn fetch(&self, caller: Asker<'_>, hop: Hop, ask: Ask) -> Result<Answer, Error> {
         let (mut hop, mut ask, mut redirects) = (hop, ask, 0);
         loop {
             let judged = self.find(caller, Right::NetConnect, &hop.host, hop.port).await?;
