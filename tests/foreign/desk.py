@@ -54,6 +54,8 @@ class Desk:
     def __init__(self, server, headers=None):
         self.server = server
         self.headers = bearer(server.token) if headers is None else headers
+        # A process whose call waits for an answer, if a test has made one.
+        self.asking = None
 
     def ask(self, method, path, body=None, headers=()):
         """One request on a connection of its own. A body that is neither text nor bytes is sent as JSON."""
@@ -117,6 +119,9 @@ class Desk:
 
     def clear(self):
         """Takes away whatever a test has left."""
+        if self.asking is not None:
+            self.asking.close()
+            self.asking = None
         for app in self.apps():
             # One that belonged to another is gone with it.
             self.ask("DELETE", f"/apps/{app['id']}")

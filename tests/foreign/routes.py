@@ -8,6 +8,8 @@ import json
 import pathlib
 import uuid
 
+from asking import Asking
+
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "openapi.json"
 API = json.loads(DOCUMENT.read_text())
 
@@ -48,11 +50,11 @@ KINDS = ("registry/apps", "apps", "sessions")
 
 
 class Things:
-    """An app, a session and a manifest that are there, for requests that would change them."""
+    """An app, a session, a manifest and a call that waits, all there, for requests that would change them."""
 
     def __init__(self, desk):
         self.desk = desk
-        self.manifest = self.app = self.session = None
+        self.manifest = self.app = self.session = self.request = None
         self.renew()
 
     def renew(self):
@@ -64,17 +66,21 @@ class Things:
             self.app = self.desk.launch()
         if self.session is None or self.session["id"] not in there["sessions"]:
             self.session = self.desk.save(f"thing {uuid.uuid4().hex}")
+        if self.desk.asking is None:
+            self.desk.asking = Asking(self.desk.server)
+        if self.request is None or not self.desk.asking.requests(self.desk):
+            self.request = self.desk.asking.write(self.desk, "/home/thing")
 
     def id(self, path):
         """The id of the thing that a path is about."""
-        things = {"apps": self.app, "sessions": self.session, "registry": self.manifest}
+        things = {"apps": self.app, "sessions": self.session, "registry": self.manifest, "requests": self.request}
         kind = path.split("/")[1]
         assert kind in things, f"{path}: tests/foreign/routes.py does not know whose id this is"
         return things[kind]["id"]
 
     def url(self, route):
         """The path with everything filled in."""
-        path = route.path.replace("{id}", self.id(route.path)) if "{id}" in route.path else route.path
+        path = route.path.replace("{id}", str(self.id(route.path))) if "{id}" in route.path else route.path
         path = path.replace("/files/{path}", "/files/home/thing")
         assert "{" not in path, f"{route}: tests/foreign/routes.py does not know what to fill in"
         return path
@@ -91,6 +97,7 @@ class Things:
             "registry_launch": {},
             "sessions_save": {"name": f"changed {uuid.uuid4().hex}"},
             "files_upload": "changed",
+            "requests_answer": {"answer": "once"},
         }
         name = route.operation["operationId"]
         assert name in bodies, f"{route}: tests/foreign/routes.py does not know a body for it"

@@ -28,7 +28,7 @@ pub(crate) struct AuditFile {
     out: File,
     written: u64,
     epoch: SystemTime,
-    /// By place in the table; the last is `CreateProcess`.
+    /// By place in the table; the last are `CreateProcess` and `AnswerRequest`.
     counters: Vec<CallCounters>,
 }
 
@@ -59,7 +59,10 @@ impl AuditFile {
             Ok(PrometheusBuilder::new().set_buckets(&LATENCY)?.build_recorder())
         };
         let recorder = build().map_err(io::Error::other)?;
-        let names = TABLE.iter().map(|call| call.name).chain([uos_proto::CREATE_PROCESS.name]);
+        let names = TABLE
+            .iter()
+            .map(|call| call.name)
+            .chain([uos_proto::CREATE_PROCESS.name, uos_proto::ANSWER_REQUEST.name]);
         let counters = metrics::with_local_recorder(&recorder, || {
             names
                 .map(|call| CallCounters {
@@ -145,6 +148,7 @@ fn line(record: &Record, epoch: SystemTime) -> Line<'_> {
             Decision::Kin => "kin".to_owned(),
             Decision::Held => "held".to_owned(),
             Decision::Grant(grant) => grant.to_string(),
+            Decision::Answered { grant, by } => format!("{grant} once, by pid {by}"),
         },
         outcome: record.outcome.map_or_else(uos_syscall::Errno::name, |()| "ok"),
         latency_us: record.latency.as_micros() as u64,

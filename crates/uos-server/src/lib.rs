@@ -7,6 +7,7 @@
 //! [`run`] serves until it is told to stop; [`Config`] says where and with what.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod audit;
 mod config;
 mod data_dir;

@@ -29,6 +29,8 @@ pub(crate) enum Audience {
     Process(Pid),
     /// Who may read this path, or the other.
     File(VPath, Option<VPath>),
+    /// Who may answer what this process asks for.
+    Answerers(Pid),
 }
 
 /// One event, ready to send.
@@ -144,6 +146,9 @@ impl Observer for Hub {
                 let to =
                     if let uos_syscall::FileChange::Moved { to } = change { Some(to.clone()) } else { None };
                 Audience::File(path.clone(), to)
+            }
+            Event::RightRequested(request) | Event::RightSettled { request, .. } => {
+                Audience::Answerers(request.pid)
             }
         };
         self.tell(audience, &News::from(event));

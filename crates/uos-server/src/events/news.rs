@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use uos_syscall::{Event, FileChange};
+use uos_syscall::{Answer, Event, FileChange, Settled};
 use utoipa::ToSchema;
 
-use crate::desktop::App;
+use crate::{asked::Waiting, desktop::App};
 
 /// Something that changed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -53,6 +53,22 @@ pub(crate) enum News {
     Registry { change: &'static str, id: String },
     /// A session was `saved` or `removed`.
     Session { change: &'static str, id: String },
+    /// A call waits for a right: see `GET /requests`.
+    RightRequested {
+        #[serde(flatten)]
+        request: Waiting,
+    },
+    /// It waits no longer.
+    RightSettled {
+        /// The request.
+        id: u64,
+        /// Who made the call.
+        pid: u64,
+        outcome: Outcome,
+        /// Who answered, if somebody did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<u64>,
+    },
 }
 
 /// What became of a process.
@@ -61,6 +77,29 @@ pub(crate) enum News {
 pub(crate) enum ProcessChange {
     Started,
     Ended,
+}
+
+/// What became of a call that waited for a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Once,
+    Always,
+    Denied,
+    TimedOut,
+    GivenUp,
+}
+
+impl From<Settled> for Outcome {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Answered { answer: Answer::Once, .. } => Self::Once,
+            Settled::Answered { answer: Answer::Always, .. } => Self::Always,
+            Settled::Answered { answer: Answer::Deny, .. } => Self::Denied,
+            Settled::TimedOut => Self::TimedOut,
+            Settled::GivenUp => Self::GivenUp,
+        }
+    }
 }
 
 /// What became of an app.
@@ -132,6 +171,12 @@ impl From<&Event> for News {
                     FileChange::Moved { to } => ("moved", Some(to.to_string())),
                 };
                 Self::File { change, path: path.to_string(), to, directory: *directory, pid: by.0 }
+            }
+            Event::RightRequested(request) => Self::RightRequested { request: Waiting::from(&**request) },
+            Event::RightSettled { request, settled } => {
+                let by = if let Settled::Answered { by, .. } = settled { Some(by.0) } else { None };
+                let outcome = Outcome::from(*settled);
+                Self::RightSettled { id: request.id, pid: request.pid.0, outcome, by }
             }
         }
     }

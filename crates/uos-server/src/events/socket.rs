@@ -42,6 +42,7 @@ impl Listener {
         match &entry.audience {
             Audience::Operator => false,
             Audience::Process(pid) => kernel.may_inspect(caller, *pid),
+            Audience::Answerers(pid) => kernel.may_answer(caller, *pid),
             // A name that moves between what may be read and what may not is told to nobody but the operator.
             Audience::File(path, to) => {
                 kernel.may_read(caller, path) && to.as_ref().is_none_or(|to| kernel.may_read(caller, to))

@@ -55,7 +55,8 @@ struct EventFrame {
 /// longer, was never reached, or is of another run of the server, one `resync` says to look at everything again; so it does
 /// to a listener that is too slow. Who gives no place is told the place of now by a `hello`.
 ///
-/// A process gets the events of processes that it may inspect and of files that it may read. The server closes with 1008
+/// A process gets the events of processes that it may inspect, of files that it may read, and of calls whose requests it
+/// may answer. The server closes with 1008
 /// when the login or the process has ended, and with 1012 when it stops.
 #[utoipa::path(get, path = "/events", tag = "events", params(Place),
     security(("token" = []), ("login" = []), ("process" = [])),

@@ -10,6 +10,7 @@ mod files;
 mod live;
 mod login;
 mod registry;
+mod requests;
 mod sessions;
 mod system;
 
@@ -70,6 +71,7 @@ fn described() -> OpenApiRouter<Http> {
         .merge(sessions::routes())
         .merge(live::routes())
         .merge(files::routes())
+        .merge(requests::routes())
 }
 
 /// The description of the HTTP routes.
