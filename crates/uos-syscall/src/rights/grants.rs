@@ -1,10 +1,13 @@
 //! All grants of one process.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use uos_proto::Right;
 
-use super::{address::AddressKind, grant::Grant, host::Host, hosts::HostPattern};
+use super::{address::AddressKind, grant::Grant, host::Host, hosts::HostPattern, index::Index};
 
 /// A set of grants. What none of them allows is denied, or asked for if that may be.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +16,15 @@ pub struct Grants {
     by_right: [Vec<Arc<Grant>>; Right::ALL.len()],
     /// Those that only let ask. Kept apart, so that no check takes one for leave.
     asks: Vec<Arc<Grant>>,
+    /// Made when it is first needed.
+    indices: OnceLock<Arc<Indices>>,
 }
+
+/// By right, where there are many patterns of paths.
+type Indices = [Option<Index>; Right::ALL.len()];
+
+/// So many are looked at one by one, which is as quick.
+const FEW: usize = 8;
 
 impl Grants {
     /// No grants: everything is denied.
@@ -35,6 +46,7 @@ impl Grants {
         let grant = grant.into();
         if !self.covers(&grant) {
             let right = grant.right() as usize;
+            self.indices = OnceLock::new();
             if grant.is_ask() { &mut self.asks } else { &mut self.by_right[right] }.push(grant);
         }
     }
@@ -51,7 +63,23 @@ impl Grants {
 
     /// The grant that allows a right on a canonical path.
     pub fn for_path(&self, right: Right, path: &[u8]) -> Option<&Arc<Grant>> {
-        self.by_right[right as usize].iter().find(|grant| grant.allows_path(path))
+        let all = &self.by_right[right as usize];
+        if all.len() > FEW
+            && let Some(index) = &self.indices()[right as usize]
+        {
+            return index.find(path).map(|number| &all[number as usize]);
+        }
+        all.iter().find(|grant| grant.allows_path(path))
+    }
+
+    fn indices(&self) -> &Indices {
+        self.indices.get_or_init(|| {
+            let index = |grants: &Vec<Arc<Grant>>| {
+                let are_many = grants.len() > FEW && grants.iter().all(|grant| grant.paths().is_some());
+                are_many.then(|| Index::new(grants.iter().filter_map(|grant| grant.paths())))
+            };
+            Arc::new(self.by_right.each_ref().map(index))
+        })
     }
 
     /// The one grant that allows a right on a canonical path and on everything that ever lies below it.
@@ -191,6 +219,28 @@ mod tests {
         let all: Vec<String> = grants.iter().map(ToString::to_string).collect();
         assert_eq!(all.len(), texts.len());
         assert!(texts.iter().all(|text| all.iter().any(|one| one == text)), "{all:?}");
+    }
+
+    #[test]
+    fn many_say_what_each_of_them_says() {
+        let text =
+            |n: usize| if n % 7 == 0 { format!("fs.read:/d{n}/*/x") } else { format!("fs.read:/d{n}/**") };
+        let mut grants = Grants::none();
+        for n in 0..100 {
+            grants.add(Grant::parse(&text(n)).unwrap());
+            // Also what is added after the first look counts.
+            assert_eq!(
+                grants.for_path(Right::FsRead, format!("/d{n}/y/x").as_bytes()).unwrap().to_string(),
+                text(n)
+            );
+            assert!(grants.for_path(Right::FsRead, format!("/d{}/y/x", n + 1).as_bytes()).is_none());
+        }
+        let copy = grants.clone();
+        assert!(
+            copy.for_path(Right::FsRead, b"/d50/y").is_some()
+                && copy.for_path(Right::FsRead, b"/d49/y").is_none()
+        );
+        assert!(copy.for_path(Right::FsWrite, b"/d50/y").is_none());
     }
 
     #[test]

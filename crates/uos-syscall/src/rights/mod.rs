@@ -8,6 +8,7 @@ mod grant;
 mod grants;
 mod host;
 mod hosts;
+mod index;
 mod pattern;
 
 pub use address::AddressKind;

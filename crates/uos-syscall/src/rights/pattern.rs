@@ -81,6 +81,15 @@ impl PathPattern {
         Some((if path.is_empty() { b"/".to_vec() } else { path }, self.below))
     }
 
+    pub(super) fn components(&self) -> impl Iterator<Item = &[u8]> {
+        self.components.iter().map(|component| &**component)
+    }
+
+    /// Whether everything below is meant, too.
+    pub(super) fn is_below(&self) -> bool {
+        self.below
+    }
+
     /// Whether a canonical path is meant.
     pub fn matches(&self, path: &[u8]) -> bool {
         let mut names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
@@ -127,7 +136,7 @@ impl PathPattern {
 }
 
 /// Whether `name` fits a component with `*`s. Greedy with one point to go back to, so never worse than length × length.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut from) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while from < name.len() {
