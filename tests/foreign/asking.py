@@ -17,12 +17,12 @@ class Asking:
 
     def write(self, desk, path="/home/asked", data=b"asked"):
         """Begins a call, and gives the request that it leads to."""
-        before = self.requests(desk)
+        known = {request["id"] for request in self.requests(desk)}
         request = self.client.request("WriteFile", path=path, data=data)
         self.answer = self.client.rpc("Execute").future(request, timeout=DEADLINE_S)
-        assert becomes_true(lambda: len(self.requests(desk)) > len(before)), "no request came"
-        known = {request["id"] for request in before}
-        return next(request for request in self.requests(desk) if request["id"] not in known)
+        new = lambda: [request for request in self.requests(desk) if request["id"] not in known]
+        assert becomes_true(new), "no request came"
+        return new()[0]
 
     def requests(self, desk):
         return [request for request in desk.done("GET", "/requests")["requests"] if request["pid"] == self.pid]

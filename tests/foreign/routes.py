@@ -68,8 +68,9 @@ class Things:
             self.session = self.desk.save(f"thing {uuid.uuid4().hex}")
         if self.desk.asking is None:
             self.desk.asking = Asking(self.desk.server)
-        if self.request is None or not self.desk.asking.requests(self.desk):
-            self.request = self.desk.asking.write(self.desk, "/home/thing")
+        # Each of another file, since what is allowed for good is not asked for again.
+        waiting = self.desk.asking.requests(self.desk)
+        self.request = waiting[0] if waiting else self.desk.asking.write(self.desk, f"/home/thing-{uuid.uuid4().hex}")
 
     def id(self, path):
         """The id of the thing that a path is about."""

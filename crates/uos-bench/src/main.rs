@@ -4,6 +4,7 @@
 //! `docs/benchmarks`.
 #![deny(unsafe_code)]
 
+mod channels;
 mod echo;
 mod invoke;
 mod ipc;
@@ -11,6 +12,7 @@ mod proc;
 mod report;
 mod sched;
 mod vfs;
+mod waiting;
 mod windows;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             Some(("sched-memory", policy)) => sched::memory_of(policy),
             Some(("sched-holder", pids)) => sched::hold(pids),
             _ if which == "ipc" => ipc::be_the_peer(),
+            _ if which == "waiting" => waiting::one_round(),
             _ => vfs::one_round_of(which),
         };
         return match round {
@@ -108,5 +111,7 @@ fn measure(arguments: &Arguments) -> Result<bool> {
 fn syscall() -> Result<Vec<Measurement>> {
     let mut all = invoke::measure()?;
     all.extend(echo::measure()?);
+    all.extend(channels::measure()?);
+    all.extend(waiting::measure()?);
     Ok(all)
 }

@@ -131,7 +131,7 @@ pub(crate) fn memory_of(policy: &str) -> Result<()> {
 }
 
 /// How much memory this process has, in bytes.
-fn resident() -> Result<usize> {
+pub(crate) fn resident() -> Result<usize> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("a process has memory")?;
     let kib: usize = line.split_whitespace().nth(1).ok_or("which is a number")?.parse()?;
