@@ -57,16 +57,33 @@ pub(crate) fn boxed(pool: &DescriptorPool) -> Result<Vec<String>> {
     Ok(calls.chain(replies).collect())
 }
 
-/// More than eight fields, counting those of messages within.
+/// So many bytes are moved in a few registers' width.
+const LARGE: usize = 80;
+
 fn is_large(message: &MessageDescriptor) -> bool {
-    fn count(message: &MessageDescriptor) -> usize {
-        let inner = |field: FieldDescriptor| match field.kind() {
-            Kind::Message(inner) if !field.is_list() => count(&inner),
-            _ => 1,
-        };
-        message.fields().map(inner).sum()
-    }
-    count(message) > 8
+    size(message) > LARGE
+}
+
+/// About how many bytes a message takes, those of messages within included.
+fn size(message: &MessageDescriptor) -> usize {
+    let inner = |field: FieldDescriptor| match field.kind() {
+        _ if field.is_list() || field.is_map() => 24,
+        Kind::String => 24,
+        Kind::Bytes => 32,
+        Kind::Message(inner) => size(&inner) + 8,
+        Kind::Bool => 1,
+        Kind::Enum(_)
+        | Kind::Int32
+        | Kind::Uint32
+        | Kind::Sint32
+        | Kind::Fixed32
+        | Kind::Sfixed32
+        | Kind::Float => 4,
+        Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => {
+            if field.supports_presence() { 16 } else { 8 }
+        }
+    };
+    message.fields().map(inner).sum()
 }
 
 /// Reads and checks the two oneofs.

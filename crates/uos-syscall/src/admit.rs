@@ -10,11 +10,12 @@ use crate::{
     asking::{Asker, Once},
     audit::{Decision, Subject, Trail},
     kernel::Inner,
+    moment::Moment,
     process::Process,
     target::Scope,
 };
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// What a call is aimed at, found before the call is judged and used by it afterwards without being looked for again.
 pub(crate) trait Target {
@@ -41,7 +42,7 @@ pub(crate) struct Cx<'a, T> {
     kernel: &'a Arc<Inner>,
     caller: &'a Arc<Process>,
     once: &'a Once,
-    started: Instant,
+    started: Moment,
     pub(crate) target: T,
 }
 
@@ -60,12 +61,13 @@ impl<'a, T> Cx<'a, T> {
     }
 
     /// When the call began.
-    pub(crate) fn started(&self) -> Instant {
+    pub(crate) fn started(&self) -> Moment {
         self.started
     }
 }
 
 /// Lets a call through, or refuses it.
+#[inline]
 pub(crate) fn admit<'a, T: Target>(
     scope: &Scope<'a>,
     right: Right,

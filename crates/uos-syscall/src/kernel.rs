@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -31,6 +31,7 @@ use crate::{
     control::{Control, Standing},
     environment::Environment,
     limits::Quotas,
+    moment::Moment,
     mounted::Mounted,
     net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
     perform::{Course, Invocation, Outcome, at_once},
@@ -337,12 +338,12 @@ impl Inner {
         self.next_object.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn since_start(&self, now: Instant) -> Duration {
+    pub(crate) fn since_start(&self, now: Moment) -> Duration {
         self.log.since_start(now)
     }
 
     pub(crate) fn sched_now(&self) -> Nanos {
-        Nanos(self.log.started().elapsed().as_nanos() as u64)
+        Nanos(self.since_start(Moment::now()).as_nanos() as u64)
     }
 }
 

@@ -4,10 +4,7 @@
 //! at once, children end too, and the program is killed and waited for by the task that watches it, which then gives the
 //! process's place back. There is no list of things to clean up that an entry could be missing from.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use uos_proc::{Child, Exit, Signal, Usage};
 use uos_sched::{GroupId, Nanos, Observed, Spec};
@@ -16,6 +13,7 @@ use uos_vfs::lock::LockOwner;
 use crate::{
     Error,
     kernel::Inner,
+    moment::Moment,
     output::Output,
     process::{EndCause, Origin, Process, Program},
 };
@@ -83,7 +81,7 @@ impl Inner {
         self.leave_scheduler(&process);
         self.let_go(&process);
         // From here on its usage is in the record.
-        let ended = self.processes.retire(&process, self.since_start(Instant::now()), Some(exit));
+        let ended = self.processes.retire(&process, self.since_start(Moment::now()), Some(exit));
         if let Some(program) = &process.program {
             program.release();
         }
@@ -119,7 +117,7 @@ impl Inner {
                 Some(_) => {}
                 None => {
                     self.leave_scheduler(&process);
-                    if self.processes.retire(&process, self.since_start(Instant::now()), None::<Exit>) {
+                    if self.processes.retire(&process, self.since_start(Moment::now()), None::<Exit>) {
                         self.gone(&process);
                     }
                 }

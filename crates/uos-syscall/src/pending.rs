@@ -1,18 +1,19 @@
 //! A record that is written down in the end, however that comes.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crate::{
     Error,
     audit::{Suspended, Trail},
     kernel::Inner,
+    moment::Moment,
 };
 
 /// What is known so far of a call that goes on after its thread has turned to something else. Dropped, the call is
 /// recorded as given up.
 pub(crate) struct Pending {
     record: Option<Suspended>,
-    started: Instant,
+    started: Moment,
     kernel: Arc<Inner>,
 }
 
@@ -23,7 +24,7 @@ impl Pending {
     }
 
     /// When the call began.
-    pub(crate) fn started(&self) -> Instant {
+    pub(crate) fn started(&self) -> Moment {
         self.started
     }
 

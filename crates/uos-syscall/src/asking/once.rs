@@ -1,6 +1,6 @@
 //! What is allowed for one call, and who makes it.
 
-use std::{ops::Deref, sync::Arc, time::Instant};
+use std::{ops::Deref, sync::Arc};
 
 use uos_proto::CallInfo;
 
@@ -8,6 +8,7 @@ use super::{Effective, Leave};
 use crate::{
     Cause, Error, Pid,
     audit::{Decision, Log, Trail},
+    moment::Moment,
     process::Process,
     rights::Grant,
 };
@@ -20,7 +21,7 @@ pub(crate) struct Once {
     /// How often something had been taken from the caller when it first asked.
     pub(super) losses: u64,
     /// When the call began, if it has been waiting for answers.
-    since: Option<Instant>,
+    since: Option<Moment>,
 }
 
 /// What a call has that nobody was asked about.
@@ -49,7 +50,7 @@ impl Once {
     }
 
     /// It asks for the first time.
-    pub(super) fn begin(&mut self, losses: u64, since: Instant) {
+    pub(super) fn begin(&mut self, losses: u64, since: Moment) {
         (self.losses, self.since) = (losses, Some(since));
     }
 
@@ -62,6 +63,7 @@ impl Once {
     }
 
     /// The decision as it is written down: a grant that was given by somebody's answer is told apart.
+    #[inline]
     pub(crate) fn told(&self, decision: Decision) -> Decision {
         match decision {
             Decision::Grant(grant) => match self.answers.iter().find(|(once, _)| Arc::ptr_eq(once, &grant)) {
@@ -73,6 +75,7 @@ impl Once {
     }
 
     /// Begins the record of a call, or of one that goes on after it was asked about.
+    #[inline]
     pub(crate) fn trail<'a>(&self, log: &'a Log, caller: Pid, call: &'static CallInfo) -> Trail<'a> {
         match self.since {
             None => Trail::begin(log, caller, call),

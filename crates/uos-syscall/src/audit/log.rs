@@ -17,12 +17,15 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::{Record, Sink};
+use crate::moment::Moment;
 
 /// How many records may wait for the sink before calls do. Few enough that both
 /// buffers stay in a core's own cache.
 const CAPACITY: usize = 1_024;
 /// How long a record waits for company.
 const LINGER: Duration = Duration::from_millis(20);
+/// How soon the writer looks again while there is much to write: waking it is more work for a call than the record.
+const BUSY: Duration = Duration::from_micros(50);
 /// How long to wait before a failed batch is offered again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -30,6 +33,8 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct Log {
     shared: Arc<Shared>,
     epoch: Instant,
+    /// The same as calls count.
+    began: Moment,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -57,12 +62,14 @@ struct State {
     written: u64,
     flush: bool,
     closing: bool,
+    /// The writer sleeps until it is woken; otherwise it comes by itself.
+    asleep: bool,
 }
 
 impl Log {
     /// A log that ends in `sink`.
     pub fn new(mut sink: impl Sink) -> Self {
-        let (epoch, epoch_wall) = (Instant::now(), SystemTime::now());
+        let (epoch, began, epoch_wall) = (Instant::now(), Moment::now(), SystemTime::now());
         sink.start(epoch_wall);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { buffer: Vec::with_capacity(CAPACITY), ..State::default() }),
@@ -79,6 +86,7 @@ impl Log {
         Self {
             shared,
             epoch,
+            began,
             writer: Some(writer.expect("a process that can't start one thread can't serve calls either")),
         }
     }
@@ -97,9 +105,10 @@ impl Log {
         state.waiting += 1;
         state.recorded += 1;
         let waiting = state.waiting;
+        let wake = waiting >= CAPACITY / 2 && std::mem::take(&mut state.asleep);
         drop(state);
         drop(written);
-        if waiting == CAPACITY / 2 {
+        if wake {
             self.shared.wanted.notify_one();
         }
         if waiting >= CAPACITY {
@@ -159,21 +168,31 @@ impl Log {
         self.epoch
     }
 
-    pub(crate) fn since_start(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.epoch)
+    #[inline]
+    pub(crate) fn since_start(&self, now: Moment) -> Duration {
+        now.since(self.began)
     }
 }
 
 impl Shared {
     fn write_all(&self, mut sink: impl Sink) {
-        let mut batch = Vec::with_capacity(CAPACITY);
+        let (mut batch, mut is_busy) = (Vec::with_capacity(CAPACITY), false);
         loop {
             let mut state = self.state.lock();
             if !state.closing && !state.flush && state.waiting < CAPACITY / 2 {
-                self.wanted.wait_for(&mut state, LINGER);
+                if is_busy {
+                    drop(state);
+                    std::thread::sleep(BUSY);
+                    state = self.state.lock();
+                } else {
+                    state.asleep = true;
+                    self.wanted.wait_for(&mut state, LINGER);
+                    state.asleep = false;
+                }
             }
             std::mem::swap(&mut batch, &mut state.buffer);
             let count = std::mem::take(&mut state.waiting);
+            is_busy = count >= CAPACITY / 8;
             state.flush = false;
             let closing = state.closing;
             drop(state);

@@ -1,15 +1,12 @@
 //! What is written down of a call, and the guard that sees to it that it is written down once.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use uos_proto::CallInfo;
 use uos_vfs::VPath;
 
 use super::Log;
-use crate::{Errno, Error, Pid, rights::Grant};
+use crate::{Errno, Error, Pid, moment::Moment, rights::Grant};
 
 /// One call, after the fact. Payloads and secrets are never in it.
 #[derive(Clone, Debug)]
@@ -76,30 +73,34 @@ pub(crate) struct Trail<'a> {
     call: &'static CallInfo,
     subject: Subject,
     decision: Decision,
-    started: Instant,
+    started: Moment,
     open: bool,
 }
 
 impl<'a> Trail<'a> {
+    #[inline]
     pub(crate) fn begin(log: &'a Log, caller: Pid, call: &'static CallInfo) -> Self {
-        Self::begin_at(log, caller, call, Instant::now())
+        Self::begin_at(log, caller, call, Moment::now())
     }
 
     /// Begins the record of a call that goes on, and began then.
-    pub(crate) fn begin_at(log: &'a Log, caller: Pid, call: &'static CallInfo, started: Instant) -> Self {
+    #[inline]
+    pub(crate) fn begin_at(log: &'a Log, caller: Pid, call: &'static CallInfo, started: Moment) -> Self {
         let (subject, decision) = (Subject::None, Decision::Refused);
         Self { log, caller, call, subject, decision, started, open: true }
     }
 
     /// When the call began.
-    pub(crate) fn started(&self) -> Instant {
+    pub(crate) fn started(&self) -> Moment {
         self.started
     }
 
+    #[inline]
     pub(crate) fn aimed_at(&mut self, subject: Subject) {
         self.subject = subject;
     }
 
+    #[inline]
     pub(crate) fn let_through_by(&mut self, decision: Decision) {
         self.decision = decision;
     }
@@ -113,6 +114,7 @@ impl<'a> Trail<'a> {
     }
 
     /// Writes it down.
+    #[inline]
     pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         self.write(result.as_ref().map(|_| ()).map_err(|error| error.errno));
     }
@@ -136,7 +138,7 @@ impl<'a> Trail<'a> {
         if !std::mem::take(&mut self.open) {
             return;
         }
-        let latency = self.started.elapsed();
+        let latency = Moment::now().since(self.started);
         self.log.record(|| Record {
             at: self.log.since_start(self.started),
             caller: self.caller,
@@ -155,7 +157,7 @@ pub(crate) struct Suspended {
     call: &'static CallInfo,
     subject: Subject,
     decision: Decision,
-    started: Instant,
+    started: Moment,
 }
 
 impl Suspended {
