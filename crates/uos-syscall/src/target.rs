@@ -58,7 +58,8 @@ impl Scope<'_> {
         }
         let base = self.caller.cwd();
         let how = How { base: &base, follow_last, memory_only: self.memory_only, ..How::new(KERNEL) };
-        Ok(PathTarget { found: self.kernel.mounts.resolve(path, &how), detours: detours(path, &base) })
+        let found = self.kernel.mounts.resolve(path, &how).map_err(Box::new);
+        Ok(PathTarget { found, detours: detours(path, &base).map(Box::new) })
     }
 
     /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
@@ -187,8 +188,9 @@ pub(crate) fn denied_below(right: Right, path: &VPath) -> Error {
 
 /// A path, resolved.
 pub(crate) struct PathTarget {
-    pub(crate) found: Result<Place, Unresolved>,
-    detours: Option<Detours>,
+    /// What is seldom there is kept apart: a target is moved several times on its way.
+    pub(crate) found: Result<Place, Box<Unresolved>>,
+    detours: Option<Box<Detours>>,
 }
 
 /// A name in a directory, resolved.
@@ -250,13 +252,15 @@ impl PathTarget {
     /// caller can't read is spoken of as if it were not a link.
     pub(crate) fn judge_path(&self, right: Right, grants: &Grants) -> Result<Decision, Error> {
         // Text that is no path names nothing to have a right on, and is the same to everybody.
-        if let Err(Unresolved { at: None, error, .. }) = &self.found {
-            return Err(error.clone().into());
+        if let Err(unresolved) = &self.found
+            && unresolved.at.is_none()
+        {
+            return Err(unresolved.error.clone().into());
         }
         let may_see = |path: &VPath| {
             [right, Right::FsRead].iter().any(|&right| grants.for_path(right, path.as_bytes()).is_some())
         };
-        if let Some(Detours { left, text_leads_to }) = &self.detours
+        if let Some(Detours { left, text_leads_to }) = self.detours.as_deref()
             && let Some(foreign) = left.iter().find(|path| !may_see(path))
         {
             let aimed_well = grants.for_path(right, text_leads_to.as_bytes()).is_some();
@@ -283,7 +287,7 @@ impl Target for PathTarget {
     }
 
     fn stopped_at_disk(&self) -> bool {
-        matches!(&self.found, Err(Unresolved { error: uos_vfs::Error::WouldBlock, .. }))
+        self.found.as_ref().is_err_and(|unresolved| unresolved.error == uos_vfs::Error::WouldBlock)
     }
 }
 

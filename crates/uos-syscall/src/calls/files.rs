@@ -178,9 +178,9 @@ impl Target for NewDirectory {
     fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         let grants = caller.grants();
         let decision = self.path.judge_path(right, &grants)?;
-        if let (true, Err(Unresolved { missing, path, .. })) = (self.parents, &self.path.found) {
-            let mut parent = path.parent();
-            for _ in 1..missing.len() {
+        if let (true, Err(unresolved)) = (self.parents, &self.path.found) {
+            let mut parent = unresolved.path.parent();
+            for _ in 1..unresolved.missing.len() {
                 let Some(path) = parent else { break };
                 if grants.for_path(right, path.as_bytes()).is_none() {
                     return Err(Error::denied(format!("{}:{path}", right.grant_name().unwrap_or_default())));
@@ -222,16 +222,18 @@ impl Syscall for v1::CreateDirectory {
                     cx.tell_change(FileChange::Created, &place.path, true);
                 }
             },
-            Err(Unresolved { at: Some(at), missing, path, .. }) if self.parents && !missing.is_empty() => {
-                let mut parent = NodeRef::clone(at);
-                let names: Vec<_> = path.components().collect();
-                for (depth, name) in (names.len() - missing.len() + 1..).zip(missing) {
-                    parent = parent.mkdir(KERNEL, Name::new(name)?, mode).map_err(changed)?;
-                    let made = VPath::root().join(&names[..depth].join(&b'/'));
-                    cx.tell_change(FileChange::Created, &made, true);
+            Err(unresolved) => match &**unresolved {
+                Unresolved { at: Some(at), missing, path, .. } if self.parents && !missing.is_empty() => {
+                    let mut parent = NodeRef::clone(at);
+                    let names: Vec<_> = path.components().collect();
+                    for (depth, name) in (names.len() - missing.len() + 1..).zip(missing) {
+                        parent = parent.mkdir(KERNEL, Name::new(name)?, mode).map_err(changed)?;
+                        let made = VPath::root().join(&names[..depth].join(&b'/'));
+                        cx.tell_change(FileChange::Created, &made, true);
+                    }
                 }
-            }
-            Err(unresolved) => return Err(unresolved.error.clone().into()),
+                Unresolved { error, .. } => return Err(error.clone().into()),
+            },
         }
         Ok(v1::CreateDirectoryReply {})
     }

@@ -223,8 +223,9 @@ mod tests {
 
     #[test]
     fn many_say_what_each_of_them_says() {
-        let text =
-            |n: usize| if n % 7 == 0 { format!("fs.read:/d{n}/*/x") } else { format!("fs.read:/d{n}/**") };
+        let text = |n: usize| {
+            if n.is_multiple_of(7) { format!("fs.read:/d{n}/*/x") } else { format!("fs.read:/d{n}/**") }
+        };
         let mut grants = Grants::none();
         for n in 0..100 {
             grants.add(Grant::parse(&text(n)).unwrap());
