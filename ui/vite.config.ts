@@ -8,6 +8,7 @@ const proxied = [
   '/apps',
   '/sessions',
   '/registry',
+  '/requests',
   '/uos.v1.Kernel',
   '/files',
   '/login',

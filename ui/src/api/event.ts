@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { runningAppSchema } from './app';
+import { rightOutcomeSchema, rightRequestSchema } from './asked';
 
 const stamp = { epoch: z.union([z.string(), z.number()]), seq: z.number().int() };
 const by = z.string().nullish();
@@ -56,6 +57,22 @@ export const sessionEventSchema = z.object({
   change: z.enum(['saved', 'removed']),
   id: z.string(),
 });
+/** A call waits for a right. */
+export const rightRequestedEventSchema = z.object({
+  ...stamp,
+  type: z.literal('right_requested'),
+  ...rightRequestSchema.shape,
+});
+/** It waits no longer. */
+export const rightSettledEventSchema = z.object({
+  ...stamp,
+  type: z.literal('right_settled'),
+  id: z.number().int(),
+  pid: z.number().int(),
+  outcome: rightOutcomeSchema,
+  /** The process that answered, if one did. */
+  by: z.number().int().nullish(),
+});
 
 export const eventSchema = z.discriminatedUnion('type', [
   helloSchema,
@@ -67,6 +84,8 @@ export const eventSchema = z.discriminatedUnion('type', [
   desktopEventSchema,
   registryEventSchema,
   sessionEventSchema,
+  rightRequestedEventSchema,
+  rightSettledEventSchema,
 ]);
 export type SystemEvent = z.infer<typeof eventSchema>;
 export type EventType = SystemEvent['type'];

@@ -39,12 +39,16 @@ export function explainRefusal(right: string, who: Who): string {
   const verb = VERBS[kind] ?? `use ${kind}`;
   const what = target === '' || target === '*' ? verb : `${verb} \`${target}\``;
   const held = who.grants?.filter((grant) => splitGrant(grant).right === kind) ?? null;
+  const quoted = (grants: readonly string[]): string => grants.map((grant) => `\`${grant}\``).join(', ');
   let holds = '';
   if (held !== null) {
+    const asks = who.grants?.filter((grant) => splitGrant(grant.replace(/^ask:/, '')).right === kind) ?? [];
     holds =
-      held.length === 0
-        ? `: it holds no \`${kind}\``
-        : `: it holds ${held.map((grant) => `\`${grant}\``).join(', ')}`;
+      held.length > 0
+        ? `: it holds ${quoted(held)}`
+        : asks.length > 0
+          ? `: it may only ask for it, by ${quoted(asks)}`
+          : `: it holds no \`${kind}\``;
   }
   return `${who.title} may not ${what}${holds}. Grant \`${right}\` to allow it.`;
 }

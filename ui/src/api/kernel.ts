@@ -7,6 +7,7 @@ import { type Call, CallSchema, type Reply } from './gen/uos/v1/calls_pb';
 import type { Error as WireError } from './gen/uos/v1/common_pb';
 import { type ExecuteResponse, Kernel } from './gen/uos/v1/kernel_pb';
 import { CLIENT_HEADER, clientId } from './http';
+import { deadline } from './parked';
 
 type CallOneof = Exclude<MessageInitShape<typeof CallSchema>['call'], undefined>;
 
@@ -49,9 +50,27 @@ const transport = createGrpcWebTransport({
   interceptors: [names],
   // The login cookie goes along; looked up late, so that tests can put their own in its place.
   fetch: (input, init) => globalThis.fetch(input, { ...init, credentials: 'same-origin' }),
-  defaultTimeoutMs: 30_000,
 });
 const client = createClient(Kernel, transport);
+
+const TIMEOUT_MS = 30_000;
+
+/** Sends calls of one process, and gives them up if nothing comes of them for too long. */
+async function send<T>(
+  name: string,
+  pid: number,
+  options: CallOptions | undefined,
+  made: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { signal, isOver, clear } = deadline(pid, options?.timeoutMs ?? TIMEOUT_MS, options?.signal);
+  try {
+    return await made(signal);
+  } catch (error) {
+    throw isOver() ? unreachable(name, pid) : fromTransport(name, pid, error);
+  } finally {
+    clear();
+  }
+}
 
 function fromWire(call: string, pid: number, error: WireError): CallError {
   return new CallError(call, pid, {
@@ -84,11 +103,11 @@ function fromTransport(call: string, pid: number, error: unknown): CallError {
   if (cause.code === Code.InvalidArgument || cause.code === Code.PermissionDenied) {
     return new CallError(call, pid, { errno: 22, name: 'EINVAL', message: cause.rawMessage });
   }
-  return new CallError(call, pid, {
-    errno: 113,
-    name: 'OFFLINE',
-    message: 'The server can’t be reached.',
-  });
+  return unreachable(call, pid);
+}
+
+function unreachable(call: string, pid: number): CallError {
+  return new CallError(call, pid, { errno: 113, name: 'OFFLINE', message: 'The server can’t be reached.' });
 }
 
 function take<N extends CallName>(
@@ -118,12 +137,9 @@ export function callAs(pid: number): Caller {
     args: CallArgs<N>,
     options?: CallOptions,
   ): Promise<CallReply<N>> => {
-    let answer: ExecuteResponse;
-    try {
-      answer = await client.execute({ pid: BigInt(pid), call: callOf(name, args) }, options);
-    } catch (error) {
-      throw fromTransport(name, pid, error);
-    }
+    const answer = await send(name, pid, options, (signal) =>
+      client.execute({ pid: BigInt(pid), call: callOf(name, args) }, { signal }),
+    );
     const taken = take(name, pid, answer.result);
     if (taken instanceof CallError) throw taken;
     return taken;
@@ -137,15 +153,12 @@ export function callAs(pid: number): Caller {
     // The kernel takes at most 1,000 calls at a time.
     for (let from = 0; from < args.length; from += 500) {
       const part = args.slice(from, from + 500);
-      let answer: Awaited<ReturnType<typeof client.executeBatch>>;
-      try {
-        answer = await client.executeBatch(
+      const answer = await send(name, pid, options, (signal) =>
+        client.executeBatch(
           { pid: BigInt(pid), calls: part.map((value) => callOf(name, value)) },
-          options,
-        );
-      } catch (error) {
-        throw fromTransport(name, pid, error);
-      }
+          { signal },
+        ),
+      );
       if (answer.error !== undefined) throw fromWire(name, pid, answer.error);
       for (const result of answer.results) taken.push(take(name, pid, result.result));
     }

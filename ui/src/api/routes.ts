@@ -7,6 +7,7 @@ import {
   runningAppSchema,
   type WindowChange,
 } from './app';
+import { type RightAnswer, type RightRequest, rightRequestsSchema } from './asked';
 import { nothing, request } from './http';
 import type { Json } from './json';
 import {
@@ -114,6 +115,16 @@ export async function deleteSession(id: string): Promise<void> {
 
 export function restoreSession(id: string): Promise<Restored> {
   return request('POST', `/sessions/${segment(id)}/restore`, { schema: restoredSchema });
+}
+
+/** The calls that wait for a right, the oldest first. */
+export async function listRightRequests(): Promise<RightRequest[]> {
+  return (await request('GET', '/requests', { schema: rightRequestsSchema })).requests;
+}
+
+/** Lets a call that waits go on, or has it refused. */
+export async function answerRightRequest(id: number, answer: RightAnswer): Promise<void> {
+  await request('POST', `/requests/${id}`, { schema: nothing, body: { answer } });
 }
 
 export function getSystem(): Promise<System> {

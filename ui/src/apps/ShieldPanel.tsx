@@ -1,7 +1,8 @@
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { builtinOf, type RunningApp } from '@/api/app';
 import type { ProcessInfo } from '@/api/gen/uos/v1/processes_pb';
 import { callAs } from '@/api/kernel';
+import { useEvent } from '@/api/live';
 import { cx, ProcessMark } from '@/components';
 import { useDesktopStore } from '@/sync/desktop';
 import { LEVELS } from './levels';
@@ -28,12 +29,36 @@ function useInfo(pid: number | null): ProcessInfo | null {
   return info;
 }
 
+/** What its process may do by now: what it asked for is added to what it was given. Null until that is known. */
+function useGrants(pid: number | null): readonly string[] | null {
+  const [grants, setGrants] = useState<readonly string[] | null>(null);
+  const load = useCallback(
+    (signal?: AbortSignal) => {
+      if (pid === null) return;
+      callAs(pid)('getGrants', { pid: BigInt(pid) }, signal === undefined ? {} : { signal })
+        .then((reply) => setGrants(reply.grants))
+        .catch(() => undefined);
+    },
+    [pid],
+  );
+  useEffect(() => {
+    const control = new AbortController();
+    load(control.signal);
+    return () => control.abort();
+  }, [load]);
+  useEvent('right_settled', (event) => {
+    if (event.pid === pid && event.outcome === 'always') load();
+  });
+  return grants;
+}
+
 /** Each guarantee and what holds it, then the rights. Only what is known: nothing is promised that nobody checks. */
 export default function ShieldPanel({ appId, trust }: { appId: string; trust: Trust }) {
   const app = useDesktopStore((state) => state.apps[appId]);
   const info = useInfo(app?.pid ?? null);
+  const held = useGrants(app?.pid ?? null);
   if (app === undefined) return null;
-  const grants = app.grants ?? null;
+  const grants = held ?? app.grants ?? null;
   return (
     <div className="flex flex-col gap-3">
       <div>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { sayGrant } from './rights';
+import { asks, sayGrant, sayRight } from './rights';
 
 it.each([
   ['fs.read:/**', 'Read every file'],
@@ -12,4 +12,12 @@ it.each([
   ['net.connect:example.org:443', 'Connect to example.org:443'],
   ['sys.info', 'Learn about the machine'],
   ['time.travel:1999', 'Use time.travel:1999'],
+  ['ask:fs.write:/home/**', 'May ask to create, change and delete what is in /home'],
+  ['ask:net.connect:unix:/run/**', 'May ask to connect to unix:/run/**'],
+  ['ask:sys.info', 'May ask to learn about the machine'],
 ])('%s is “%s”', (grant, words) => expect(sayGrant(grant)).toBe(words));
+
+it('tells leave to ask from a right, and a right in the midst of a sentence', () => {
+  expect(['ask:fs.read:/a', 'fs.read:/ask:', 'asking', 'ask'].filter(asks)).toEqual(['ask:fs.read:/a']);
+  expect(sayRight('fs.write:/home/asked')).toBe('create, change and delete /home/asked');
+});

@@ -46,11 +46,24 @@ function reach(right: string, pattern: string): string {
   return pattern;
 }
 
-/** Begins with a capital: "Read what is in /home". */
-export function sayGrant(grant: string): string {
+/** What a right lets its holder do, as it goes on after "may": "read what is in /home". */
+export function sayRight(grant: string): string {
   const { right, pattern } = parts(grant);
   const plain = pattern === '' || pattern === '*' || pattern === '**' ? PLAIN[right] : undefined;
   const verb = VERBS[right];
-  const words = plain ?? (verb === undefined ? `use ${grant}` : `${verb} ${reach(right, pattern)}`);
+  return plain ?? (verb === undefined ? `use ${grant}` : `${verb} ${reach(right, pattern)}`);
+}
+
+/** A grant that gives nothing but leave to ask for what stands after this. */
+const ASK = 'ask:';
+
+/** Whether it only lets its holder ask: each use then waits until somebody allows it. */
+export function asks(grant: string): boolean {
+  return grant.startsWith(ASK);
+}
+
+/** Begins with a capital: "Read what is in /home", or "May ask to read what is in /home". */
+export function sayGrant(grant: string): string {
+  const words = asks(grant) ? `may ask to ${sayRight(grant.slice(ASK.length))}` : sayRight(grant);
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

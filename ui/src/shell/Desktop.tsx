@@ -6,6 +6,7 @@ import { Shield } from '@/apps/Shield';
 import { registerCommands, useCommandChords } from '@/commands';
 import { windowCommands } from '@/commands/windows';
 import { Button, Delayed, ErrorState } from '@/components';
+import { Requests } from '@/requests/Requests';
 import { type Desktop as Shown, useDesktop } from '@/sync/desktop';
 import { resolvedContrast, toggleContrast, toggleTheme, useTheme } from '@/theme';
 import { WindowLayer } from '@/windows/components/WindowLayer';
@@ -43,6 +44,7 @@ export function Desktop() {
         <WindowLayer renderApp={renderApp} renderShield={renderShield} onClose={closeWindow} />
       </main>
       <Taskbar desktop={desktop} />
+      <Requests />
       <Launcher desktop={desktop} />
       <Shortcuts />
       <Switcher />

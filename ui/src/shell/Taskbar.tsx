@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 import { MicroGraphs } from '@/apps/monitor/micro';
 import { IconButton } from '@/components';
 import { useSwipe } from '@/input/pointer';
+import { RequestsButton } from '@/requests/Requests';
 import type { Desktop } from '@/sync/desktop';
 import { useWindows } from '@/windows/store/windows';
 import { Look } from './Look';
@@ -47,6 +48,7 @@ export function Taskbar({ desktop }: { desktop: Desktop }) {
         <MicroGraphs />
       </div>
       <Connection desktop={desktop} />
+      <RequestsButton />
       <Notices />
       <Sessions />
       <Look />

@@ -1,6 +1,7 @@
 import { X } from 'lucide-react';
 import { useEffect } from 'react';
 import { Button, cx, IconButton, type Toast, useToasts } from '@/components';
+import { useRequests } from '@/requests/store';
 import { useShell } from './state';
 
 const tones = {
@@ -14,6 +15,7 @@ const tones = {
 export function Toasts() {
   const toasts = useToasts((state) => state.toasts);
   const tray = useShell((state) => state.tray !== null);
+  const asked = useRequests((state) => state.asked.length > 0 && state.putOff === null);
   return (
     <div
       role="status"
@@ -21,7 +23,7 @@ export function Toasts() {
       className={cx(
         'pointer-events-none fixed z-90 flex w-[min(360px,calc(100vw-24px))] flex-col gap-2',
         // Out of the way of what is open over the taskbar.
-        tray ? 'bottom-15 left-3 max-sm:top-3 max-sm:bottom-auto' : 'right-3 bottom-15',
+        tray || asked ? 'bottom-15 left-3 max-sm:top-3 max-sm:bottom-auto' : 'right-3 bottom-15',
       )}
     >
       {toasts.map((toast) => (
