@@ -46,6 +46,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of audit records that the disk can't keep up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditOverflow {
+    /// Calls wait, and none is lost.
+    Wait,
+    /// Calls go on, and those that there is no room for are lost, and counted.
+    Drop,
+}
+
 /// What the server runs with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +66,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How to log.
     pub log: LogFormat,
+    /// What becomes of audit records that the disk can't keep up with.
+    pub audit_overflow: AuditOverflow,
+    /// How many seconds a call waits for a right that it has asked for.
+    pub ask_patience_s: u64,
     /// Names, beside loopback's and the address listened on, under which clients may reach the server.
     pub allowed_hosts: Vec<String>,
     /// How much `/home` holds.
@@ -91,6 +105,8 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
             data_dir: data_dir.into(),
             log: LogFormat::Text,
+            audit_overflow: AuditOverflow::Wait,
+            ask_patience_s: 300,
             allowed_hosts: Vec::new(),
             home_bytes: capacity.home_bytes,
             tmp_bytes: capacity.tmp_bytes,
@@ -112,6 +128,8 @@ impl Config {
                 "listen",
                 "data_dir",
                 "log",
+                "audit_overflow",
+                "ask_patience_s",
                 "allowed_hosts",
                 "home_bytes",
                 "tmp_bytes",

@@ -23,7 +23,7 @@ mod store;
 mod stream;
 mod ui;
 
-pub use config::{Config, Flags, HostMount, LogFormat};
+pub use config::{AuditOverflow, Config, Flags, HostMount, LogFormat};
 pub use error::Error;
 pub use http::openapi;
 pub use serve::{Server, run};

@@ -25,11 +25,12 @@ use tokio::{
 use tower::ServiceExt;
 use tracing::{info, warn};
 use uos_proc::LinuxSpawner;
-use uos_syscall::{Event, Kernel, Observer, Pid, namespace};
+use uos_syscall::{Event, Kernel, Limits, Observer, Pid, audit::Overflow, namespace};
 
 use crate::{
     Config, Error,
     audit::AuditFile,
+    config::AuditOverflow,
     data_dir::DataDir,
     desktop::Desktop,
     events::Hub,
@@ -310,7 +311,14 @@ fn start_kernel(
     }
     namespace::mount_host(&mounts, KEPT, &files, false).map_err(Error::io("can't mount the kept files"))?;
     let spawner = LinuxSpawner::new().map_err(Error::io("can't start the spawner"))?;
-    let kernel = Kernel::builder(mounts, spawner).audit(audit).observer(watcher).start();
+    let overflow = match config.audit_overflow {
+        AuditOverflow::Wait => Overflow::Wait,
+        AuditOverflow::Drop => Overflow::Drop,
+    };
+    let patience = Duration::from_secs(config.ask_patience_s);
+    let limits = Limits { right_request_patience: patience, ..Limits::default() };
+    let kernel =
+        Kernel::builder(mounts, spawner).audit_with(audit, overflow).limits(limits).observer(watcher).start();
     kernel.map_err(|error| Error::Config(error.to_string()))
 }
 

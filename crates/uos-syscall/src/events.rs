@@ -17,6 +17,7 @@ use crate::{
     admit::Cx,
     asking::{RightRequest, Settled},
     kernel::{Caller, Inner, Kernel},
+    pressure::Area,
     process::Process,
 };
 
@@ -51,6 +52,18 @@ pub enum Event {
         directory: bool,
         /// Who did it.
         by: Pid,
+    },
+    /// Something that is limited is nearly used up, or no longer. Looked at now and then, so what passes in between is not
+    /// told of.
+    Pressure {
+        /// What.
+        area: Area,
+        /// How much of it was in use at that look: bytes, but for handles.
+        used: u64,
+        /// How much there is.
+        capacity: u64,
+        /// It is nearly used up: nine tenths. Otherwise it was, and is below three quarters.
+        is_high: bool,
     },
     /// A call waits for somebody to allow it ([`Kernel::answer_request`]).
     RightRequested(Arc<RightRequest>),

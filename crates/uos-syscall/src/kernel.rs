@@ -27,7 +27,7 @@ use uos_vfs::{Mounts, VPath, lock::Locks};
 use crate::{
     Errno, Error, InUse, Limits, Observer, Pid,
     asking::{Asked, Asking, Once, UNASKED},
-    audit::{self, Log, Sink, Trail},
+    audit::{self, Log, Overflow, Sink, Trail},
     control::{Control, Standing},
     environment::Environment,
     limits::Quotas,
@@ -35,6 +35,7 @@ use crate::{
     mounted::Mounted,
     net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
     perform::{Course, Invocation, Outcome, at_once},
+    pressure,
     process::{EndCause, Origin, Process},
     replay::Replay,
     rights::Grants,
@@ -95,7 +96,7 @@ impl Kernel {
         Builder {
             mounts,
             spawner: Arc::new(spawner),
-            log: Log::new(audit::Memory::new(4_096)),
+            log: Log::new(audit::Memory::new(4_096), Overflow::Wait),
             limits: Limits::default(),
             observers: Vec::new(),
             network: Network {
@@ -355,10 +356,16 @@ impl Caller {
 }
 
 impl Builder {
-    /// Where audit records go.
+    /// Where audit records go. Calls wait when it can't keep up.
     #[must_use]
-    pub fn audit(mut self, sink: impl Sink) -> Self {
-        self.log = Log::new(sink);
+    pub fn audit(self, sink: impl Sink) -> Self {
+        self.audit_with(sink, Overflow::Wait)
+    }
+
+    /// Where audit records go, and what becomes of those that it can't keep up with.
+    #[must_use]
+    pub fn audit_with(mut self, sink: impl Sink, overflow: Overflow) -> Self {
+        self.log = Log::new(sink, overflow);
         self
     }
 
@@ -447,7 +454,11 @@ impl Builder {
         };
         kernel.join_scheduler(&init);
         kernel.tell_start(&init);
-        Ok(Kernel(Arc::new(kernel)))
+        let kernel = Arc::new(kernel);
+        if !kernel.observers.is_empty() {
+            kernel.runtime.spawn(pressure::watch(Arc::downgrade(&kernel)));
+        }
+        Ok(Kernel(kernel))
     }
 }
 

@@ -52,6 +52,7 @@ mod output;
 mod past;
 mod pending;
 mod perform;
+mod pressure;
 mod process;
 mod replay;
 pub mod rights;
@@ -71,6 +72,7 @@ pub use events::{Event, FileChange, Observer};
 pub use kernel::{Builder, Caller, Kernel};
 pub use limits::{InUse, Limits};
 pub use net::{Answering, Dialer, HostDialer, HostResolver, ResolveError, Resolver, Turn};
+pub use pressure::Area;
 pub use process::Pid;
 pub use transfer::{Download, Existing, Upload};
 /// A canonical path, as events name files by.

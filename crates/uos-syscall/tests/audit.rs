@@ -12,7 +12,7 @@ use std::{
 use uos_proto::v1::GetUptime;
 use uos_syscall::{
     Kernel,
-    audit::{Record, Sink},
+    audit::{Overflow, Record, Sink},
     namespace,
 };
 
@@ -49,4 +49,25 @@ async fn a_full_disk_delays_records_and_loses_none() {
     disk.has_room.store(true, Ordering::Release);
     kernel.audit().flush();
     assert_eq!(disk.written.load(Ordering::Acquire), 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_records_by_count_where_calls_are_not_to_wait() {
+    let disk = Disk::default();
+    let mounts = namespace::standard(namespace::Capacity::default()).unwrap();
+    let spawner = uos_proc::FakeSpawner::new(|_| Ok(uos_proc::Script::new()));
+    let kernel = Kernel::builder(mounts, spawner).audit_with(disk.clone(), Overflow::Drop).start().unwrap();
+    // Far more than there is room for: with the usual choice these would wait for ever.
+    const CALLS: u64 = 10_000;
+    for _ in 0..CALLS {
+        kernel.invoke(&kernel.init(), GetUptime {}.into()).await.unwrap();
+    }
+    let dropped = kernel.audit().dropped();
+    assert!(dropped > 0 && kernel.audit().recorded() + dropped == CALLS, "{dropped}");
+    disk.has_room.store(true, Ordering::Release);
+    kernel.audit().flush();
+    assert_eq!(disk.written.load(Ordering::Acquire), CALLS - dropped);
+    // There is room again.
+    kernel.invoke(&kernel.init(), GetUptime {}.into()).await.unwrap();
+    assert_eq!(kernel.audit().dropped(), dropped);
 }

@@ -28,7 +28,10 @@ fn replay(log: &Log) -> BTreeMap<u64, String> {
             Event::ProcessEnded { pid, name, .. } => {
                 assert_eq!(living.remove(&pid.0).as_ref(), Some(name), "{pid} ends without living");
             }
-            Event::FileChanged { .. } => {}
+            Event::FileChanged { .. }
+            | Event::Pressure { .. }
+            | Event::RightRequested(_)
+            | Event::RightSettled { .. } => {}
         }
     }
     living

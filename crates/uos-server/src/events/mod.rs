@@ -147,6 +147,7 @@ impl Observer for Hub {
                     if let uos_syscall::FileChange::Moved { to } = change { Some(to.clone()) } else { None };
                 Audience::File(path.clone(), to)
             }
+            Event::Pressure { area, .. } => area.pid.map_or(Audience::Operator, Audience::Process),
             Event::RightRequested(request) | Event::RightSettled { request, .. } => {
                 Audience::Answerers(request.pid)
             }

@@ -53,6 +53,19 @@ pub(crate) enum News {
     Registry { change: &'static str, id: String },
     /// A session was `saved` or `removed`.
     Session { change: &'static str, id: String },
+    /// Something that is limited is nearly used up (`high`), or no longer.
+    Pressure {
+        /// Whose; nobody's if it is what all share.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pid: Option<u64>,
+        /// What: `pipes`, `queues`, `segments`, `output`, `sockets`, `environment`, `handles`; `memory` of a program and
+        /// its children; `host` for the machine's memory.
+        area: &'static str,
+        /// In bytes, but for handles.
+        used: u64,
+        capacity: u64,
+        high: bool,
+    },
     /// A call waits for a right: see `GET /requests`.
     RightRequested {
         #[serde(flatten)]
@@ -172,6 +185,13 @@ impl From<&Event> for News {
                 };
                 Self::File { change, path: path.to_string(), to, directory: *directory, pid: by.0 }
             }
+            Event::Pressure { area, used, capacity, is_high } => Self::Pressure {
+                pid: area.pid.map(|pid| pid.0),
+                area: area.name,
+                used: *used,
+                capacity: *capacity,
+                high: *is_high,
+            },
             Event::RightRequested(request) => Self::RightRequested { request: Waiting::from(&**request) },
             Event::RightSettled { request, settled } => {
                 let by = if let Settled::Answered { by, .. } = settled { Some(by.0) } else { None };

@@ -94,6 +94,8 @@ async fn metrics(_: Operator, State(http): State<Http>) -> Response {
         ("uos_shm_bytes", "gauge", used.shm_bytes),
         ("uos_output_bytes", "gauge", used.output_bytes),
         ("uos_audit_failures_total", "counter", failures),
+        ("uos_audit_dropped_total", "counter", http.kernel.audit().dropped()),
+        ("uos_right_requests", "gauge", used.right_requests),
         ("uos_apps", "gauge", http.desktop.state().apps.len() as u64),
         ("uos_events_total", "counter", http.hub.newest()),
     ] {

@@ -2,7 +2,8 @@
 //!
 //! A call leaves its record in the buffer, which costs tens of nanoseconds; the thread takes the whole buffer at once,
 //! every few milliseconds or when it is half full. When the sink can't keep up, calls wait before they begin
-//! ([`Log::room`]): records are never dropped.
+//! ([`Log::room`]), and records are never dropped; or, where that is wanted ([`Overflow::Drop`]), they are dropped and
+//! counted.
 
 use std::{
     sync::{
@@ -29,9 +30,20 @@ const BUSY: Duration = Duration::from_micros(50);
 /// How long to wait before a failed batch is offered again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// What becomes of records that the sink can't keep up with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Calls wait for room, and no record is lost.
+    #[default]
+    Wait,
+    /// Calls go on, and the records that there is no room for are lost, and counted.
+    Drop,
+}
+
 /// The audit log of one kernel.
 pub struct Log {
     shared: Arc<Shared>,
+    overflow: Overflow,
     epoch: Instant,
     /// The same as calls count.
     began: Moment,
@@ -49,6 +61,7 @@ struct Shared {
     room: Notify,
     full: AtomicBool,
     failures: AtomicU64,
+    dropped: AtomicU64,
 }
 
 #[derive(Default)]
@@ -68,7 +81,7 @@ struct State {
 
 impl Log {
     /// A log that ends in `sink`.
-    pub fn new(mut sink: impl Sink) -> Self {
+    pub fn new(mut sink: impl Sink, overflow: Overflow) -> Self {
         let (epoch, began, epoch_wall) = (Instant::now(), Moment::now(), SystemTime::now());
         sink.start(epoch_wall);
         let shared = Arc::new(Shared {
@@ -78,6 +91,7 @@ impl Log {
             room: Notify::new(),
             full: AtomicBool::new(false),
             failures: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
         });
         let writer = std::thread::Builder::new().name("uos-audit".into()).spawn({
             let shared = Arc::clone(&shared);
@@ -85,6 +99,7 @@ impl Log {
         });
         Self {
             shared,
+            overflow,
             epoch,
             began,
             writer: Some(writer.expect("a process that can't start one thread can't serve calls either")),
@@ -94,6 +109,11 @@ impl Log {
     /// Leaves a record, made in its place. Never waits.
     pub(crate) fn record(&self, record: impl FnOnce() -> Record) {
         let mut state = self.shared.state.lock();
+        if self.overflow == Overflow::Drop && state.waiting >= CAPACITY {
+            drop(state);
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let place = state.waiting;
         let written = match state.buffer.get_mut(place) {
             Some(old) => Some(std::mem::replace(old, record())),
@@ -111,7 +131,7 @@ impl Log {
         if wake {
             self.shared.wanted.notify_one();
         }
-        if waiting >= CAPACITY {
+        if waiting >= CAPACITY && self.overflow == Overflow::Wait {
             self.shared.full.store(true, Ordering::Release);
         }
     }
@@ -153,7 +173,7 @@ impl Log {
         true
     }
 
-    /// How many calls were recorded.
+    /// How many calls were recorded, without those whose record was dropped.
     pub fn recorded(&self) -> u64 {
         self.shared.state.lock().recorded
     }
@@ -161,6 +181,11 @@ impl Log {
     /// How often the sink failed. Nothing is lost by a failure; calls wait when it lasts.
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// How many records were dropped since there was no room for them; none where calls wait.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 
     /// When the log, and with it the kernel, started.

@@ -4,7 +4,7 @@ mod log;
 mod record;
 mod sink;
 
-pub use log::Log;
+pub use log::{Log, Overflow};
 pub use record::{Decision, Record, Subject};
 pub(crate) use record::{Suspended, Trail};
 pub use sink::{Memory, Sink};
