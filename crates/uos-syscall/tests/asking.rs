@@ -448,10 +448,10 @@ async fn each_call_gets_its_own_answer() {
             }
         }
     );
-    assert_eq!((one.map_err(errno), other.map(|_| ()).map_err(errno)), (Err(Errno::EACCES), Ok(())));
+    assert_eq!((one.as_ref().map_err(errno).map(|_| ()), other.as_ref().map_err(errno).map(|_| ())), (Err(Errno::EACCES), Ok(())));
     world.kernel.shut_down().await;
 }
 
-fn errno(error: Error) -> Errno {
+fn errno(error: &Error) -> Errno {
     error.errno
 }
