@@ -120,8 +120,7 @@ impl LinuxSpawner {
     fn try_out(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
         let prepared = prepare(spec, Ok(sandboxes), None, &self.queue);
-        let queue = sandboxes.queue().unwrap_or(&self.queue);
-        match prepared.and_then(|(launch, _)| queue.launch(launch)) {
+        match prepared.and_then(|(launch, _)| self.queue_of(&launch).launch(launch)) {
             Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
             Ok(_) => Err("a directory was executed".to_owned()),
@@ -152,9 +151,7 @@ impl LinuxSpawner {
 
     /// The thread that starts it.
     fn queue_of(&self, launch: &prepare::Launch) -> Arc<Queue> {
-        let of_sandboxes = || self.sandboxes().as_ref().ok()?.queue();
-        let queue = launch.sandbox.is_some().then(of_sandboxes).flatten();
-        Arc::clone(queue.unwrap_or(&self.queue))
+        Arc::clone(launch.queue.as_ref().unwrap_or(&self.queue))
     }
 }
 
@@ -185,9 +182,6 @@ impl Spawner for LinuxSpawner {
 impl Drop for LinuxSpawner {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(queue) = self.sandboxes.get().and_then(|sandboxes| sandboxes.as_ref().ok()?.queue()) {
-            queue.close();
-        }
     }
 }
 

@@ -276,7 +276,7 @@ fn run(shared: &Shared, work: &Receiver<Work>) {
                 kill(&it.group);
             }
             let is_done =
-                it.group.is_empty().unwrap_or(false) && (it.group.is_collected() || it.looks > PATIENCE);
+                if it.looks > PATIENCE { it.group.is_empty() } else { it.group.is_left() }.unwrap_or(false);
             !(is_done && shared.put_away(&it.group))
         });
     }
