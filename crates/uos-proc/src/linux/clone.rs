@@ -121,6 +121,7 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         killed,
         terminal,
         ending: Ending::default(),
+        ends_with_thread: true,
         spawner_peak_kib: sys::own_peak_kib(),
     })
 }

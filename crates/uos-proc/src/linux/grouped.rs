@@ -102,6 +102,13 @@ impl Grouped {
         }
     }
 
+    /// Says that its tree was killed and nobody waits to hear of it.
+    pub(super) fn is_given_up(&self) {
+        if let Some(lease) = &mut *self.lock() {
+            lease.is_coming_back();
+        }
+    }
+
     /// Has what was killed die though it is held still.
     pub(super) fn let_die(&self) {
         if let Some(hold) = self.lock().as_ref().and_then(|lease| lease.group().hold()) {

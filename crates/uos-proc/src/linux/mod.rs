@@ -38,7 +38,9 @@ use thread::Queue;
 
 /// Starts programs on this machine.
 ///
-/// Owns one thread, because the kernel ties the life of a child to the thread that made it. **When the spawner is
+/// Owns one thread, because the kernel ties the life of a child to the thread that made it. What is in no sandbox comes
+/// right from the program's first thread where that is the one that asks: it is expected to last as long as the program,
+/// and should not be ended alone. **When the spawner is
 /// dropped, or the program around it dies in whatever way, the programs it started are killed.** Their handles
 /// stay good and report that.
 ///
@@ -139,7 +141,8 @@ impl LinuxSpawner {
     /// Starts what was prepared, and waits until the program itself has begun.
     fn launch(&self, launch: prepare::Launch) -> Result<(Leader, Arc<Queue>), SpawnError> {
         let queue = self.queue_of(&launch);
-        let leader = queue.launch(launch)?;
+        let is_plain = launch.queue.is_none() && launch.sandbox.is_none();
+        let leader = if is_plain { queue.launch_plain(launch)? } else { queue.launch(launch)? };
         let reports = leader.sandbox.as_ref().and_then(sandbox::Held::reports);
         if let Err(error) = reports.map_or(Ok(()), sandbox::Reports::begun) {
             let _ = leader.kill_group();

@@ -456,6 +456,7 @@ fn freedom(spec: &Spec, has_namespaces: bool) -> Freedom {
 fn freedom_at(level: Level, has_reaper: bool, has_namespaces: bool) -> Freedom {
     let is_minimal = level == Level::Minimal;
     Freedom {
+        further: !is_minimal,
         processes: !is_minimal || has_reaper,
         ipc: !is_minimal && has_namespaces,
         sockets: match (is_minimal, has_namespaces) {
