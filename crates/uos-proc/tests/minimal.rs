@@ -19,7 +19,7 @@ fn minimal(program: impl Into<Program>) -> Spec {
 }
 
 const PYTHON: &str = r#"
-import asyncio, collections, hashlib, json, os, pathlib, random, re, shutil, signal, sqlite3, struct, tempfile, threading, time
+import collections, hashlib, json, os, pathlib, random, re, selectors, shutil, signal, sqlite3, struct, tempfile, threading, time
 import concurrent.futures
 
 def work(n):
@@ -28,22 +28,22 @@ def work(n):
 with concurrent.futures.ThreadPoolExecutor(3) as pool:
     digests = list(pool.map(work, range(200)))
 
-async def ticks():
-    queue, seen = asyncio.Queue(), []
-    async def feed():
-        for n in range(5):
-            await asyncio.sleep(0.001)
-            await queue.put(n)
-    feeding = asyncio.create_task(feed())
-    for _ in range(5):
-        seen.append(await queue.get())
-    await feeding
+# Asyncio takes a pair of sockets, which there are not at this level; what is below it does not.
+def ticks():
+    inward, outward = os.pipe()
+    selector, seen = selectors.DefaultSelector(), []
+    selector.register(inward, selectors.EVENT_READ)
+    feeding = threading.Thread(target=lambda: [os.write(outward, bytes([n])) for n in range(5)])
+    feeding.start()
+    while len(seen) < 5:
+        selector.select()
+        seen.extend(os.read(inward, 5))
+    feeding.join()
     return seen
 
 with tempfile.TemporaryDirectory(dir="/tmp") as folder:
     source, copy = pathlib.Path(folder, "source"), pathlib.Path(folder, "copy")
-    source.write_text("a line
-" * 1000)
+    source.write_text("a line\n" * 1000)
     shutil.copyfile(source, copy)
     shutil.copystat(source, copy)
     os.link(copy, pathlib.Path(folder, "link"))
@@ -67,7 +67,7 @@ try:
     forked = "it forked"
 except PermissionError:
     forked = "no"
-print(json.dumps({"ticks": asyncio.run(ticks()), "digests": len(set(digests)), "same": same, "total": total,
+print(json.dumps({"ticks": ticks(), "digests": len(set(digests)), "same": same, "total": total,
                   "names": names, "forked": forked}))
 "#;
 
@@ -209,7 +209,7 @@ pear
         ),
         (
             &["cksum", text],
-            "2018450391 22 /data/text
+            "506998437 21 /data/text
 ",
         ),
         (
@@ -219,7 +219,7 @@ pear
         ),
         (
             &["stat", "-c", "%s %F", text],
-            "22 regular file
+            "21 regular file
 ",
         ),
         (&["dd", &format!("if={text}"), "bs=4", "count=1", "status=none"], "pear"),
@@ -233,17 +233,7 @@ pear
     ];
     for (words, expected) in tools {
         let said = output(tool(words)).await;
-        if words[0] == "cksum" {
-            assert!(
-                said.ends_with(
-                    " 22 /data/text
-"
-                ),
-                "{said}"
-            );
-        } else {
-            assert_eq!(said, expected, "{words:?}");
-        }
+        assert_eq!(said, expected, "{words:?}");
     }
 }
 

@@ -137,10 +137,10 @@ impl Queue {
             static STACK: OnceCell<Stack> = const { OnceCell::new() };
         }
         let leader = STACK.with(|stack| match stack.get() {
-            Some(stack) => clone_and_exec(stack, launch),
+            Some(stack) => clone_and_exec(stack, launch).0,
             None => {
                 let mapped = Stack::map().map_err(failed)?;
-                clone_and_exec(stack.get_or_init(|| mapped), launch)
+                clone_and_exec(stack.get_or_init(|| mapped), launch).0
             }
         })?;
         Ok(Leader { ends_with_thread: false, ..leader })
@@ -235,7 +235,7 @@ fn run(queue: &Queue, stack: &Stack) {
             break;
         }
         for Request { launch, reply } in requests {
-            let answer = clone_and_exec(stack, launch);
+            let (answer, _life) = clone_and_exec(stack, launch);
             if let Err(SendError(Ok(leader))) = reply.send(answer) {
                 let _ = leader.kill_group();
                 orphans.push(Arc::new(leader));

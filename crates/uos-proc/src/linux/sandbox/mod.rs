@@ -306,7 +306,7 @@ impl Sandbox<'_> {
             None => self.put_together(life),
         }
         for fd in self.view.taken.drain(..) {
-            life.fd(fd);
+            life.quiet_fd(fd);
         }
         for translation in self.view.translations.drain(..) {
             life.keep_alive(translation);
@@ -317,7 +317,7 @@ impl Sandbox<'_> {
     fn enter_copy(&self, life: &mut Life, root: OwnedFd) {
         life.stage(Stage::Root("modes"));
         life.call(libc::SYS_umask, [0.into()]);
-        let root = life.fd(root);
+        let root = life.quiet_fd(root);
         life.show_root(root, c"/");
         for mount in &self.view.mounts {
             if life.mount_at_once(mount) {
