@@ -98,6 +98,7 @@ impl Grouped {
 
     pub(super) fn kill(&self) {
         if let Some(lease) = &*self.lock() {
+            lease.group().lift_quota();
             let _ = lease.kill();
         }
     }
@@ -111,7 +112,12 @@ impl Grouped {
 
     /// Has what was killed die though it is held still.
     pub(super) fn let_die(&self) {
-        if let Some(hold) = self.lock().as_ref().and_then(|lease| lease.group().hold()) {
+        let lease = self.lock();
+        let Some(group) = lease.as_ref().map(Lease::group) else { return };
+        if self.ends_with_first {
+            group.lift_quota();
+        }
+        if let Some(hold) = group.hold() {
             let _ = hold.let_die();
         }
     }

@@ -142,9 +142,16 @@ impl LinuxSpawner {
     fn launch(&self, launch: prepare::Launch) -> Result<(Leader, Arc<Queue>), SpawnError> {
         let queue = self.queue_of(&launch);
         let is_plain = launch.queue.is_none() && launch.sandbox.is_none();
-        let leader = if is_plain { queue.launch_plain(launch)? } else { queue.launch(launch)? };
-        let reports = leader.sandbox.as_ref().and_then(sandbox::Held::reports);
-        if let Err(error) = reports.map_or(Ok(()), sandbox::Reports::begun) {
+        if is_plain {
+            return Ok((queue.launch_plain(launch)?, queue));
+        }
+        let reports = launch.sandbox.as_ref().and_then(sandbox::Held::reports).cloned();
+        let sent = queue.send(launch)?;
+        // Whoever looks after the program tells of its beginning, or hangs up. What the thread has to say is said by then:
+        // it need not wake us first.
+        let begun = reports.as_ref().map_or(Ok(()), sandbox::Reports::begun);
+        let leader = sent.answer()?;
+        if let Err(error) = begun {
             let _ = leader.kill_group();
             queue.adopt(Arc::new(leader));
             return Err(error);

@@ -118,7 +118,7 @@ pub(super) fn prepare(
         life.tie();
         life.new_session();
         sandbox.enter(&mut life);
-        rules = Some(sandbox.make_rules(&mut life, &program, floor)?);
+        rules = Some(sandbox.make_rules(&mut life, &program)?);
     } else {
         life.tie_to_spawner();
         life.new_session();
@@ -262,11 +262,6 @@ fn connect(wanted: [Stdio; 3], size: PtySize) -> io::Result<Connected> {
 
 fn slave(pty: &Option<(pty::Master, OwnedFd)>) -> io::Result<Option<OwnedFd>> {
     pty.as_ref().map(|(_, slave)| slave.try_clone()).transpose()
-}
-
-/// A descriptor of nothing, with a number of at least `floor`.
-pub(super) fn spare(floor: i32) -> Result<OwnedFd, SpawnError> {
-    null().and_then(|fd| above(fd, floor)).map_err(stdio_failed)
 }
 
 /// Opened anew for each child: a shared description would let children set flags on each other.

@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -50,6 +50,16 @@ struct Request {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Request")
+    }
+}
+
+/// A child that the thread was asked for.
+pub(super) struct Sent(Receiver<Result<Leader, SpawnError>>);
+
+impl Sent {
+    /// Blocks until the child executes or has failed to.
+    pub(super) fn answer(self) -> Result<Leader, SpawnError> {
+        self.0.recv().unwrap_or(Err(SpawnError::Gone))
     }
 }
 
@@ -106,6 +116,11 @@ fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>>
 impl Queue {
     /// Starts a child, and blocks until it executes or has failed to.
     pub(super) fn launch(&self, launch: Launch) -> Result<Leader, SpawnError> {
+        self.send(launch)?.answer()
+    }
+
+    /// Has a child started.
+    pub(super) fn send(&self, launch: Launch) -> Result<Sent, SpawnError> {
         let (reply, answer) = sync_channel(1);
         let is_in = self.with(|inbox| {
             if inbox.open {
@@ -117,7 +132,7 @@ impl Queue {
             return Err(SpawnError::Gone);
         }
         self.ring();
-        answer.recv().unwrap_or(Err(SpawnError::Gone))
+        Ok(Sent(answer))
     }
 
     /// Starts a child that needs nothing of the thread: right here, if this is the program's first thread.

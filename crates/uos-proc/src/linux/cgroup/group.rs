@@ -106,6 +106,13 @@ impl Group {
         })
     }
 
+    /// Has its processes die as fast as they can: held to a share of a processor, a thousand of them take long to.
+    pub(crate) fn lift_quota(&self) {
+        let bounds = Bounds { cpu_percent: None, ..self.bounds() };
+        // Where it can't be lifted they die as well.
+        let _ = self.set(&bounds);
+    }
+
     /// What its present user has used.
     pub(crate) fn usage(&self) -> Counters {
         self.since(self.controllers.usage())

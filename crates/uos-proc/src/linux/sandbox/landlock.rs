@@ -116,13 +116,11 @@ pub(super) struct Rules {
     pub(super) program: Option<c_int>,
     /// Whether TCP is refused, too.
     pub(super) no_tcp: bool,
-    /// Any descriptor: its number is used for one place after the other.
-    pub(super) spare: OwnedFd,
 }
 
 impl Life {
     /// Makes `rules`, whose paths are looked up in what is the root by then. The kernel takes a place by the number
-    /// of a descriptor inside a structure, which has to be known beforehand: hence the spare one.
+    /// of a descriptor inside a structure, which has to be known beforehand: that of a stream not yet in its place.
     pub(super) fn make_rules(&mut self, version: Version, rules: Rules) -> RuleSet {
         self.stage(Stage::Landlock);
         let known = version.files();
@@ -130,15 +128,14 @@ impl Life {
         let handled = self.words(handled);
         let size = Arg::Is(8 * words as c_long);
         let set = self.keep(libc::SYS_landlock_create_ruleset, [handled, size, 0.into()]);
-        let spare = rules.spare.as_raw_fd();
-        let spare_arg = self.fd(rules.spare);
+        const SPARE: c_int = 0;
         for rule in rules.places {
             let rights = rule.rights(version);
             let path = self.text(rule.path);
             let flags = libc::O_PATH | libc::O_CLOEXEC;
             let place = self.keep(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]);
-            self.call(libc::SYS_dup3, [place, spare_arg, libc::O_CLOEXEC.into()]);
-            self.allow(set, spare, rights, &[]);
+            self.call(libc::SYS_dup3, [place, SPARE.into(), libc::O_CLOEXEC.into()]);
+            self.allow(set, SPARE, rights, &[]);
         }
         if let Some(program) = rules.program {
             // What lies on no mounted filesystem, such as a file in memory, is not held by these rules anyway.

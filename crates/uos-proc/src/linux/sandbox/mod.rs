@@ -28,7 +28,6 @@ use rustix::thread::CapabilitySet;
 
 use super::child::perform;
 use super::life::{Arg, Life};
-use super::prepare;
 use super::steps::Place;
 use super::thread::{self, Queue};
 use crate::check::invalid;
@@ -347,14 +346,10 @@ impl Sandbox<'_> {
         life.freeze_root(root);
     }
 
-    /// What the rules say of files. It opens them, so it comes before the limit of open files. Those of the host's
+    /// What the rules say of files. It opens them, so it comes before the limit of open files, and before the streams, the
+    /// number of one of which it uses. Those of the host's
     /// places are found here, where they are the same; those of a root of its own in there.
-    pub(super) fn make_rules(
-        &mut self,
-        life: &mut Life,
-        program: &Place,
-        floor: i32,
-    ) -> Result<RuleSet, SpawnError> {
+    pub(super) fn make_rules(&mut self, life: &mut Life, program: &Place) -> Result<RuleSet, SpawnError> {
         let program = match program {
             Place::Fd(fd) => Some(fd.as_raw_fd()),
             Place::Path(_) => None,
@@ -365,8 +360,7 @@ impl Sandbox<'_> {
         if no_tcp && program.is_none() {
             return Ok(life.take_rules(self.shared.rules.of(version, no_tcp, &places)?));
         }
-        let spare = prepare::spare(floor)?;
-        Ok(life.make_rules(version, Rules { places, program, no_tcp, spare }))
+        Ok(life.make_rules(version, Rules { places, program, no_tcp }))
     }
 
     pub(super) fn lay_down_rights(&self, life: &mut Life) {
