@@ -158,7 +158,7 @@ fn elsewhere(world: &World) -> Result<Measurement> {
         scope.spawn(round).join()
     });
     measured.map_err(|_| "a thread that measured has panicked")??;
-    Ok(row("the same from another thread", "posix_spawn", us, them, 1.0 / 1.05))
+    Ok(row("no sandbox, from another thread", "posix_spawn", us, them, 1.0 / 1.05))
 }
 
 fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
