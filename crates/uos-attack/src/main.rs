@@ -5,10 +5,11 @@
 //! happened is known by whoever started it. It is linked statically and knows nothing of the sandbox it attacks, so it
 //! runs the same outside, where it has to succeed, and inside.
 //!
-//! `sweep` and `victim` are the exceptions: the first prints a line for each system call, the second is what others
-//! attack.
+//! `sweep`, `victim` and `compute` are the exceptions: the first prints a line for each system call, the second is what
+//! others attack, and the third attacks nobody: it does what the runtime of a compiled language does.
 #![cfg(target_os = "linux")]
 
+mod compute;
 mod files;
 mod kernel;
 mod names;
@@ -47,6 +48,7 @@ fn main() {
     match name.as_str() {
         "sweep" => sweep::run(rest),
         "victim" => victim::run(rest),
+        "compute" => compute::run(),
         name => match ATTACKS.iter().copied().flatten().find(|(known, _)| *known == name) {
             Some((_, attack)) => println!("{}", attack(rest)),
             None => {

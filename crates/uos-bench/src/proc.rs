@@ -46,6 +46,7 @@ type Start<'a> = Box<dyn Fn() -> Result<()> + 'a>;
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let world = World::new()?;
     let mut all = beside_posix_spawn(&world)?;
+    all.push(elsewhere(&world)?);
     all.extend(beside_bubblewrap(&world)?);
     all.extend(large_parent(&world)?);
     all.push(kill_tree(&world)?);
@@ -143,6 +144,23 @@ fn beside_posix_spawn(world: &World) -> Result<Vec<Measurement>> {
         .collect())
 }
 
+/// From a thread that is not the program's first, which has to ask the spawner's own.
+fn elsewhere(world: &World) -> Result<Measurement> {
+    let (mut us, mut them) = (Vec::new(), Vec::new());
+    let measured = std::thread::scope(|scope| {
+        let round = || -> std::result::Result<(), String> {
+            let said = |error: Box<dyn std::error::Error>| error.to_string();
+            let (ours, peer): (Start<'_>, Start<'_>) =
+                (Box::new(|| world.privileged()), Box::new(|| world.posix_spawn()));
+            (us, them) = turns(&ours, &peer).map_err(said)?;
+            Ok(())
+        };
+        scope.spawn(round).join()
+    });
+    measured.map_err(|_| "a thread that measured has panicked")??;
+    Ok(row("no sandbox, from another thread", "posix_spawn", us, them, 1.0 / 1.05))
+}
+
 fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
     if Command::new("bwrap").arg("--version").output().is_err() {
         return Err("bubblewrap is missing: install the package `bubblewrap`".into());
@@ -161,8 +179,10 @@ fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
 
 /// The same from a program with a gigabyte in memory, and from itself without.
 fn large_parent(world: &World) -> Result<Vec<Measurement>> {
-    let ways: [(&'static str, Start<'_>); 2] = [
+    let ways: [(&'static str, Start<'_>); 4] = [
         ("no sandbox, from 1 GiB", Box::new(|| world.privileged())),
+        ("no namespaces, from 1 GiB", Box::new(|| world.without_namespaces())),
+        ("Minimal, from 1 GiB", Box::new(|| world.sandboxed(Level::Minimal))),
         ("Standard, from 1 GiB", Box::new(|| world.sandboxed(Level::Standard))),
     ];
     let mut all = Vec::new();

@@ -275,9 +275,40 @@ async fn shells_that_do_not_want_to_go_leave_nothing() {
 }
 
 /// This test program, about to play a server that starts children and says so.
+/// Ends as a program does that has had enough: it lets its children go, and is gone right afterwards.
+#[test]
+#[ignore = "played by a_server_that_ends_leaves_no_group"]
+fn play_a_server_that_ends() {
+    if std::env::var_os("PLAYS_A_HOST").is_none() {
+        return;
+    }
+    let spawner = LinuxSpawner::new().unwrap();
+    let busy = "sleep 1000 & sleep 1000 & wait";
+    let start = |script: &str| spawner.spawn(boxed(script)).unwrap();
+    let children: Vec<_> = (0..5).map(|_| start(busy)).collect();
+    drop(children);
+    drop(start("exit 0"));
+    println!("{}", groups_of(std::process::id()).len());
+}
+
+#[test]
+fn a_server_that_ends_leaves_no_group() {
+    let (mut host, said) = play("play_a_server_that_ends");
+    let pid = host.id();
+    let lines: Vec<String> = said.lines().map(Result::unwrap).collect();
+    host.wait().unwrap();
+    let had = lines.iter().find_map(|line| line.trim().parse::<usize>().ok());
+    assert!(had.is_some_and(|had| had > 0), "it had no group: {lines:?}");
+    assert_eq!(groups_of(pid), Vec::<PathBuf>::new());
+}
+
 fn server() -> (std::process::Child, BufReader<std::process::ChildStdout>) {
+    play("play_a_server")
+}
+
+fn play(role: &str) -> (std::process::Child, BufReader<std::process::ChildStdout>) {
     let mut host = Command::new(std::env::current_exe().unwrap());
-    host.args(["--exact", "play_a_server", "--ignored", "--nocapture"]).env("PLAYS_A_HOST", "1");
+    host.args(["--exact", role, "--ignored", "--nocapture"]).env("PLAYS_A_HOST", "1");
     let mut host = host.stdout(HostStdio::piped()).spawn().unwrap();
     let said = BufReader::new(host.stdout.take().unwrap());
     (host, said)

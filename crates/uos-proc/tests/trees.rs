@@ -66,8 +66,8 @@ struct Counts {
     attackers: usize,
 }
 
-/// Control groups that are kept ready for the next, some directories each; far fewer than one of a tree.
-const KEPT_READY: usize = 64;
+/// Of the control groups that are kept ready for the next, some directories and files each; far fewer than one of a tree.
+const KEPT_READY: usize = 128;
 
 impl Counts {
     fn are_back_at(&self, before: &Counts) -> bool {

@@ -70,9 +70,9 @@ impl Drop for Stack {
 }
 
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
-/// at a time.
-pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, SpawnError> {
-    let Launch { life, on_exit, sandbox, group, terminal, .. } = launch;
+/// at a time. What is left of the life is for whoever has time to drop it.
+pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, SpawnError>, Life) {
+    let Launch { mut life, on_exit, sandbox, group, terminal, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
@@ -97,22 +97,22 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
 
     let stage_failed = |stage, errno| SpawnError::Stage { stage, errno };
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else {
-        return Err(stage_failed(Stage::Clone, clone_errno.unwrap_or(libc::EAGAIN)));
+        return (Err(stage_failed(Stage::Clone, clone_errno.unwrap_or(libc::EAGAIN))), life);
     };
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let failure = orders.report.read().map(|(place, errno)| stage_failed(life.stage_of(place), errno));
     // The life holds our copies of the child's pipe ends. They go first: whoever gets the answer may wait for end
     // of file.
-    drop(life);
+    life.hang_up();
     if let Some(failure) = failure {
         // It has left our memory by exiting; collecting it takes no noticeable time.
         let exited = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
         while let Err(rustix::io::Errno::INTR) = exited() {}
-        return Err(failure);
+        return (Err(failure), life);
     }
     let killed = AtomicBool::new(false);
-    Ok(Leader {
+    let leader = Leader {
         pid,
         pidfd,
         on_exit,
@@ -121,8 +121,10 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> Result<Leader, Sp
         killed,
         terminal,
         ending: Ending::default(),
+        ends_with_thread: true,
         spawner_peak_kib: sys::own_peak_kib(),
-    })
+    };
+    (Ok(leader), life)
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::cgroup::{Abilities, Bounds, Groups, Lease, Machine, Refused, Unleased};
+use super::cgroup::{Abilities, Bounds, Counters, Groups, Lease, Machine, Refused, Unleased};
 use super::life::Life;
 use crate::{Exit, ExitCause, LimitEvents, Limits, LimitsError, Signal, SpawnError, Spec, Stage, Usage};
 
@@ -44,6 +44,10 @@ pub(super) fn check(limits: &Limits, can: &Abilities) -> Result<(), LimitsError>
 }
 
 fn check_sense(limits: &Limits) -> Result<(), LimitsError> {
+    // What a machine has takes as long to read as a program to begin; most specs ask for none of it.
+    if (Bounds { cpu_weight: None, ..Bounds::of(limits) }) == Bounds::default() {
+        return Ok(());
+    }
     let checked = Machine::this().check(limits);
     checked.map_err(|(field, why)| LimitsError::Invalid { field, why: why.into() })
 }
@@ -94,20 +98,33 @@ impl Grouped {
 
     pub(super) fn kill(&self) {
         if let Some(lease) = &*self.lock() {
+            lease.group().lift_quota();
             let _ = lease.kill();
+        }
+    }
+
+    /// Says that its tree was killed and nobody waits to hear of it.
+    pub(super) fn is_given_up(&self) {
+        if let Some(lease) = &mut *self.lock() {
+            lease.is_coming_back();
         }
     }
 
     /// Has what was killed die though it is held still.
     pub(super) fn let_die(&self) {
-        if let Some(hold) = self.lock().as_ref().and_then(|lease| lease.group().hold()) {
+        let lease = self.lock();
+        let Some(group) = lease.as_ref().map(Lease::group) else { return };
+        if self.ends_with_first {
+            group.lift_quota();
+        }
+        if let Some(hold) = group.hold() {
             let _ = hold.let_die();
         }
     }
 
     /// Holds the whole tree still, or lets it go on. `None` where that can't be done.
     pub(super) fn freeze(&self, frozen: bool) -> Option<io::Result<()>> {
-        self.lock().as_ref()?.group().hold().map(|hold| hold.freeze(frozen))
+        self.lock().as_ref()?.group().freeze(frozen)
     }
 
     /// Has the tree be where real-time classes are granted, or brings it back.
@@ -117,26 +134,15 @@ impl Grouped {
 
     /// What the tree has used, where it is told; `usage` is what is known without that.
     pub(super) fn usage(&self, usage: Usage) -> Usage {
-        let Some(used) = self.lock().as_ref().map(|lease| lease.group().usage()) else { return usage };
-        Usage {
-            // What counts the tree also counts those who were never waited for.
-            cpu_user_us: usage.cpu_user_us.max(used.cpu_user_us.unwrap_or(0)),
-            cpu_system_us: usage.cpu_system_us.max(used.cpu_system_us.unwrap_or(0)),
-            memory_bytes: used.memory_bytes,
-            peak_memory_bytes: used.memory_peak_bytes,
-            pids: used.pids,
-            peak_pids: used.pids_peak,
-            ..usage
-        }
+        let used = self.lock().as_ref().map(|lease| lease.group().usage());
+        used.map_or(usage, |used| with_used(usage, used))
     }
 
     /// Completes the exit of the child by what its group tells, and gives the group back. `killed` says whether it was
     /// killed from here, `leave` whether the rest of the tree is to run on.
     pub(super) fn end(&self, exit: Exit, killed: bool, leave: bool) -> Exit {
-        let usage = self.usage(exit.usage);
-        let usage =
-            Usage { memory_bytes: usage.memory_bytes.map(|_| 0), pids: usage.pids.map(|_| 0), ..usage };
         let Some(mut lease) = self.lock().take() else { return exit };
+        let usage = with_used(exit.usage, lease.group().spent());
         if leave {
             lease.leave();
         } else if !self.ends_with_first {
@@ -185,6 +191,19 @@ impl Grouped {
 
     fn lock(&self) -> MutexGuard<'_, Option<Lease>> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn with_used(usage: Usage, used: Counters) -> Usage {
+    Usage {
+        // What counts the tree also counts those who were never waited for.
+        cpu_user_us: usage.cpu_user_us.max(used.cpu_user_us.unwrap_or(0)),
+        cpu_system_us: usage.cpu_system_us.max(used.cpu_system_us.unwrap_or(0)),
+        memory_bytes: used.memory_bytes,
+        peak_memory_bytes: used.memory_peak_bytes,
+        pids: used.pids,
+        peak_pids: used.pids_peak,
+        ..usage
     }
 }
 

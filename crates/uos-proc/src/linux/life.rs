@@ -54,6 +54,8 @@ pub(super) struct Life {
     texts: Vec<CString>,
     words: Vec<Box<[u64]>>,
     fds: Vec<OwnedFd>,
+    /// Those that nobody waits for to be closed.
+    quiet: Vec<OwnedFd>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -146,6 +148,18 @@ impl Life {
         let number = fd.as_raw_fd();
         self.fds.push(fd);
         Arg::Is(number.into())
+    }
+
+    /// The same for one that was opened for this life alone, and that nobody is at the other end of.
+    pub(super) fn quiet_fd(&mut self, fd: OwnedFd) -> Arg {
+        let number = fd.as_raw_fd();
+        self.quiet.push(fd);
+        Arg::Is(number.into())
+    }
+
+    /// Closes what somebody may wait for to be closed. The child must be out of our memory, or not be there yet.
+    pub(super) fn hang_up(&mut self) {
+        self.fds.clear();
     }
 
     /// Keeps what calls point to, and others do too.

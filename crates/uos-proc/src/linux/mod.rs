@@ -38,7 +38,9 @@ use thread::Queue;
 
 /// Starts programs on this machine.
 ///
-/// Owns one thread, because the kernel ties the life of a child to the thread that made it. **When the spawner is
+/// Owns one thread, because the kernel ties the life of a child to the thread that made it. What is in no sandbox comes
+/// right from the program's first thread where that is the one that asks: it is expected to last as long as the program,
+/// and should not be ended alone. **When the spawner is
 /// dropped, or the program around it dies in whatever way, the programs it started are killed.** Their handles
 /// stay good and report that.
 ///
@@ -120,8 +122,7 @@ impl LinuxSpawner {
     fn try_out(&self, sandboxes: &Sandboxes) -> Result<(), String> {
         let spec = Spec::new("/").level(Level::Standard).init(Init::Program);
         let prepared = prepare(spec, Ok(sandboxes), None, &self.queue);
-        let queue = sandboxes.queue().unwrap_or(&self.queue);
-        match prepared.and_then(|(launch, _)| queue.launch(launch)) {
+        match prepared.and_then(|(launch, _)| self.queue_of(&launch).launch(launch)) {
             Err(SpawnError::Stage { stage: Stage::Exec, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
             Ok(_) => Err("a directory was executed".to_owned()),
@@ -140,9 +141,17 @@ impl LinuxSpawner {
     /// Starts what was prepared, and waits until the program itself has begun.
     fn launch(&self, launch: prepare::Launch) -> Result<(Leader, Arc<Queue>), SpawnError> {
         let queue = self.queue_of(&launch);
-        let leader = queue.launch(launch)?;
-        let reports = leader.sandbox.as_ref().and_then(sandbox::Held::reports);
-        if let Err(error) = reports.map_or(Ok(()), sandbox::Reports::begun) {
+        let is_plain = launch.queue.is_none() && launch.sandbox.is_none();
+        if is_plain {
+            return Ok((queue.launch_plain(launch)?, queue));
+        }
+        let reports = launch.sandbox.as_ref().and_then(sandbox::Held::reports).cloned();
+        let sent = queue.send(launch)?;
+        // Whoever looks after the program tells of its beginning, or hangs up. What the thread has to say is said by then:
+        // it need not wake us first.
+        let begun = reports.as_ref().map_or(Ok(()), sandbox::Reports::begun);
+        let leader = sent.answer()?;
+        if let Err(error) = begun {
             let _ = leader.kill_group();
             queue.adopt(Arc::new(leader));
             return Err(error);
@@ -152,9 +161,7 @@ impl LinuxSpawner {
 
     /// The thread that starts it.
     fn queue_of(&self, launch: &prepare::Launch) -> Arc<Queue> {
-        let of_sandboxes = || self.sandboxes().as_ref().ok()?.queue();
-        let queue = launch.sandbox.is_some().then(of_sandboxes).flatten();
-        Arc::clone(queue.unwrap_or(&self.queue))
+        Arc::clone(launch.queue.as_ref().unwrap_or(&self.queue))
     }
 }
 
@@ -185,9 +192,6 @@ impl Spawner for LinuxSpawner {
 impl Drop for LinuxSpawner {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(queue) = self.sandboxes.get().and_then(|sandboxes| sandboxes.as_ref().ok()?.queue()) {
-            queue.close();
-        }
     }
 }
 

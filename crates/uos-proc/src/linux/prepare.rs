@@ -29,6 +29,8 @@ pub(super) struct Launch {
     /// The namespaces it is cloned into.
     pub(super) flags: c_int,
     pub(super) sandbox: Option<Held>,
+    /// The thread that it has to come from, if that is not the spawner's own.
+    pub(super) queue: Option<Arc<Queue>>,
     /// The control group that it joins.
     pub(super) group: Option<Grouped>,
     /// Our side of its terminal, for as long as somebody holds it.
@@ -46,6 +48,7 @@ impl Launch {
             on_exit: OnLeaderExit::KillGroup,
             flags: 0,
             sandbox: None,
+            queue: None,
             group: None,
             terminal: None,
             #[cfg(test)]
@@ -115,8 +118,7 @@ pub(super) fn prepare(
         life.tie();
         life.new_session();
         sandbox.enter(&mut life);
-        let spare = above(null().map_err(stdio_failed)?)?;
-        rules = Some(sandbox.make_rules(&mut life, &program, spare));
+        rules = Some(sandbox.make_rules(&mut life, &program)?);
     } else {
         life.tie_to_spawner();
         life.new_session();
@@ -183,6 +185,7 @@ pub(super) fn prepare(
     launch.on_exit = spec.on_leader_exit;
     launch.terminal = master;
     launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
+    launch.queue = sandbox.as_mut().and_then(|sandbox| sandbox.queue.take());
     launch.sandbox = sandbox.map(Sandbox::held);
     launch.group = group;
     Ok((launch, streams))

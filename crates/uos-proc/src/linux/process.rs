@@ -32,6 +32,9 @@ pub(super) struct LinuxProcess {
 impl LinuxProcess {
     pub(super) fn new(leader: Leader, queue: Arc<Queue>, on_drop: OnDrop, deadline: Option<Instant>) -> Self {
         let leader = Arc::new(leader);
+        if !leader.ends_with_thread {
+            queue.end_with(&leader);
+        }
         if let Some(deadline) = deadline {
             queue.end_at(deadline, &leader);
         }
@@ -173,6 +176,9 @@ impl Drop for LinuxProcess {
             OnLeaderExit::LeaveGroup => self.leader.kill(),
         };
         if self.settle().is_none() {
+            if let (Some(group), OnLeaderExit::KillGroup) = (&self.leader.group, self.leader.on_exit) {
+                group.is_given_up();
+            }
             self.queue.adopt(Arc::clone(&self.leader));
         }
     }

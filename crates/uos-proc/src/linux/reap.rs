@@ -31,6 +31,8 @@ pub(super) struct Leader {
     /// Our side of its terminal, if it has one, for as long as somebody holds it.
     pub(super) terminal: Option<Weak<OwnedFd>>,
     pub(super) ending: Ending,
+    /// Whether the kernel ends it with the spawner's thread, which it comes from.
+    pub(super) ends_with_thread: bool,
     /// What the spawning program's peak memory was when the child executed, in KiB.
     pub(super) spawner_peak_kib: i64,
 }

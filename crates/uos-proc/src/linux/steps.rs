@@ -17,7 +17,7 @@ impl Life {
     pub(super) fn join(&mut self, groups: Vec<OwnedFd>) {
         self.stage(Stage::Group);
         for procs in groups {
-            let procs = self.fd(procs);
+            let procs = self.quiet_fd(procs);
             self.call(libc::SYS_write, [procs, Life::fixed(c"0"), 1.into()]);
         }
     }
@@ -50,7 +50,7 @@ impl Life {
     /// `nothing` is for those that lead nowhere.
     pub(super) fn place_streams(&mut self, stdio: [Option<OwnedFd>; 3], nothing: Option<OwnedFd>) {
         self.stage(Stage::Fds);
-        let nothing = nothing.map(|fd| self.fd(fd));
+        let nothing = nothing.map(|fd| self.quiet_fd(fd));
         for (target, fd) in (0..).zip(stdio) {
             let fd = fd.map(|fd| self.fd(fd)).or(nothing).expect("there is one if any stream lacks its own");
             self.call(libc::SYS_dup3, [fd, Arg::Is(target), 0.into()]);

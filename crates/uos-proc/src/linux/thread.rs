@@ -1,12 +1,15 @@
 //! The thread that starts children, and buries those nobody waits for.
 //!
 //! It is one thread for the spawner's whole life because the kernel sends the death signal when the *thread* that
-//! made a child ends, not the program: a thread of a pool that retires when idle would take its children along.
+//! made a child ends, not the program: a thread of a pool that retires when idle would take its children along. The first
+//! thread of a program never does; what it starts need not wait for two threads to wake each other, which takes as long as
+//! half a start.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -31,6 +34,8 @@ struct Inbox {
     requests: VecDeque<Request>,
     orphans: Vec<Arc<Leader>>,
     deadlines: Vec<Deadline>,
+    /// Those that did not come from the thread, and so are not ended by the kernel with it.
+    others: Vec<Weak<Leader>>,
     open: bool,
 }
 
@@ -45,6 +50,16 @@ struct Request {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Request")
+    }
+}
+
+/// A child that the thread was asked for.
+pub(super) struct Sent(Receiver<Result<Leader, SpawnError>>);
+
+impl Sent {
+    /// Blocks until the child executes or has failed to.
+    pub(super) fn answer(self) -> Result<Leader, SpawnError> {
+        self.0.recv().unwrap_or(Err(SpawnError::Gone))
     }
 }
 
@@ -68,18 +83,25 @@ pub(super) fn start_after(
         let _ = done.send(first);
         is_done
     });
-    #[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
-    fn failed(error: io::Error) -> SpawnError {
-        SpawnError::Stage { stage: Stage::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) }
-    }
     let queue = queue.map_err(failed)?;
     begun.recv().unwrap_or(Err(SpawnError::Gone))?;
     Ok(queue)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn failed(error: io::Error) -> SpawnError {
+    SpawnError::Stage { stage: Stage::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
+
 fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let inbox = Inbox { requests: VecDeque::new(), orphans: Vec::new(), deadlines: Vec::new(), open: true };
+    let inbox = Inbox {
+        requests: VecDeque::new(),
+        orphans: Vec::new(),
+        deadlines: Vec::new(),
+        others: Vec::new(),
+        open: true,
+    };
     let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell });
     let stack = Stack::map()?;
     let heard = Arc::clone(&queue);
@@ -94,6 +116,11 @@ fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>>
 impl Queue {
     /// Starts a child, and blocks until it executes or has failed to.
     pub(super) fn launch(&self, launch: Launch) -> Result<Leader, SpawnError> {
+        self.send(launch)?.answer()
+    }
+
+    /// Has a child started.
+    pub(super) fn send(&self, launch: Launch) -> Result<Sent, SpawnError> {
         let (reply, answer) = sync_channel(1);
         let is_in = self.with(|inbox| {
             if inbox.open {
@@ -105,7 +132,50 @@ impl Queue {
             return Err(SpawnError::Gone);
         }
         self.ring();
-        answer.recv().unwrap_or(Err(SpawnError::Gone))
+        Ok(Sent(answer))
+    }
+
+    /// Starts a child that needs nothing of the thread: right here, if this is the program's first thread.
+    pub(super) fn launch_plain(&self, launch: Launch) -> Result<Leader, SpawnError> {
+        if rustix::process::getpid() != rustix::thread::gettid() {
+            return self.launch(launch);
+        }
+        self.launch_here(launch)
+    }
+
+    /// Starts a child from this thread, whose end is the child's.
+    fn launch_here(&self, launch: Launch) -> Result<Leader, SpawnError> {
+        if !self.with(|inbox| inbox.open) {
+            return Err(SpawnError::Gone);
+        }
+        thread_local! {
+            static STACK: OnceCell<Stack> = const { OnceCell::new() };
+        }
+        let leader = STACK.with(|stack| match stack.get() {
+            Some(stack) => clone_and_exec(stack, launch).0,
+            None => {
+                let mapped = Stack::map().map_err(failed)?;
+                clone_and_exec(stack.get_or_init(|| mapped), launch).0
+            }
+        })?;
+        Ok(Leader { ends_with_thread: false, ..leader })
+    }
+
+    /// Has a child end with the thread though it did not come from it.
+    pub(super) fn end_with(&self, leader: &Arc<Leader>) {
+        let is_in = self.with(|inbox| {
+            if inbox.open {
+                // Once in a while, so that each costs the same.
+                if inbox.others.len() == inbox.others.capacity() {
+                    inbox.others.retain(|other| other.strong_count() > 0);
+                }
+                inbox.others.push(Arc::downgrade(leader));
+            }
+            inbox.open
+        });
+        if !is_in {
+            let _ = leader.kill();
+        }
     }
 
     /// Has a child killed at `deadline`, unless it has been reaped by then.
@@ -155,7 +225,7 @@ impl Queue {
 }
 
 fn run(queue: &Queue, stack: &Stack) {
-    let _closing = Closing(queue);
+    let closing = Closing(queue);
     let mut orphans = Vec::new();
     let mut deadlines: Vec<Deadline> = Vec::new();
     loop {
@@ -180,7 +250,7 @@ fn run(queue: &Queue, stack: &Stack) {
             break;
         }
         for Request { launch, reply } in requests {
-            let answer = clone_and_exec(stack, launch);
+            let (answer, _life) = clone_and_exec(stack, launch);
             if let Err(SendError(Ok(leader))) = reply.send(answer) {
                 let _ = leader.kill_group();
                 orphans.push(Arc::new(leader));
@@ -188,18 +258,25 @@ fn run(queue: &Queue, stack: &Stack) {
         }
         orphans.retain(|orphan| orphan.reap().is_none());
     }
+    // Those who came from elsewhere are killed first: they would be mourned for ever.
+    drop(closing);
     bury(orphans);
 }
 
-/// Closes the queue when the thread ends, even by a bug: whoever waits for an answer gets Gone, not silence.
+/// Closes the queue when the thread ends, even by a bug: whoever waits for an answer gets Gone, not silence, and who is not
+/// ended by the kernel is ended here.
 struct Closing<'a>(&'a Queue);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        drop(self.0.with(|inbox| {
+        let (unanswered, others) = self.0.with(|inbox| {
             inbox.open = false;
-            std::mem::take(&mut inbox.requests)
-        }));
+            (std::mem::take(&mut inbox.requests), std::mem::take(&mut inbox.others))
+        });
+        drop(unanswered);
+        for leader in others.into_iter().filter_map(|other| other.upgrade()) {
+            let _ = leader.kill();
+        }
     }
 }
 

@@ -205,9 +205,9 @@ pub(crate) const TABLE: &[Row] = &[
         .ends("EXDEV"),
     row("36", "opening by handle", CALLS, &["open-by-handle", "{bin}/probe"]).tries(Guarantee::Syscalls),
     row("37", "making the device of memory", "Landlock; no capabilities", &["make-memory-device", "{scratch}"])
-        .tries(Guarantee::Devices).ends("EACCES"),
+        .tries(Guarantee::Devices).ends("EPERM").standard("EACCES"),
     row("37", "making the device of a disk", "Landlock; no capabilities", &["make-disk-device", "{scratch}"])
-        .tries(Guarantee::Devices).ends("EACCES"),
+        .tries(Guarantee::Devices).ends("EPERM").standard("EACCES"),
     row("37", "reading the host's disk", "a /dev of its own", &["read-file", "{disk}"])
         .tries(Guarantee::Devices).ends("ENOENT"),
     row("38", "changing the core pattern", "/proc of processes alone", &["open-to-write", "/proc/sys/kernel/core_pattern"])

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::bounds::Bounds;
 use super::change::Refused;
 use super::dir::{Dir, PROCS};
-use super::hold::Hold;
-use super::v2::cpu_time;
+use super::hold::{Hold, KILL};
+use super::v2::{CPU_TIME, cpu_time};
 use super::{Controllers, Counters, Events};
 
 /// A directory in each of the trees it takes.
@@ -46,6 +46,8 @@ pub(super) struct State {
     before: (Counters, Events),
     /// What its next user joins by, opened beforehand.
     joins: Vec<OwnedFd>,
+    /// Whether it was ever held still by its present user.
+    was_frozen: bool,
 }
 
 /// How often newly made ones are looked for: nobody makes them faster than that without meaning it.
@@ -59,6 +61,10 @@ impl Group {
 
     /// Does beforehand what its next user would wait for.
     pub(super) fn get_ready(&self) -> io::Result<()> {
+        self.controllers.get_ready();
+        if let Some(dir) = &self.v2 {
+            dir.keep_open(&[CPU_TIME], &[KILL]);
+        }
         let joins = self.open_joins()?;
         self.with(|state| state.joins = joins);
         Ok(())
@@ -66,13 +72,14 @@ impl Group {
 
     /// Takes it back from its last user, whose counts are the next one's zero. Whether it can have another.
     pub(super) fn renew(&self) -> io::Result<bool> {
-        if let Some(hold) = &self.hold {
+        if let Some(hold) = self.hold.as_ref().filter(|_| self.with(|state| state.was_frozen)) {
             hold.freeze(false)?;
+            self.with(|state| state.was_frozen = false);
         }
         if !self.is_collected() || !self.controllers.renew()? {
             return Ok(false);
         }
-        let before = (self.counters(), self.controllers.events());
+        let before = (self.with_cpu_time(self.controllers.spent()), self.controllers.events());
         self.with(|state| state.before = before);
         Ok(true)
     }
@@ -99,9 +106,25 @@ impl Group {
         })
     }
 
+    /// Has its processes die as fast as they can: held to a share of a processor, a thousand of them take long to.
+    pub(crate) fn lift_quota(&self) {
+        let bounds = Bounds { cpu_percent: None, ..self.bounds() };
+        // Where it can't be lifted they die as well.
+        let _ = self.set(&bounds);
+    }
+
     /// What its present user has used.
     pub(crate) fn usage(&self) -> Counters {
-        let now = self.counters();
+        self.since(self.controllers.usage())
+    }
+
+    /// The same, when nobody of it is left.
+    pub(crate) fn spent(&self) -> Counters {
+        self.since(self.controllers.spent())
+    }
+
+    fn since(&self, now: Counters) -> Counters {
+        let now = self.with_cpu_time(now);
         let before = self.with(|state| state.before.0);
         let since = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before.unwrap_or(0)));
         // This peak cannot begin anew. That of a user before is not told as this one's.
@@ -152,10 +175,23 @@ impl Group {
         self.hold.as_deref()
     }
 
+    /// Holds all of it still, or lets it go on. `None` where that can't be done.
+    pub(crate) fn freeze(&self, frozen: bool) -> Option<io::Result<()>> {
+        let hold = self.hold()?;
+        self.with(|state| state.was_frozen = true);
+        Some(hold.freeze(frozen))
+    }
+
     /// Whether none is left that has ended and was not collected yet. They count, though they are not in it any more; the
     /// next user would pay for them.
     pub(super) fn is_collected(&self) -> bool {
-        self.controllers.usage().pids.is_none_or(|pids| pids == 0)
+        self.controllers.pids().is_none_or(|pids| pids == 0)
+    }
+
+    /// Whether all that were in it have gone and were collected: then they have left every tree. Where processes are not
+    /// counted, whether nobody is in it.
+    pub(super) fn is_left(&self) -> io::Result<bool> {
+        self.controllers.pids().map_or_else(|| self.is_empty(), |pids| Ok(pids == 0))
     }
 
     /// Whether nobody is in it. Each tree is asked: leaving them all takes a dying process a moment.
@@ -168,8 +204,7 @@ impl Group {
         Ok(true)
     }
 
-    fn counters(&self) -> Counters {
-        let counters = self.controllers.usage();
+    fn with_cpu_time(&self, counters: Counters) -> Counters {
         match &self.v2 {
             Some(dir) if counters.cpu_user_us.is_none() => cpu_time(dir, counters),
             _ => counters,

@@ -30,6 +30,9 @@ pub(crate) trait Hold: Debug + Send + Sync {
     fn let_die(&self) -> io::Result<()>;
 }
 
+/// What kills every process of a group of the second version that is written "1".
+pub(super) const KILL: &str = "cgroup.kill";
+
 /// By the second version of control groups, also in a tree without controllers. One write does it all, and a process
 /// that is being made while it happens is killed as it comes into being.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Hold for ByKernel {
     }
 
     fn kill(&self) -> io::Result<bool> {
-        self.0.write("cgroup.kill", "1").map(|()| true)
+        self.0.write(KILL, "1").map(|()| true)
     }
 
     fn kill_slowly(&self) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Abilities;
@@ -39,11 +39,15 @@ struct Shared {
     trees: Trees,
     /// Protects the groups that are ready. Held only to put in or take out.
     pool: Mutex<Pool>,
+    /// Rings when the last of those that were coming back has been put away.
+    all_back: Condvar,
 }
 
 #[derive(Debug)]
 struct Pool {
     ready: Vec<Arc<Group>>,
+    /// How many were given back, or surely will be soon, and are not put away yet.
+    coming: usize,
     open: bool,
 }
 
@@ -75,9 +79,12 @@ pub(crate) enum Unleased {
 #[derive(Debug)]
 pub(crate) struct Lease {
     group: Arc<Group>,
+    shared: Arc<Shared>,
     sender: Sender<Work>,
     /// Whether its processes run on when it is dropped.
     leave: bool,
+    /// Whether it is counted among those that are coming back.
+    is_coming: bool,
 }
 
 impl Groups {
@@ -119,7 +126,8 @@ impl Groups {
             Some(group) => group,
             None => Arc::new(keeper.shared.trees.make().map_err(Unleased::Unmade)?),
         };
-        let lease = Lease { group, sender: keeper.sender.clone(), leave: false };
+        let shared = Arc::clone(&keeper.shared);
+        let lease = Lease { group, shared, sender: keeper.sender.clone(), leave: false, is_coming: false };
         lease.group.set(bounds).map_err(Unleased::Refused)?;
         Ok(lease)
     }
@@ -127,8 +135,8 @@ impl Groups {
 
 impl Keeper {
     fn begin(layout: &Layout) -> io::Result<Self> {
-        let pool = Mutex::new(Pool { ready: Vec::new(), open: true });
-        let shared = Arc::new(Shared { trees: Trees::open(layout), pool });
+        let pool = Mutex::new(Pool { ready: Vec::new(), coming: 0, open: true });
+        let shared = Arc::new(Shared { trees: Trees::open(layout), pool, all_back: Condvar::new() });
         let (sender, work) = channel();
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new().name("uos-groups".into()).spawn(move || run(&theirs, &work))?;
@@ -136,11 +144,14 @@ impl Keeper {
     }
 }
 
-/// Removes what is ready at once, so that a program that ends right afterwards leaves nothing; the thread removes the
-/// rest as it comes back.
+/// Removes what is ready at once, and waits a moment for what is just coming back, so that a program that ends right
+/// afterwards leaves nothing. What takes longer the thread removes, or the next start.
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.shared.close();
+        let pool = self.shared.pool();
+        drop(self.shared.all_back.wait_timeout_while(pool, A_MOMENT, |pool| pool.coming > 0));
+        let _ = self.shared.trees.close();
     }
 }
 
@@ -186,6 +197,15 @@ impl Shared {
         true
     }
 
+    /// One of those that were coming back is.
+    fn is_back(&self) {
+        let mut pool = self.pool();
+        pool.coming = pool.coming.saturating_sub(1);
+        if pool.coming == 0 {
+            self.all_back.notify_all();
+        }
+    }
+
     fn make_ready(&self, group: Arc<Group>) -> bool {
         // Without, its next user does it.
         let _ = group.get_ready();
@@ -211,6 +231,13 @@ impl Lease {
         self.leave = true;
     }
 
+    /// Says that it will be dropped soon: its processes have been killed, and nobody holds it but who collects them.
+    pub(crate) fn is_coming_back(&mut self) {
+        if !std::mem::replace(&mut self.is_coming, true) {
+            self.shared.pool().coming += 1;
+        }
+    }
+
     /// Kills every process in it. Whoever is just being made is killed too. What takes longer is done elsewhere.
     pub(crate) fn kill(&self) -> io::Result<()> {
         match self.group.hold().map(super::hold::Hold::kill) {
@@ -226,6 +253,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if !self.leave {
+            self.is_coming_back();
+        }
         // The thread ends after the last lease has.
         let _ = self.sender.send(Work::Return { group: Arc::clone(&self.group), leave: self.leave });
     }
@@ -237,6 +267,9 @@ struct Leaving {
     leave: bool,
     looks: u32,
 }
+
+/// How long a spawner that ends waits for groups that are coming back: a killed tree takes some milliseconds to die.
+const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// How often a group is looked at before it is only looked at now and then.
 const LOOKS: u32 = 200;
@@ -276,8 +309,12 @@ fn run(shared: &Shared, work: &Receiver<Work>) {
                 kill(&it.group);
             }
             let is_done =
-                it.group.is_empty().unwrap_or(false) && (it.group.is_collected() || it.looks > PATIENCE);
-            !(is_done && shared.put_away(&it.group))
+                if it.looks > PATIENCE { it.group.is_empty() } else { it.group.is_left() }.unwrap_or(false);
+            let is_away = is_done && shared.put_away(&it.group);
+            if is_away && !it.leave {
+                shared.is_back();
+            }
+            !is_away
         });
     }
     shared.close();

@@ -41,14 +41,24 @@ trait Controllers: Debug + Send + Sync {
     /// Changes what the group is held to: all of it, or nothing. `from` is what it is held to so far.
     fn apply(&self, from: &Bounds, to: &Bounds) -> Result<(), Refused>;
 
-    /// What has been used since the group was made, or [renewed](Controllers::renew) as far as that goes.
+    /// What has been used since the group was made, or [renewed](Controllers::renew) as far as that goes. Of what is in
+    /// use right now it says zero: it is asked when nobody is left.
+    fn spent(&self) -> Counters;
+
+    /// The same, with what is in use right now.
     fn usage(&self) -> Counters;
+
+    /// How many processes and threads count, those included that have ended and were not collected yet.
+    fn pids(&self) -> Option<u64>;
 
     /// What has happened since the group was made.
     fn events(&self) -> Events;
 
     /// Sets what is the same for every group that was just made.
     fn prepare(&self) -> io::Result<()>;
+
+    /// Opens what will be read when the last of its processes has gone, and somebody waits to hear of it.
+    fn get_ready(&self) {}
 
     /// Makes an empty group as good as new. False if only a new one is.
     fn renew(&self) -> io::Result<bool>;

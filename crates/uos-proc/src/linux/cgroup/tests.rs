@@ -233,6 +233,22 @@ fn swap_that_is_not_accounted_for_is_left_alone() {
     }
 }
 
+/// Who dies is not held to a share of a processor; who comes next is again.
+#[test]
+fn a_quota_is_lifted_from_the_dying_alone() {
+    for is_v2 in [false, true] {
+        let fake = FakeGroup::new(is_v2);
+        let group = fake.group();
+        let bounds =
+            Bounds { memory_bytes: Some(1 << 20), cpu_percent: Some(5), pids: Some(7), ..Bounds::default() };
+        group.set(&bounds).unwrap();
+        group.lift_quota();
+        assert_eq!(fake.values(), fake.expected(&Bounds { cpu_percent: None, ..bounds }));
+        group.set(&bounds).unwrap();
+        assert_eq!(fake.values(), fake.expected(&bounds));
+    }
+}
+
 /// Where nothing can be written, nothing is promised, and every reason is told.
 #[test]
 fn a_machine_without_trees_can_do_nothing() {

@@ -57,26 +57,44 @@ impl Controllers for V1 {
         changes.make()
     }
 
-    fn usage(&self) -> Counters {
-        let memory = |file| self.memory.as_ref()?.number(file).ok();
+    fn spent(&self) -> Counters {
+        let peak = |memory: &Arc<Dir>| memory.number(PEAK).ok();
         let cpu_us = |file| Some(self.cpuacct.as_ref()?.number(file).ok()? / 1000);
         Counters {
-            memory_bytes: memory(USED),
-            memory_peak_bytes: memory("memory.max_usage_in_bytes"),
+            memory_bytes: self.memory.as_ref().map(|_| 0),
+            memory_peak_bytes: self.memory.as_ref().and_then(peak),
             cpu_user_us: cpu_us("cpuacct.usage_user"),
             cpu_system_us: cpu_us("cpuacct.usage_sys"),
-            ..pids::usage(self.pids.as_deref())
+            ..pids::spent(self.pids.as_deref())
         }
     }
 
+    fn usage(&self) -> Counters {
+        let memory_bytes = self.memory.as_ref().and_then(|memory| memory.number(USED).ok());
+        Counters { memory_bytes, pids: self.pids(), ..self.spent() }
+    }
+
+    fn pids(&self) -> Option<u64> {
+        pids::now(self.pids.as_deref())
+    }
+
     fn events(&self) -> Events {
-        let oom_kills = self.memory.as_ref().and_then(|dir| dir.field("memory.oom_control", "oom_kill").ok());
+        let oom_kills = self.memory.as_ref().and_then(|dir| dir.field(OOM, "oom_kill").ok());
         Events { oom_kills: oom_kills.unwrap_or(0), pids_denials: pids::denials(self.pids.as_deref()) }
     }
 
     fn prepare(&self) -> io::Result<()> {
         let Some(cpu) = &self.cpu else { return Ok(()) };
         if cpu.number(PERIOD)? == PERIOD_US { Ok(()) } else { cpu.write(PERIOD, &PERIOD_US.to_string()) }
+    }
+
+    fn get_ready(&self) {
+        if let Some(memory) = &self.memory {
+            memory.keep_open(&[PEAK, OOM], &[]);
+        }
+        if let Some(pids) = &self.pids {
+            pids.keep_open(&pids::FILES, &[]);
+        }
     }
 
     /// What the last processes left behind in memory is given back if it is much, which takes the kernel a while; the
@@ -90,7 +108,7 @@ impl Controllers for V1 {
                     return Ok(false);
                 }
             }
-            memory.write("memory.max_usage_in_bytes", "0")?;
+            memory.write(PEAK, "0")?;
         }
         Ok(true)
     }
@@ -99,6 +117,8 @@ impl Controllers for V1 {
 /// A tenth of what the least of programs may use.
 const MUCH: u64 = 1 << 20;
 const USED: &str = "memory.usage_in_bytes";
+const PEAK: &str = "memory.max_usage_in_bytes";
+const OOM: &str = "memory.oom_control";
 const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 const PERIOD: &str = "cpu.cfs_period_us";
 

@@ -64,14 +64,23 @@ impl Controllers for V2 {
         changes.make()
     }
 
-    fn usage(&self) -> Counters {
-        let memory = |file| self.when(self.memory)?.number(file).ok();
+    fn spent(&self) -> Counters {
+        let memory = self.when(self.memory);
         Counters {
-            memory_bytes: memory("memory.current"),
+            memory_bytes: memory.map(|_| 0),
             // Not told by kernels before 5.19.
-            memory_peak_bytes: memory("memory.peak"),
-            ..cpu_time(&self.dir, pids::usage(self.when(self.pids)))
+            memory_peak_bytes: memory.and_then(|memory| memory.number("memory.peak").ok()),
+            ..cpu_time(&self.dir, pids::spent(self.when(self.pids)))
         }
+    }
+
+    fn usage(&self) -> Counters {
+        let memory_bytes = self.when(self.memory).and_then(|memory| memory.number("memory.current").ok());
+        Counters { memory_bytes, pids: self.pids(), ..self.spent() }
+    }
+
+    fn pids(&self) -> Option<u64> {
+        pids::now(self.when(self.pids))
     }
 
     fn events(&self) -> Events {
@@ -94,8 +103,10 @@ impl Controllers for V2 {
 
 const SWAP: &str = "memory.swap.max";
 
+pub(super) const CPU_TIME: &str = "cpu.stat";
+
 /// The processor time of a group, which this version counts in every tree, controllers or none.
 pub(super) fn cpu_time(dir: &Dir, others: Counters) -> Counters {
-    let stat = dir.read("cpu.stat").unwrap_or_default();
+    let stat = dir.read(CPU_TIME).unwrap_or_default();
     Counters { cpu_user_us: field(&stat, "user_usec"), cpu_system_us: field(&stat, "system_usec"), ..others }
 }

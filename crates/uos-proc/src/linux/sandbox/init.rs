@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
@@ -50,8 +51,8 @@ pub(super) fn number(number: i32) -> CString {
 }
 
 /// What it tells. As long as this is held it knows that its spawner is there.
-#[derive(Debug)]
-pub(in crate::linux) struct Reports(OwnedFd);
+#[derive(Clone, Debug)]
+pub(in crate::linux) struct Reports(Arc<OwnedFd>);
 
 const BEGUN: u32 = 1;
 const FAILED: u32 = 2;
@@ -62,7 +63,7 @@ impl Reports {
     pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        Ok((Reports(ours), theirs))
+        Ok((Reports(Arc::new(ours)), theirs))
     }
 
     /// Waits until the program has begun.

@@ -26,12 +26,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::CapabilitySet;
 
+use super::child::perform;
 use super::life::{Arg, Life};
 use super::steps::Place;
 use super::thread::{self, Queue};
 use crate::check::invalid;
 use crate::{Cwd, Init, Level, Mount, Network, OnLeaderExit, Source, SpawnError, Spec, Stage, Stdio};
-use landlock::{CHANGE, LOOK, RUN, Rule, RuleSet, Rules, Version, WRITE_DEVICE};
+use landlock::{CHANGE, KnownRules, LOOK, RUN, Rule, RuleSet, Rules, Version, WRITE_DEVICE};
 use plan::{Devices, Ids, System, Wishes};
 use seccomp::{Filter, Freedom, Sockets};
 use uids::{Lease, Uids};
@@ -84,6 +85,10 @@ pub(super) struct Sandboxes {
     workshop: Option<workshop::Workshop>,
     /// The thread that their first processes come from, if it is not the spawner's own.
     queue: Option<Arc<Queue>>,
+    /// One for those without namespaces that has loaded their filter, too, and for whom: a filter takes longer to load
+    /// than a program to start.
+    filtered: Option<(Freedom, Arc<Queue>)>,
+    rules: KnownRules,
     /// Filters compiled so far. Held only to look one up or put one in.
     filters: Mutex<HashMap<Freedom, Arc<Filter>>>,
 }
@@ -96,7 +101,10 @@ pub(super) struct Sandbox<'a> {
     root: Option<OwnedFd>,
     lease: Option<Lease>,
     rules: Vec<Rule>,
-    filter: Arc<Filter>,
+    /// The filter, unless the thread that it comes from has loaded it.
+    filter: Option<Arc<Filter>>,
+    /// The thread that it has to come from, if that is not the spawner's own.
+    pub(super) queue: Option<Arc<Queue>>,
     loopback: bool,
     /// The namespaces it is cloned into.
     pub(super) flags: c_int,
@@ -155,8 +163,11 @@ impl Sandboxes {
             .and_then(|last| workshop::Workshop::open(staging.clone(), last).ok())
             .and_then(workshop::Workshop::if_it_copies_roots);
         let mut queue = workshop.as_ref().map(|workshop| Arc::clone(&workshop.queue));
-        if let (Isolation::NoNamespaces, Some(last), true) = (isolation, last_capability, drops) {
-            queue = thread::start_after(move || workshop::lay_down(last)).ok();
+        let mut filtered = None;
+        if isolation == Isolation::NoNamespaces {
+            let last = last_capability.filter(|_| drops);
+            queue = last.and_then(|last| thread::start_after(move || workshop::lay_down(last)).ok());
+            filtered = filtered_thread(last).filter(|_| last.is_none() || queue.is_some());
         }
         Ok(Sandboxes {
             isolation,
@@ -167,6 +178,8 @@ impl Sandboxes {
             last_capability: last_capability.filter(|_| drops && queue.is_none()),
             workshop,
             queue,
+            filtered,
+            rules: KnownRules::default(),
             init: init::binary().ok(),
             owners: owner::Owners::default(),
             own: pidfd_open(own, PidfdFlags::empty()).map_err(|errno| failed("pidfd_open")(errno.into()))?,
@@ -215,8 +228,14 @@ impl Sandboxes {
         if self.isolation == Isolation::UserNamespace {
             flags |= libc::CLONE_NEWUSER;
         }
-        let filter = self.filter(freedom(spec, has_root));
-        Ok(Sandbox { shared: self, view, root, lease, rules, filter, loopback, flags, init, reports })
+        let freedom = freedom(spec, has_root);
+        let is_filtered = |(theirs, _): &&(Freedom, _)| *theirs == freedom;
+        let (filter, queue) = match self.filtered.as_ref().filter(is_filtered) {
+            Some((_, queue)) => (None, Some(queue)),
+            None => (Some(self.filter(freedom)), self.queue.as_ref()),
+        };
+        let queue = queue.map(Arc::clone);
+        Ok(Sandbox { shared: self, view, root, lease, rules, filter, queue, loopback, flags, init, reports })
     }
 
     fn view(
@@ -243,14 +262,19 @@ impl Sandboxes {
         Ok(view)
     }
 
-    /// See the field.
-    pub(super) fn queue(&self) -> Option<&Arc<Queue>> {
-        self.queue.as_ref()
-    }
-
     fn filter(&self, freedom: Freedom) -> Arc<Filter> {
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(filters.entry(freedom).or_insert_with(|| Arc::new(Filter::new(freedom))))
+    }
+}
+
+/// Ends the threads that first processes come from, and with them those processes.
+impl Drop for Sandboxes {
+    fn drop(&mut self) {
+        self.queue
+            .iter()
+            .chain(self.filtered.as_ref().map(|(_, queue)| queue))
+            .for_each(|queue| queue.close());
     }
 }
 
@@ -281,7 +305,7 @@ impl Sandbox<'_> {
             None => self.put_together(life),
         }
         for fd in self.view.taken.drain(..) {
-            life.fd(fd);
+            life.quiet_fd(fd);
         }
         for translation in self.view.translations.drain(..) {
             life.keep_alive(translation);
@@ -292,7 +316,7 @@ impl Sandbox<'_> {
     fn enter_copy(&self, life: &mut Life, root: OwnedFd) {
         life.stage(Stage::Root("modes"));
         life.call(libc::SYS_umask, [0.into()]);
-        let root = life.fd(root);
+        let root = life.quiet_fd(root);
         life.show_root(root, c"/");
         for mount in &self.view.mounts {
             if life.mount_at_once(mount) {
@@ -322,15 +346,21 @@ impl Sandbox<'_> {
         life.freeze_root(root);
     }
 
-    /// What the rules say of files. It opens them, so it comes before the limit of open files.
-    pub(super) fn make_rules(&mut self, life: &mut Life, program: &Place, spare: OwnedFd) -> RuleSet {
+    /// What the rules say of files. It opens them, so it comes before the limit of open files, and before the streams, the
+    /// number of one of which it uses. Those of the host's
+    /// places are found here, where they are the same; those of a root of its own in there.
+    pub(super) fn make_rules(&mut self, life: &mut Life, program: &Place) -> Result<RuleSet, SpawnError> {
         let program = match program {
             Place::Fd(fd) => Some(fd.as_raw_fd()),
             Place::Path(_) => None,
         };
         let places = std::mem::take(&mut self.rules);
         let no_tcp = self.shared.isolation == Isolation::NoNamespaces;
-        life.make_rules(self.shared.version, Rules { places, program, no_tcp, spare })
+        let version = self.shared.version;
+        if no_tcp && program.is_none() {
+            return Ok(life.take_rules(self.shared.rules.of(version, no_tcp, &places)?));
+        }
+        Ok(life.make_rules(version, Rules { places, program, no_tcp }))
     }
 
     pub(super) fn lay_down_rights(&self, life: &mut Life) {
@@ -340,7 +370,9 @@ impl Sandbox<'_> {
     }
 
     pub(super) fn load_filter(&self, life: &mut Life) {
-        life.load_filter(Arc::clone(&self.filter));
+        if let Some(filter) = &self.filter {
+            life.load_filter(Arc::clone(filter));
+        }
     }
 
     /// Whether the kernel counts its processes apart from everybody else's.
@@ -351,6 +383,23 @@ impl Sandbox<'_> {
     pub(super) fn held(self) -> Held {
         Held { uid: self.lease, reports: self.reports }
     }
+}
+
+/// A thread that has laid down what is laid down for good and has loaded the filter of most sandboxes without namespaces.
+/// Nothing that its children do before their program is beyond that filter, and nothing that it does itself.
+fn filtered_thread(last_capability: Option<u32>) -> Option<(Freedom, Arc<Queue>)> {
+    let freedom = freedom_at(Level::Standard, true, false);
+    let filter = Arc::new(Filter::new(freedom));
+    let queue = thread::start_after(move || {
+        let mut life = Life::default();
+        if let Some(last) = last_capability {
+            life.drop_bounding_set(last);
+        }
+        life.no_new_privileges();
+        life.load_filter(filter);
+        perform(&life, None).map(drop)
+    });
+    Some((freedom, queue.ok()?))
 }
 
 /// What of a spec makes no sense in a sandbox.
@@ -395,9 +444,14 @@ fn check_without_root(spec: &Spec) -> Result<(), SpawnError> {
 }
 
 fn freedom(spec: &Spec, has_namespaces: bool) -> Freedom {
-    let is_minimal = spec.level == Level::Minimal;
+    freedom_at(spec.level, spec.first_process() == Init::Reaper, has_namespaces)
+}
+
+fn freedom_at(level: Level, has_reaper: bool, has_namespaces: bool) -> Freedom {
+    let is_minimal = level == Level::Minimal;
     Freedom {
-        processes: !is_minimal || spec.first_process() == Init::Reaper,
+        further: !is_minimal,
+        processes: !is_minimal || has_reaper,
         ipc: !is_minimal && has_namespaces,
         sockets: match (is_minimal, has_namespaces) {
             (true, _) => Sockets::None,

@@ -16,31 +16,21 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_brk,
     c::SYS_madvise,
     c::SYS_membarrier,
-    c::SYS_mincore,
     c::SYS_mlock,
-    c::SYS_mlock2,
-    c::SYS_mlockall,
     c::SYS_mmap,
     c::SYS_mprotect,
     c::SYS_mremap,
     c::SYS_msync,
     c::SYS_munlock,
-    c::SYS_munlockall,
     c::SYS_munmap,
-    c::SYS_pkey_alloc,
-    c::SYS_pkey_free,
-    c::SYS_pkey_mprotect,
     c::SYS_memfd_create,
     // Its threads, and itself.
     c::SYS_capget,
-    c::SYS_capset,
     c::SYS_execve,
     c::SYS_execveat,
     c::SYS_exit,
     c::SYS_exit_group,
     c::SYS_futex,
-    c::SYS_futex_waitv,
-    c::SYS_get_robust_list,
     c::SYS_getcpu,
     c::SYS_getegid,
     c::SYS_geteuid,
@@ -57,18 +47,15 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_getsid,
     c::SYS_gettid,
     c::SYS_getuid,
-    c::SYS_ioprio_get,
     c::SYS_prctl,
     c::SYS_prlimit64,
     c::SYS_restart_syscall,
     c::SYS_rseq,
     c::SYS_sched_getaffinity,
-    c::SYS_sched_getattr,
     c::SYS_sched_getparam,
     c::SYS_sched_get_priority_max,
     c::SYS_sched_get_priority_min,
     c::SYS_sched_getscheduler,
-    c::SYS_sched_rr_get_interval,
     c::SYS_sched_setaffinity,
     c::SYS_sched_yield,
     c::SYS_set_robust_list,
@@ -76,11 +63,6 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_sysinfo,
     c::SYS_umask,
     c::SYS_uname,
-    // Landlock can only take away.
-    c::SYS_landlock_create_ruleset,
-    c::SYS_landlock_add_rule,
-    c::SYS_landlock_restrict_self,
-    c::SYS_seccomp,
     // Time.
     c::SYS_clock_getres,
     c::SYS_clock_gettime,
@@ -89,11 +71,6 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_gettimeofday,
     c::SYS_nanosleep,
     c::SYS_setitimer,
-    c::SYS_timer_create,
-    c::SYS_timer_delete,
-    c::SYS_timer_getoverrun,
-    c::SYS_timer_gettime,
-    c::SYS_timer_settime,
     c::SYS_timerfd_create,
     c::SYS_timerfd_gettime,
     c::SYS_timerfd_settime,
@@ -103,13 +80,10 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_rt_sigaction,
     c::SYS_rt_sigpending,
     c::SYS_rt_sigprocmask,
-    c::SYS_rt_sigqueueinfo,
     c::SYS_rt_sigreturn,
     c::SYS_rt_sigsuspend,
     c::SYS_rt_sigtimedwait,
-    c::SYS_rt_tgsigqueueinfo,
     c::SYS_sigaltstack,
-    c::SYS_signalfd4,
     c::SYS_tgkill,
     c::SYS_tkill,
     // What it has open.
@@ -144,13 +118,8 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_pwritev,
     c::SYS_pwritev2,
     c::SYS_read,
-    c::SYS_readahead,
     c::SYS_readv,
     c::SYS_sendfile,
-    c::SYS_splice,
-    c::SYS_syncfs,
-    c::SYS_tee,
-    c::SYS_vmsplice,
     c::SYS_write,
     c::SYS_writev,
     // Names, as far as its view and Landlock let them lead.
@@ -160,8 +129,6 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_fchdir,
     c::SYS_fchmod,
     c::SYS_fchmodat,
-    c::SYS_fchown,
-    c::SYS_fchownat,
     c::SYS_fgetxattr,
     c::SYS_flistxattr,
     c::SYS_fremovexattr,
@@ -169,9 +136,6 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_fstatfs,
     c::SYS_getcwd,
     c::SYS_getxattr,
-    c::SYS_inotify_add_watch,
-    c::SYS_inotify_init1,
-    c::SYS_inotify_rm_watch,
     c::SYS_lgetxattr,
     c::SYS_linkat,
     c::SYS_listxattr,
@@ -179,7 +143,6 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_lremovexattr,
     c::SYS_lsetxattr,
     c::SYS_mkdirat,
-    c::SYS_mknodat,
     c::SYS_newfstatat,
     c::SYS_openat,
     c::SYS_readlinkat,
@@ -192,10 +155,8 @@ pub(super) const BASE: &[c_long] = &[
     c::SYS_truncate,
     c::SYS_unlinkat,
     c::SYS_utimensat,
-    // Threads and children; `rules` says with which flags.
+    // Threads; `rules` says with which flags.
     c::SYS_clone,
-    c::SYS_wait4,
-    c::SYS_waitid,
 ];
 
 /// Older calls that only some architectures have, each a spelling of one in [`BASE`].
@@ -205,7 +166,6 @@ pub(super) const SPELLINGS: &[c_long] = &[
     c::SYS_alarm,
     c::SYS_arch_prctl,
     c::SYS_chmod,
-    c::SYS_chown,
     c::SYS_creat,
     c::SYS_dup2,
     c::SYS_epoll_create,
@@ -213,12 +173,9 @@ pub(super) const SPELLINGS: &[c_long] = &[
     c::SYS_eventfd,
     c::SYS_getdents,
     c::SYS_getpgrp,
-    c::SYS_inotify_init,
-    c::SYS_lchown,
     c::SYS_link,
     c::SYS_lstat,
     c::SYS_mkdir,
-    c::SYS_mknod,
     c::SYS_open,
     c::SYS_pause,
     c::SYS_pipe,
@@ -227,21 +184,78 @@ pub(super) const SPELLINGS: &[c_long] = &[
     c::SYS_rename,
     c::SYS_rmdir,
     c::SYS_select,
-    c::SYS_signalfd,
     c::SYS_stat,
     c::SYS_symlink,
     c::SYS_time,
     c::SYS_unlink,
     c::SYS_utime,
     c::SYS_utimes,
-    c::SYS_futimesat,
     c::SYS_getrlimit,
     c::SYS_renameat,
     c::SYS_setrlimit,
-    c::SYS_sync_file_range,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const SPELLINGS: &[c_long] = &[];
+
+/// What acts on the program itself alone, too, but is not needed to compute: a program that is trusted with nothing goes
+/// without. Interpreters, shells, the usual tools and static programs of other languages run without these, or find
+/// their way around.
+pub(super) const FURTHER: &[c_long] = &[
+    // Its memory: keys, what is resident, and all of it held there at once.
+    c::SYS_mincore,
+    c::SYS_mlock2,
+    c::SYS_mlockall,
+    c::SYS_munlockall,
+    c::SYS_pkey_alloc,
+    c::SYS_pkey_free,
+    c::SYS_pkey_mprotect,
+    // Rules for itself and those it starts. They can only take away.
+    c::SYS_capset,
+    c::SYS_landlock_add_rule,
+    c::SYS_landlock_create_ruleset,
+    c::SYS_landlock_restrict_self,
+    c::SYS_seccomp,
+    // How others of it are scheduled, and how a thread of it ends.
+    c::SYS_futex_waitv,
+    c::SYS_get_robust_list,
+    c::SYS_ioprio_get,
+    c::SYS_sched_getattr,
+    c::SYS_sched_rr_get_interval,
+    // Clocks that send signals, and signals that carry words.
+    c::SYS_rt_sigqueueinfo,
+    c::SYS_rt_tgsigqueueinfo,
+    c::SYS_timer_create,
+    c::SYS_timer_delete,
+    c::SYS_timer_getoverrun,
+    c::SYS_timer_gettime,
+    c::SYS_timer_settime,
+    // Bytes that go from pipe to file without being seen, and whole filesystems brought to the disk.
+    c::SYS_readahead,
+    c::SYS_splice,
+    c::SYS_syncfs,
+    c::SYS_tee,
+    c::SYS_vmsplice,
+    // Owners, pipes with a name, and news of names.
+    c::SYS_fchown,
+    c::SYS_fchownat,
+    c::SYS_inotify_add_watch,
+    c::SYS_inotify_init1,
+    c::SYS_inotify_rm_watch,
+    c::SYS_mknodat,
+];
+
+/// Spellings of what is in [`FURTHER`].
+#[cfg(target_arch = "x86_64")]
+pub(super) const FURTHER_SPELLINGS: &[c_long] = &[
+    c::SYS_chown,
+    c::SYS_inotify_init,
+    c::SYS_lchown,
+    c::SYS_mknod,
+    c::SYS_futimesat,
+    c::SYS_sync_file_range,
+];
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const FURTHER_SPELLINGS: &[c_long] = &[];
 
 /// What a program may call that may start others, and talk to them and to what it was connected to.
 pub(super) const PROCESSES: &[c_long] = &[
@@ -250,6 +264,9 @@ pub(super) const PROCESSES: &[c_long] = &[
     c::SYS_setpgid,
     c::SYS_setpriority,
     c::SYS_setsid,
+    c::SYS_signalfd4,
+    c::SYS_wait4,
+    c::SYS_waitid,
     // With no capability these change nothing that matters, and programs that lay down rights call them.
     c::SYS_setfsgid,
     c::SYS_setfsuid,
@@ -286,7 +303,7 @@ pub(super) const IPC: &[c_long] = &[
 
 /// Spellings of what is in [`PROCESSES`].
 #[cfg(target_arch = "x86_64")]
-pub(super) const PROCESS_SPELLINGS: &[c_long] = &[c::SYS_fork, c::SYS_vfork];
+pub(super) const PROCESS_SPELLINGS: &[c_long] = &[c::SYS_fork, c::SYS_signalfd, c::SYS_vfork];
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const PROCESS_SPELLINGS: &[c_long] = &[];
 

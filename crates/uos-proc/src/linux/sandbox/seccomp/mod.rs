@@ -17,6 +17,8 @@ use rules::Rule;
 /// What a filter lets a program do beyond looking after itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::linux) struct Freedom {
+    /// What it can do to itself without any need.
+    pub(in crate::linux) further: bool,
     /// Starting other programs.
     pub(in crate::linux) processes: bool,
     /// Queues, semaphores and memory by name.
@@ -54,6 +56,9 @@ impl Filter {
 fn table(freedom: Freedom) -> BTreeMap<c_long, Answer> {
     let mut rules: Vec<(c_long, Rule)> = rules::ALWAYS.to_vec();
     let mut allowed: Vec<&[c_long]> = vec![calls::BASE, calls::SPELLINGS];
+    if freedom.further {
+        allowed.extend([calls::FURTHER, calls::FURTHER_SPELLINGS]);
+    }
     if freedom.processes {
         allowed.extend([calls::PROCESSES, calls::PROCESS_SPELLINGS]);
     } else {
@@ -77,8 +82,15 @@ fn table(freedom: Freedom) -> BTreeMap<c_long, Answer> {
     let not_permitted = || Answer::Errno(libc::EPERM as u16);
     let at_no_level = calls::FORBIDDEN.iter();
     // What a looser program could do and this one can't is not permitted either, rather than unknown.
-    let at_others =
-        [calls::PROCESSES, calls::PROCESS_SPELLINGS, calls::IPC, calls::SOCKETS].into_iter().flatten();
+    let at_others = [
+        calls::FURTHER,
+        calls::FURTHER_SPELLINGS,
+        calls::PROCESSES,
+        calls::PROCESS_SPELLINGS,
+        calls::IPC,
+        calls::SOCKETS,
+    ];
+    let at_others = at_others.into_iter().flatten();
     let mut table: BTreeMap<c_long, Answer> =
         at_no_level.chain(at_others).map(|number| (*number, not_permitted())).collect();
     table.extend(allowed.into_iter().flatten().map(|number| (*number, Answer::Allow)));

@@ -15,10 +15,10 @@ const fn errno(errno: i32) -> u32 {
 
 fn every_freedom() -> Vec<Freedom> {
     let mut all = Vec::new();
-    for processes in [false, true] {
+    for (further, processes) in [(false, false), (false, true), (true, false), (true, true)] {
         for sockets in [Sockets::None, Sockets::Local, Sockets::Separated] {
             for (ipc, execute_written) in [(false, false), (false, true), (true, false), (true, true)] {
-                all.push(Freedom { processes, ipc, sockets, execute_written });
+                all.push(Freedom { further, processes, ipc, sockets, execute_written });
             }
         }
     }
@@ -137,8 +137,20 @@ fn allowed(freedom: Freedom) -> BTreeSet<c_long> {
 /// A freedom more never takes an allowed call away.
 #[test]
 fn freedoms_only_add() {
-    let tight = Freedom { processes: false, ipc: false, sockets: Sockets::None, execute_written: false };
-    let loose = Freedom { processes: true, ipc: true, sockets: Sockets::Separated, execute_written: true };
+    let tight = Freedom {
+        further: false,
+        processes: false,
+        ipc: false,
+        sockets: Sockets::None,
+        execute_written: false,
+    };
+    let loose = Freedom {
+        further: true,
+        processes: true,
+        ipc: true,
+        sockets: Sockets::Separated,
+        execute_written: true,
+    };
     for freedom in every_freedom() {
         assert!(allowed(tight).is_subset(&allowed(freedom)));
         assert!(allowed(freedom).is_subset(&allowed(loose)));
@@ -147,7 +159,13 @@ fn freedoms_only_add() {
 
 #[test]
 fn nothing_is_both_allowed_and_forbidden() {
-    let loose = Freedom { processes: true, ipc: true, sockets: Sockets::Separated, execute_written: true };
+    let loose = Freedom {
+        further: true,
+        processes: true,
+        ipc: true,
+        sockets: Sockets::Separated,
+        execute_written: true,
+    };
     let forbidden: BTreeSet<c_long> = calls::FORBIDDEN.iter().copied().collect();
     assert_eq!(forbidden.len(), calls::FORBIDDEN.len(), "listed twice");
     assert!(forbidden.is_disjoint(&allowed(loose)));
@@ -157,6 +175,7 @@ fn nothing_is_both_allowed_and_forbidden() {
 #[test]
 fn a_request_with_high_bits_is_the_same_request() {
     let filter = Filter::new(Freedom {
+        further: true,
         processes: true,
         ipc: true,
         sockets: Sockets::Separated,
