@@ -39,6 +39,10 @@ may be done with it; to everybody else the id is absent. Every call may also ans
 `right`, EINVAL for an argument that can't be what it is meant to be, and ESRCH when it is made as a process that the
 caller isn't.
 
+A grant `ask:fs.write:/home/**` gives no right but lets its holder ask: a call that lacks what it is for waits until somebody
+allows or denies it, at most five minutes as a rule, and answers EACCES if it was denied or nobody answered. Calls that were
+refused in the midst of their work, such as by an address that a name leads to, are not asked about.
+
 **Runs** is *inline* (at once, in memory), *pool* (on a bounded pool of threads, for disks and new processes), *wait*
 (until something happens, holding no thread) or *async* (on the network). **Audit** is what the record of the call names
 beside caller, call, outcome and latency: *target* (the path, pid or id it was about) or *plain* (nothing more).

@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -76,12 +77,20 @@ pub struct Server {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Error> {
+    take_all_descriptors();
     let server = Server::start(config).await?;
     let stop = stop_signal().map_err(Error::io("can't wait for signals"))?;
     println!("listening on http://{}", server.address());
     println!("log in, once and within five minutes: {}", server.login_link());
     server.serve(stop).await;
     Ok(())
+}
+
+/// Raises the number of files that may be open to what the host lets this process have: each program that runs takes about
+/// a dozen, and the usual bound is a thousand. Where that fails, fewer programs run at the same time.
+fn take_all_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 impl Server {
