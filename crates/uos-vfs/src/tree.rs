@@ -1,7 +1,8 @@
 //! A tree of files as seen from its root, by somebody.
 
-use crate::{Attr, Caller, Error, How, NodeId, NodeRef, Place, Result, Unresolved, VPath};
+use crate::{Access, Attr, Caller, Error, How, NodeId, NodeRef, OpenFile, Place, Result, Unresolved, VPath};
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// Whatever paths can be resolved in: one filesystem, several mounted into each other, or either as
 /// somebody sees it. Every tree is a [`FileSystem`](crate::FileSystem).
@@ -27,6 +28,23 @@ pub trait Tree: Send + Sync {
     /// As of [`Tree::find`].
     fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
         self.find(path, how)?.attr()
+    }
+
+    /// Makes a regular file where `path` leads, under a free name, and opens it as [`Caller::judged_before`]; `None` if this
+    /// tree has no shorter way to do that than to find, to make and to open, or if that way didn't get there. Then it has
+    /// made nothing.
+    ///
+    /// # Errors
+    /// What came after it was made.
+    fn create_at_once(
+        &self,
+        path: &[u8],
+        how: &How<'_>,
+        mode: u32,
+        access: Access,
+    ) -> Option<Result<(NodeRef, Arc<dyn OpenFile>)>> {
+        let _ = (path, how, mode, access);
+        None
     }
 
     /// True if something is mounted on this very directory, whatever path leads to it now.
@@ -86,6 +104,16 @@ impl<T: Deref<Target: Tree> + Send + Sync> Tree for As<T> {
 
     fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {
         self.tree.look(path, how)
+    }
+
+    fn create_at_once(
+        &self,
+        path: &[u8],
+        how: &How<'_>,
+        mode: u32,
+        access: Access,
+    ) -> Option<Result<(NodeRef, Arc<dyn OpenFile>)>> {
+        self.tree.create_at_once(path, how, mode, access)
     }
 
     fn is_mount_point(&self, dir: NodeId) -> bool {

@@ -110,6 +110,13 @@ pub(super) fn by_path<'a, T: Tree + ?Sized>(
             return opened(tree, node, options, false);
         }
         Make::IfMissing(mode) | Make::Always(mode) => {
+            if exclusive
+                && maker.is_none()
+                && let Some(made) = tree.create_at_once(path, &how_of(tree), mode, options.access)
+            {
+                let (node, file) = made?;
+                return Ok(File::new(node, file, options.access, options.append));
+            }
             if let Some(done) = plainly(tree, path, options, mode, maker.as_deref_mut())? {
                 return Ok(done);
             }

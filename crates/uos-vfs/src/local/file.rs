@@ -14,17 +14,26 @@ use std::sync::Arc;
 
 /// Files that do not tell their length, as those of `/proc`, are read in steps of this.
 const STEP: usize = 4096;
+/// The smallest pages there are.
+const PAGE: u64 = 4096;
 
 pub(super) struct LocalFile {
     node: Arc<LocalNode>,
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// Opened at the first append. It has a position of its own, which tells where an append went.
     appending: Mutex<Option<OwnedFd>>,
 }
 
 impl LocalFile {
-    pub(super) fn new(node: Arc<LocalNode>, fd: OwnedFd) -> Self {
+    pub(super) fn new(node: Arc<LocalNode>, fd: Arc<OwnedFd>) -> Self {
         LocalFile { node, fd, appending: Mutex::new(None) }
+    }
+
+    /// Whether reading less than was asked for, up to there, says as much as reading nothing more. What can't be read of a file is whole
+    /// pages, so nothing but the end is in the midst of one; there it was before, so it is none of a file that is being
+    /// written as it is read.
+    fn ends_at(&self, offset: u64) -> bool {
+        offset == self.node.len && !offset.is_multiple_of(PAGE)
     }
 
     fn append_descriptor(&self) -> Result<OwnedFd> {
@@ -35,6 +44,15 @@ impl LocalFile {
         let fd = self.node.reopen(Access::Write)?;
         fcntl_setfl(&fd, OFlags::APPEND)?;
         Ok(fd)
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        // Who has the last reference to the node lets it go too.
+        if Arc::strong_count(&self.node) > 1 {
+            self.node.held.keep(&self.node.host.fds, &self.fd);
+        }
     }
 }
 
@@ -49,6 +67,9 @@ impl OpenFile for LocalFile {
             match retry_on_intr(|| pread(&self.fd, &mut *rest, offset + done as u64))? {
                 0 => break,
                 read => done += read,
+            }
+            if done < buf.len() && self.ends_at(offset + done as u64) {
+                break;
             }
         }
         Ok(done)
@@ -146,7 +167,7 @@ impl OpenFile for LocalFile {
     }
 
     fn attr(&self) -> Result<Attr> {
-        Ok(attr_of(self.node.id, self.node.kind, &stat(&self.fd)?))
+        Ok(attr_of(self.node.id(), self.node.kind, &stat(&self.fd)?))
     }
 }
 
