@@ -5,11 +5,6 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// More than the length is asked for, so that the end is seen when it is reached.
-const ASK: usize = 64;
-/// So much of the room that whoever reads has already is tried before the length is asked for.
-const TRIED: usize = 16 * 1024;
-
 /// A regular file opened by path. It stays the same file whatever becomes of the path, and closes when
 /// it is dropped. It is not buffered.
 pub struct File {
@@ -77,29 +72,11 @@ impl io::Read for File {
         Ok(read)
     }
 
-    /// Into the room there is, or at once as far as the file goes now; and then until there is no more.
     fn read_to_end(&mut self, data: &mut Vec<u8>) -> io::Result<usize> {
         self.check(self.access.reads())?;
-        let before = data.len();
-        let mut room = (data.capacity() - before).min(TRIED);
-        loop {
-            if room < ASK {
-                let left = self.file.attr()?.size.saturating_sub(self.position);
-                room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(ASK);
-                data.try_reserve(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-            }
-            let filled = data.len();
-            data.resize(filled + room, 0);
-            let read = self.file.read_at(self.position, &mut data[filled..]);
-            data.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            let read = read?;
-            self.position += read as u64;
-            // A file fills what it is given as far as it goes.
-            if read < room {
-                return Ok(data.len() - before);
-            }
-            room = 0;
-        }
+        let read = self.file.read_onto(self.position, usize::MAX, data)?;
+        self.position += read as u64;
+        Ok(read)
     }
 }
 

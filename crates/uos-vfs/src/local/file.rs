@@ -36,6 +36,31 @@ impl LocalFile {
         offset == self.node.len && !offset.is_multiple_of(PAGE)
     }
 
+    fn read_on(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let before = data.len();
+        loop {
+            let done = data.len() - before;
+            let at = offset.saturating_add(done as u64);
+            if i64::try_from(at).is_err() || done == max || done > 0 && self.ends_at(at) {
+                return Ok(done);
+            }
+            let room = data.capacity() - data.len();
+            if room == 0 || done == 0 && room < STEP.min(max) {
+                // One more, to see the end. Files that tell no length go on in steps.
+                let left = match stat(&self.fd)?.stx_size.saturating_sub(at) {
+                    0 => STEP,
+                    left => usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1),
+                };
+                data.try_reserve_exact(left.min(max - done)).map_err(|_| Error::from(Errno::NOMEM))?;
+            }
+            if retry_on_intr(|| pread(&self.fd, spare_capacity(data), at))? == 0 {
+                return Ok(done);
+            }
+            // There may be more room than was asked for.
+            data.truncate(before.saturating_add(max));
+        }
+    }
+
     fn append_descriptor(&self) -> Result<OwnedFd> {
         // A file opened for reading does not become writable by appending to it.
         if fcntl_getfl(&self.fd)? & OFlags::RWMODE == OFlags::RDONLY {
@@ -76,28 +101,19 @@ impl OpenFile for LocalFile {
     }
 
     fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
-        if i64::try_from(offset).is_err() {
-            return Ok(Bytes::new());
-        }
-        let len = stat(&self.fd)?.stx_size;
-        let there = if len == 0 { STEP } else { usize::try_from(len.saturating_sub(offset)).unwrap_or(max) };
-        let mut bytes: Vec<u8> = Vec::new();
-        while bytes.len() < max {
-            if bytes.len() == bytes.capacity() {
-                let room = if bytes.is_empty() { there } else { bytes.len() }.min(max - bytes.len());
-                // Nothing there, or all that was there is read: only files that told no length go on.
-                if room == 0 || !bytes.is_empty() && len != 0 {
-                    break;
-                }
-                bytes.try_reserve_exact(room).map_err(|_| Error::from(Errno::NOMEM))?;
-            }
-            let at = offset + bytes.len() as u64;
-            if retry_on_intr(|| pread(&self.fd, spare_capacity(&mut bytes), at))? == 0 {
-                break;
-            }
-        }
-        bytes.truncate(max);
+        let mut bytes = Vec::new();
+        self.read_onto(offset, max, &mut bytes)?;
         Ok(bytes.into())
+    }
+
+    /// Into the room there is already, if it is enough to begin with.
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let before = data.len();
+        let read = self.read_on(offset, max, data);
+        if read.is_err() {
+            data.truncate(before);
+        }
+        read
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {

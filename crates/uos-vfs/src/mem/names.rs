@@ -51,7 +51,7 @@ impl Inode {
     }
 
     /// Makes a node under a free name.
-    pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<NodeRef> {
+    pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<Arc<Inode>> {
         self.filled();
         let now = self.now();
         let mut state = self.state.write();
