@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// A regular file opened by path. It stays the same file whatever becomes of the path, and closes when
+/// A regular file opened by path, or a directory if that was asked for, of which there is nothing to read. It stays the same file whatever becomes of the path, and closes when
 /// it is dropped. It is not buffered.
 pub struct File {
     node: NodeRef,

@@ -192,6 +192,12 @@ pub trait Node: Send + Sync + 'static {
         None
     }
 
+    /// For a node that is seen through something that can be taken away: as long as the answer is kept that is in use, as it is
+    /// by an open file.
+    fn hold(&self) -> Option<Box<dyn Any + Send + Sync>> {
+        None
+    }
+
     /// For a node that is a real file of the host: a duplicate of an `O_PATH` descriptor on it, to
     /// start a program from or to change into.
     fn host_fd(&self) -> Option<std::io::Result<OwnedFd>> {

@@ -95,6 +95,12 @@ impl Directory {
         self.find(name).map_or(0, |at| self.slots[at].cookie)
     }
 
+    /// What has a name, and the cookie of its entry.
+    pub(super) fn entry(&self, name: &[u8]) -> Option<(&Arc<Inode>, u64)> {
+        let slot = &self.slots[self.find(name)?];
+        Some((slot.node.as_ref()?, slot.cookie))
+    }
+
     /// Whether one more entry can be counted, gaps included.
     pub(super) fn check_room(&self) -> Result<()> {
         let (capacity, used) = (u32::MAX.into(), self.slots.len() as u64);

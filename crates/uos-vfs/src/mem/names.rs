@@ -111,7 +111,7 @@ impl Inode {
         self.filled();
         let now = self.now();
         let mut state = self.state.write();
-        let node = self.find_to_remove(&state, by, name)?;
+        let (node, cookie) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
         by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
         if node.kind() == Kind::Directory {
@@ -121,7 +121,7 @@ impl Inode {
         let freed = lose_name(&node.edit(&mut removed, epoch).meta);
         removed.meta.nlink -= 1;
         removed.meta.touch_attributes(now);
-        removed.leave(self, state.directory()?.cookie_of(name.as_bytes()));
+        removed.leave(self, cookie);
         drop(removed);
         node.lane.give_nodes_back(freed);
         let state = self.edit(&mut state, epoch);
@@ -135,7 +135,7 @@ impl Inode {
         self.filled();
         let now = self.now();
         let mut state = self.state.write();
-        let node = self.find_to_remove(&state, by, name)?;
+        let (node, _) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
         by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
         if removed.directory()?.len() > 0 {
@@ -168,14 +168,19 @@ impl Inode {
         Ok(owner)
     }
 
-    /// What a caller wants to remove, if it may write here.
-    pub(super) fn find_to_remove(&self, state: &State, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+    /// What a caller wants to remove, if it may write here, and the cookie of its entry.
+    pub(super) fn find_to_remove(
+        &self,
+        state: &State,
+        by: &Caller,
+        name: Name<'_>,
+    ) -> Result<(Arc<Inode>, u64)> {
         let directory = state.directory()?;
         let owner = self.owner(&state.meta);
         by.check(owner, Want::SEARCH)?;
-        let node = directory.get(name.as_bytes()).ok_or(Error::NotFound)?;
+        let (node, cookie) = directory.entry(name.as_bytes()).ok_or(Error::NotFound)?;
         by.check(owner, Want::WRITE)?;
-        Ok(Arc::clone(node))
+        Ok((Arc::clone(node), cookie))
     }
 
     /// The node as one of this filesystem.
