@@ -220,7 +220,10 @@ impl Filesystem for Export {
     /// Without locks the answer makes the host not ask again: there is nothing to do then when a descriptor is closed.
     fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
         let Some(bridge) = &self.0.bridge else { return reply.error(Errno::ENOSYS) };
-        answer!(reply, Ok(bridge.closed(self.0.handles.node_of(fh.0)?, lock_owner.0)), () => reply.ok());
+        answer!(reply, self.0.handles.node_of(fh.0), node => {
+            bridge.closed(node, lock_owner.0);
+            reply.ok();
+        });
     }
 
     fn getlk(
@@ -276,7 +279,9 @@ impl Filesystem for Export {
         match &self.0.bridge {
             None => self.0.handles.close(fh.0),
             Some(bridge) => {
-                self.0.handles.close_last(fh.0).into_iter().for_each(|node| bridge.closed_by_all(node))
+                if let Some(node) = self.0.handles.close_last(fh.0) {
+                    bridge.closed_by_all(node);
+                }
             }
         }
         reply.ok();
