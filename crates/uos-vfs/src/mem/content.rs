@@ -181,7 +181,9 @@ impl Content {
     /// Lets go of everything, and says how many bytes that sets free.
     #[must_use]
     pub(super) fn release(self) -> u64 {
-        self.tree.into_own_chunks().into_iter().map(set_free).sum()
+        let mut freed = 0;
+        self.tree.for_each_own_chunk(|chunk| freed += set_free(chunk));
+        freed
     }
 
     /// What it costs to own a chunk that reaches to `end`.

@@ -110,6 +110,8 @@ impl Inode {
     pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
         let now = self.now();
+        // Declared before the locks, it is freed after them, which may take a while.
+        let _gone;
         let mut state = self.state.write();
         let (node, cookie) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
@@ -125,15 +127,15 @@ impl Inode {
         drop(removed);
         node.lane.give_nodes_back(freed);
         let state = self.edit(&mut state, epoch);
-        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.touch(now);
-        // Declared before the locks, `node` is freed after them, which may take a while.
         Ok(())
     }
 
     pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
         let now = self.now();
+        let _gone;
         let mut state = self.state.write();
         let (node, _) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
@@ -146,7 +148,7 @@ impl Inode {
         node.edit(&mut removed, epoch).die(now);
         drop(removed);
         let state = self.edit(&mut state, epoch);
-        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.nlink -= 1;
         state.meta.touch(now);
         Ok(())
@@ -169,18 +171,18 @@ impl Inode {
     }
 
     /// What a caller wants to remove, if it may write here, and the cookie of its entry.
-    pub(super) fn find_to_remove(
+    pub(super) fn find_to_remove<'a>(
         &self,
-        state: &State,
+        state: &'a State,
         by: &Caller,
         name: Name<'_>,
-    ) -> Result<(Arc<Inode>, u64)> {
+    ) -> Result<(&'a Arc<Inode>, u64)> {
         let directory = state.directory()?;
         let owner = self.owner(&state.meta);
         by.check(owner, Want::SEARCH)?;
         let (node, cookie) = directory.entry(name.as_bytes()).ok_or(Error::NotFound)?;
         by.check(owner, Want::WRITE)?;
-        Ok((Arc::clone(node), cookie))
+        Ok((node, cookie))
     }
 
     /// The node as one of this filesystem.
