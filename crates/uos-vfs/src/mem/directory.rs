@@ -18,6 +18,8 @@ const SCANNED: usize = 8;
 /// Below this many, removed entries are not worth moving the others for.
 const FEW: usize = 32;
 
+/// In cache lines of its own: who works in one directory must not hold up who works in the next.
+#[repr(align(128))]
 pub(super) struct Directory {
     /// What the entries count against.
     pub(super) lane: Arc<Lane>,
