@@ -271,8 +271,16 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[cfg(target_os = "linux")]
     fn now(&self) -> Timestamp {
-        SystemTime::now().into()
+        // The same clock as of the standard library, which makes sure of what is so on Linux: seconds and less than one.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp { secs: now.tv_sec, nanos: now.tv_nsec as u32 }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn now(&self) -> Timestamp {
+        std::time::SystemTime::now().into()
     }
 }
 

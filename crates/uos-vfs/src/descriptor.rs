@@ -3,7 +3,7 @@
 mod locking;
 
 use crate::lock::{LockOwner, Locks, OpenFileId};
-use crate::{Access, Attr, Error, File, NodeRef, OpenFile, Result, Seek};
+use crate::{Access, Attr, Entry, Error, File, Kind, NodeRef, OpenFile, Result, Seek};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
@@ -16,6 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// It may be used by several threads at once. Reading and writing at the position are then one after the
 /// other, so no two get the same part of a file; at an offset of their own, with [`Descriptor::pread`] and
 /// [`Descriptor::pwrite`], they don't wait for each other.
+///
+/// Of a directory, opened by [`OpenOptions::directory`](crate::OpenOptions::directory), the position is a cursor:
+/// [`Descriptor::read_dir`] moves it, [`Descriptor::seek`] to the start begins anew, and to what [`Descriptor::position`] said goes on from
+/// there. It has attributes, can be made durable and locked, has no bytes ([`Error::IsADirectory`]), and
+/// [`Tree::below`](crate::Tree::below) its node goes on from it.
 ///
 /// It has no number: those are given by a table, such as [`Descriptors`](crate::Descriptors) or your own.
 #[derive(Clone)]
@@ -99,6 +104,31 @@ impl Descriptor {
         self.0.file.attr()
     }
 
+    /// Up to `max` entries of a directory from the position on, without `.` and `..`, and moves it behind them; none at the end. What
+    /// is there throughout is given exactly once, whatever else comes and goes, as of [`Node::read_dir`](crate::Node::read_dir).
+    ///
+    /// # Errors
+    /// [`Error::NotADirectory`].
+    pub fn read_dir(&self, max: usize) -> Result<Vec<Entry>> {
+        if self.0.node.kind() != Kind::Directory {
+            return Err(Error::NotADirectory);
+        }
+        let mut entries = Vec::new();
+        let mut position = self.0.position.lock();
+        let mut cursor = *position;
+        self.0.node.read_dir(cursor, &mut |entry| {
+            if entries.len() == max {
+                return false;
+            }
+            let name = entry.name.as_bytes().to_vec();
+            entries.push(Entry { name, kind: entry.kind, ino: entry.ino });
+            cursor = entry.cursor;
+            true
+        })?;
+        *position = cursor;
+        Ok(entries)
+    }
+
     /// Fills `buf` from the position as far as the file goes, and moves it there; 0 at the end.
     ///
     /// # Errors
@@ -149,9 +179,12 @@ impl Descriptor {
     /// Moves the position, also beyond the end, and says where it is.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a position before the start or that no file has.
+    /// [`Error::InvalidArgument`] for a position before the start or that no file has, and for the end of a directory.
     pub fn seek(&self, to: io::SeekFrom) -> Result<u64> {
         let mut position = self.0.position.lock();
+        if self.0.node.kind() == Kind::Directory && matches!(to, io::SeekFrom::End(_)) {
+            return Err(Error::InvalidArgument("a directory has no end to count from"));
+        }
         let (from, by) = match to {
             io::SeekFrom::Start(offset) => (offset, 0),
             io::SeekFrom::Current(by) => (*position, by),

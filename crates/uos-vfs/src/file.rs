@@ -5,10 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// More than the length is asked for, so that the end is seen when it is reached.
-const ASK: usize = 64;
-
-/// A regular file opened by path. It stays the same file whatever becomes of the path, and closes when
+/// A regular file opened by path, or a directory if that was asked for, of which there is nothing to read. It stays the same file whatever becomes of the path, and closes when
 /// it is dropped. It is not buffered.
 pub struct File {
     node: NodeRef,
@@ -75,25 +72,11 @@ impl io::Read for File {
         Ok(read)
     }
 
-    /// At once, as far as it goes now, and then until there is no more.
     fn read_to_end(&mut self, data: &mut Vec<u8>) -> io::Result<usize> {
         self.check(self.access.reads())?;
-        let before = data.len();
-        loop {
-            let left = self.file.attr()?.size.saturating_sub(self.position);
-            let room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(ASK);
-            data.try_reserve(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-            let filled = data.len();
-            data.resize(filled + room, 0);
-            let read = self.file.read_at(self.position, &mut data[filled..]);
-            data.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            let read = read?;
-            self.position += read as u64;
-            // Less than there was room for is all there is; files that tell no length say so by nothing.
-            if read == 0 || read < room && left > 0 {
-                return Ok(data.len() - before);
-            }
-        }
+        let read = self.file.read_onto(self.position, usize::MAX, data)?;
+        self.position += read as u64;
+        Ok(read)
     }
 }
 

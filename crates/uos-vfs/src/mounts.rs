@@ -143,6 +143,15 @@ impl Tree for Mounts {
         self.resolve(path, how)
     }
 
+    fn resolve_below(
+        &self,
+        dir: &NodeRef,
+        path: &[u8],
+        how: &How<'_>,
+    ) -> std::result::Result<Place, Unresolved> {
+        resolve::resolve(dir, &*self.snapshot(), path, how)
+    }
+
     fn is_mount_point(&self, dir: NodeId) -> bool {
         self.is_mount_point(dir)
     }

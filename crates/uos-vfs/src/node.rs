@@ -3,6 +3,7 @@
 
 use crate::{Attr, Caller, Error, Kind, MountId, Name, NodeId, Result, SetAttr, Special, StatFs, Want};
 use bytes::Bytes;
+use rustix::io::Errno;
 use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -191,6 +192,12 @@ pub trait Node: Send + Sync + 'static {
         None
     }
 
+    /// For a node that is seen through something that can be taken away: as long as the answer is kept that is in use, as it is
+    /// by an open file.
+    fn hold(&self) -> Option<Box<dyn Any + Send + Sync>> {
+        None
+    }
+
     /// For a node that is a real file of the host: a duplicate of an `O_PATH` descriptor on it, to
     /// start a program from or to change into.
     fn host_fd(&self) -> Option<std::io::Result<OwnedFd>> {
@@ -206,6 +213,17 @@ pub trait OpenFile: Send + Sync + 'static {
 
     /// Up to `max` bytes from `offset`. No more is allocated than the file has there.
     fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes>;
+
+    /// Appends to `data` what there is from `offset`, up to `max` bytes, and says how much that was. No more is allocated
+    /// than the file has there, or a little. Failing, it has appended nothing.
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let before = data.len();
+        let read = read_by_length(self, offset, max, data);
+        if read.is_err() {
+            data.truncate(before);
+        }
+        read
+    }
 
     /// Writes at `offset`, extending the file as needed; bytes skipped over read as zero.
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize>;
@@ -240,6 +258,34 @@ pub trait OpenFile: Send + Sync + 'static {
 
     /// The attributes now.
     fn attr(&self) -> Result<Attr>;
+}
+
+/// More than the length is asked for, so that the end is seen when it is reached.
+const ASK: usize = 64;
+
+/// At once, as far as it goes now, and then until there is no more: a length may be told wrongly, or not at all.
+fn read_by_length<F: OpenFile + ?Sized>(
+    file: &F,
+    offset: u64,
+    max: usize,
+    data: &mut Vec<u8>,
+) -> Result<usize> {
+    let before = data.len();
+    loop {
+        let done = data.len() - before;
+        let at = offset.saturating_add(done as u64);
+        let left = file.attr()?.size.saturating_sub(at);
+        let room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(ASK).min(max - done);
+        data.try_reserve(room).map_err(|_| Error::from(Errno::NOMEM))?;
+        let filled = data.len();
+        data.resize(filled + room, 0);
+        let read = file.read_at(at, &mut data[filled..])?;
+        data.truncate(filled + read);
+        // A file fills what it is given as far as it goes.
+        if read < room || data.len() - before == max {
+            return Ok(data.len() - before);
+        }
+    }
 }
 
 /// What an opened file is going to be used for.

@@ -18,7 +18,7 @@ impl Descriptor {
     ///
     /// # Errors
     /// [`Error::WouldBlock`] if somebody else's lock is in the way; [`Error::BadDescriptor`] unless opened for reading, if it
-    /// is to be shared, or for writing; [`Error::InvalidArgument`] for another open file as the owner;
+    /// is to be shared, or for writing; [`Error::InvalidArgument`] for another open file as the owner, or a process of the host;
     /// [`Error::TooManyLocks`]; [`Error::NotSupported`] without [`Descriptor::with_locks`].
     pub fn try_lock(&self, owner: LockOwner, range: LockRange, kind: LockKind) -> Result<()> {
         self.judge(owner, kind)?;
@@ -106,13 +106,17 @@ impl Descriptor {
             LockKind::Shared => self.0.access.reads(),
             LockKind::Exclusive => self.0.access.writes(),
         })?;
-        if let LockOwner::OpenFile(id) = owner {
+        match owner {
+            LockOwner::Given(_) => Ok(()),
             // Of another, nobody would know when to let go.
-            if id != self.0.id {
-                return Err(Error::InvalidArgument("the owner is another open file"));
+            LockOwner::OpenFile(id) if id != self.0.id => {
+                Err(Error::InvalidArgument("the owner is another open file"))
             }
-            self.0.locked.store(true, Ordering::Relaxed);
+            LockOwner::OpenFile(_) => {
+                self.0.locked.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            LockOwner::Host { .. } => Err(Error::InvalidArgument("the owner is a process of the host")),
         }
-        Ok(())
     }
 }

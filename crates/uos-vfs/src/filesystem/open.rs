@@ -1,6 +1,7 @@
 //! Opening by path, as open(2) does it.
 
 use super::{how_of, last_name, node};
+use crate::directory;
 use crate::path::check_path;
 use crate::{Access, Caller, Error, File, How, Kind, Name, NodeRef, Result, Tree, Want};
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ pub struct OpenOptions {
     append: bool,
     truncate: bool,
     follow: bool,
+    directory: bool,
     make: Make,
 }
 
@@ -29,7 +31,14 @@ const TRIES: usize = 16;
 impl OpenOptions {
     /// For reading a file that is there.
     pub fn read_only() -> Self {
-        OpenOptions { access: Access::Read, append: false, truncate: false, follow: true, make: Make::Never }
+        OpenOptions {
+            access: Access::Read,
+            append: false,
+            truncate: false,
+            follow: true,
+            directory: false,
+            make: Make::Never,
+        }
     }
 
     /// For writing to a file that is there.
@@ -64,6 +73,13 @@ impl OpenOptions {
     #[must_use]
     pub fn append(self) -> Self {
         OpenOptions { append: true, ..self }
+    }
+
+    /// Open a directory, for reading alone, and refuse anything else with [`Error::NotADirectory`]. What can be done with it is
+    /// told at [`Descriptor`](crate::Descriptor).
+    #[must_use]
+    pub fn directory(self) -> Self {
+        OpenOptions { directory: true, ..self }
     }
 
     /// Refuse a link as the last name with [`Error::TooManyLinks`].
@@ -103,6 +119,9 @@ pub(super) fn by_path<'a, T: Tree + ?Sized>(
     if options.truncate && !options.access.writes() {
         return Err(Error::InvalidArgument("cutting is writing"));
     }
+    if options.directory && options.make != Make::Never {
+        return Err(Error::InvalidArgument("only files are made by opening"));
+    }
     let exclusive = matches!(options.make, Make::Always(_));
     match options.make {
         Make::Never => {
@@ -110,6 +129,13 @@ pub(super) fn by_path<'a, T: Tree + ?Sized>(
             return opened(tree, node, options, false);
         }
         Make::IfMissing(mode) | Make::Always(mode) => {
+            if exclusive
+                && maker.is_none()
+                && let Some(made) = tree.create_at_once(path, &how_of(tree), mode, options.access)
+            {
+                let (node, file) = made?;
+                return Ok(File::new(node, file, options.access, options.append));
+            }
             if let Some(done) = plainly(tree, path, options, mode, maker.as_deref_mut())? {
                 return Ok(done);
             }
@@ -192,7 +218,14 @@ fn opened<T: Tree + ?Sized>(tree: &T, node: NodeRef, options: OpenOptions, made:
         if !options.access.writes() {
             node.access(tree.caller(), Want::READ)?;
         }
-        return Err(Error::IsADirectory);
+        if !options.directory || options.access.writes() {
+            return Err(Error::IsADirectory);
+        }
+        let handle = directory::open(&node, tree.caller())?;
+        return Ok(File::new(node, handle, options.access, options.append));
+    }
+    if options.directory {
+        return Err(Error::NotADirectory);
     }
     let handle = if made {
         // Whoever makes a file may use it, whatever its mode says to everybody after.

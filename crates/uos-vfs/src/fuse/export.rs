@@ -3,13 +3,14 @@
 use super::answers::{answer, holding, sized};
 use super::attr::{set_time_of, type_of};
 use super::handles::Open;
+use super::locks::{Asked, answer_later};
 use super::shared::{At, Shared};
-use crate::{Caller, Error, Kind, Name, Reach, Seek, SetAttr};
+use crate::{Caller, Error, FsId, Kind, Name, NodeId, Reach, Seek, SetAttr};
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner,
     OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
+    ReplyEmpty, ReplyEntry, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
 };
 use parking_lot::Mutex;
 use std::ffi::OsStr;
@@ -43,6 +44,9 @@ impl Filesystem for Export {
             InitFlags::FUSE_HANDLE_KILLPRIV_V2,
         ] {
             let _ = config.add_capabilities(wanted);
+        }
+        if self.0.bridge.is_some() && config.add_capabilities(InitFlags::FUSE_POSIX_LOCKS).is_err() {
+            return Err(Error::NotSupported("locks of this host").into());
         }
         let _ = config.set_max_write(1 << 20);
         let stateless = InitFlags::FUSE_NO_OPEN_SUPPORT | InitFlags::FUSE_NO_OPENDIR_SUPPORT;
@@ -213,16 +217,53 @@ impl Filesystem for Export {
             written => reply.written(u32::try_from(written).unwrap_or(u32::MAX)));
     }
 
-    /// The answer makes the host not ask again: there is nothing to do when a descriptor is closed.
-    fn flush(
+    /// Without locks the answer makes the host not ask again: there is nothing to do then when a descriptor is closed.
+    fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
+        let Some(bridge) = &self.0.bridge else { return reply.error(Errno::ENOSYS) };
+        answer!(reply, self.0.handles.node_of(fh.0), node => {
+            bridge.closed(node, lock_owner.0);
+            reply.ok();
+        });
+    }
+
+    fn getlk(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         _fh: FileHandle,
-        _lock_owner: LockOwner,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        _pid: u32,
+        reply: ReplyLock,
+    ) {
+        let asked = Asked { owner: lock_owner.0, start, end, kind: typ };
+        answer!(reply, self.0.lock_in_the_way(ino, asked), found => match found {
+            // Whose it is has no number over there.
+            Some((start, end, kind)) => reply.locked(start, end, kind, 0),
+            None => reply.locked(start, end, libc::F_UNLCK, 0),
+        });
+    }
+
+    fn setlk(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        _pid: u32,
+        sleep: bool,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::ENOSYS);
+        let asked = Asked { owner: lock_owner.0, start, end, kind: typ };
+        answer!(reply, self.0.lock(ino, asked, sleep), waits => match waits {
+            Some(wait) => answer_later(wait, req, reply),
+            None => reply.ok(),
+        });
     }
 
     fn release(
@@ -235,7 +276,14 @@ impl Filesystem for Export {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.0.handles.close(fh.0);
+        match &self.0.bridge {
+            None => self.0.handles.close(fh.0),
+            Some(bridge) => {
+                if let Some(node) = self.0.handles.close_last(fh.0) {
+                    bridge.closed_by_all(node);
+                }
+            }
+        }
         reply.ok();
     }
 
@@ -248,12 +296,12 @@ impl Filesystem for Export {
             return reply.error(Errno::ENOSYS);
         }
         answer!(reply, {
-            if let At::Node(here) = self.0.at(ino)?
-                && here.node.kind() != Kind::Directory
-            {
-                return Err(Error::NotADirectory);
-            }
-            Ok(self.0.handles.add(Open::Directory(Mutex::default())))
+            let node = match self.0.at(ino)? {
+                At::Node(here) if here.node.kind() != Kind::Directory => return Err(Error::NotADirectory),
+                At::Node(here) => here.node.id(),
+                At::Top => NodeId { fs: FsId::new(), ino: 0, generation: 0 },
+            };
+            Ok(self.0.handles.add(Open::Directory(Mutex::default()), node))
         }, handle => reply.opened(FileHandle(handle), FopenFlags::FOPEN_CACHE_DIR));
     }
 

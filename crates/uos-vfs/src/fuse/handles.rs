@@ -1,6 +1,6 @@
 //! What processes of the host have open.
 
-use crate::{Error, Kind, NodeRef, OpenFile, Result};
+use crate::{Error, Kind, NodeId, NodeRef, OpenFile, Result};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,25 +22,42 @@ pub(super) struct Listed {
 
 #[derive(Default)]
 pub(super) struct Handles {
-    open: RwLock<HashMap<u64, Arc<Open>, foldhash::fast::RandomState>>,
+    open: RwLock<HashMap<u64, (Arc<Open>, NodeId), foldhash::fast::RandomState>>,
     next: AtomicU64,
 }
 
 impl Handles {
-    pub(super) fn add(&self, open: Open) -> u64 {
+    pub(super) fn add(&self, open: Open, node: NodeId) -> u64 {
         let handle = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.open.write().insert(handle, Arc::new(open));
+        self.open.write().insert(handle, (Arc::new(open), node));
         handle
     }
 
     pub(super) fn get(&self, handle: u64) -> Result<Arc<Open>> {
-        self.open.read().get(&handle).cloned().ok_or(Error::BadDescriptor)
+        self.open.read().get(&handle).map(|(open, _)| Arc::clone(open)).ok_or(Error::BadDescriptor)
+    }
+
+    /// What is open by it.
+    pub(super) fn node_of(&self, handle: u64) -> Result<NodeId> {
+        self.open.read().get(&handle).map(|(_, node)| *node).ok_or(Error::BadDescriptor)
     }
 
     pub(super) fn close(&self, handle: u64) {
         // Freed after the lock.
         let closed = self.open.write().remove(&handle);
         drop(closed);
+    }
+
+    /// The same; gives the node if that was the last way in which it was open.
+    pub(super) fn close_last(&self, handle: u64) -> Option<NodeId> {
+        let (closed, node, last) = {
+            let mut open = self.open.write();
+            let (closed, node) = open.remove(&handle)?;
+            let last = open.values().all(|(_, other)| *other != node);
+            (closed, node, last)
+        };
+        drop(closed);
+        last.then_some(node)
     }
 }
 

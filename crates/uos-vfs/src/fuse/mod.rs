@@ -17,7 +17,7 @@
 //! [`Options::ttl`]; [`Mount::changed`] ends that. With [`Options::watches`] nobody needs to say so: what is changed
 //! through those the host is told within moments. Only what crosses an answer that is just on its way, and names if
 //! tens of thousands change at once, may still be shown for that time. Locks are kept by the host, and so are each
-//! view's own.
+//! view's own, unless [`Options::locks`] says where.
 
 mod answers;
 mod attr;
@@ -25,6 +25,7 @@ mod change;
 mod export;
 mod handles;
 mod list;
+mod locks;
 mod shared;
 mod stale;
 mod table;
@@ -32,10 +33,12 @@ mod view;
 
 pub use view::View;
 
+use crate::lock::Locks;
 use crate::watch::{Hears, Watches};
 use crate::{Name, NodeRef};
 use export::Export;
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
+use locks::Bridge;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use shared::Shared;
@@ -60,6 +63,7 @@ pub struct Options {
     lends_rights: bool,
     name: String,
     watches: Option<Watches>,
+    locks: Option<Locks>,
 }
 
 impl Options {
@@ -87,6 +91,17 @@ impl Options {
     /// With this a directory must be listed by cursors that fit into 62 bits, as those of memory do.
     pub fn without_opens(self) -> Self {
         Options { tells_opens: Some(false), ..self }
+    }
+
+    /// Processes of the host lock ranges (fcntl(2)) among these, so that they and we keep each other out, and those of
+    /// different views too. Whoever has to wait does so until it has the lock, or a signal. Without it the host keeps them.
+    ///
+    /// What is asked of the host then: when something is opened or closed it tells us, which takes a request each time; closing any
+    /// descriptor of a file lets go of all that its process has locked of that. Locks of open files (`F_OFD_SETLK`) go when the last who has
+    /// the file open closes it, as the host says nothing earlier; `F_GETLK` can't say which process is in the way.
+    /// Whole files (flock(2)) stay with the host, among its own processes: what `fuser` hands on of such a request doesn't say that it is one.
+    pub fn locks(self, locks: &Locks) -> Self {
+        Options { locks: Some(locks.clone()), ..self }
     }
 
     /// How many threads serve it, four unless told otherwise. With one alone a slow file holds up all.
@@ -120,8 +135,9 @@ impl Options {
         detach_if_dead(at)?;
         let at = at.canonicalize()?;
         let in_memory = self.whole.as_ref().is_some_and(|view| !view.root.blocks() && view.is_alone());
-        let tells_opens = self.tells_opens.unwrap_or(!in_memory);
-        let shared = Arc::new(Shared::new(self.whole.clone(), tells_opens, self.ttl));
+        let tells_opens = self.locks.is_some() || self.tells_opens.unwrap_or(!in_memory);
+        let bridge = self.locks.as_ref().map(Bridge::new);
+        let shared = Arc::new(Shared::new(self.whole.clone(), tells_opens, self.ttl, bridge));
         // Heard of before the host knows anything.
         let stale = self.watches.as_ref().map(|watches| {
             let stale = Stale::new(&shared);
@@ -182,6 +198,7 @@ impl Mount {
             lends_rights: false,
             name: "uos".to_owned(),
             watches: None,
+            locks: None,
         }
     }
 

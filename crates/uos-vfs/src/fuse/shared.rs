@@ -2,6 +2,7 @@
 
 use super::attr::attr_of;
 use super::handles::{Handles, Open};
+use super::locks::Bridge;
 use super::table::{Table, VIEWS, view_of};
 use super::view::View;
 use crate::{Access, Attr, Caller, Error, Kind, Name, NodeId, NodeRef, OpenFile, Result};
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     /// file does that the kernel has in its memory.
     pub(super) tells_opens: AtomicBool,
     pub(super) ttl: Duration,
+    /// Where locks of the host's processes are kept, if not by the host.
+    pub(super) bridge: Option<Bridge>,
     mounted: SystemTime,
 }
 
@@ -64,13 +67,13 @@ pub(super) struct Here {
 }
 
 impl Shared {
-    pub(super) fn new(whole: Option<View>, tells_opens: bool, ttl: Duration) -> Self {
+    pub(super) fn new(whole: Option<View>, tells_opens: bool, ttl: Duration, bridge: Option<Bridge>) -> Self {
         let has_whole = whole.is_some();
         let by_index = whole.into_iter().map(|view| (WHOLE, Arc::new(view))).collect();
         let views = RwLock::new(Views { by_index, by_name: BTreeMap::new(), next: WHOLE + 1 });
         let (table, handles) = (Table::default(), Handles::default());
         let tells_opens = AtomicBool::new(tells_opens);
-        Shared { table, handles, views, has_whole, tells_opens, ttl, mounted: SystemTime::now() }
+        Shared { table, handles, views, has_whole, tells_opens, ttl, bridge, mounted: SystemTime::now() }
     }
 
     pub(super) fn add_view(&self, name: Name<'_>, view: View) -> Result<()> {
@@ -237,7 +240,7 @@ impl Shared {
         // The host has judged, also whoever may use what was just made whatever its mode.
         let by = Caller::ROOT.judged_before();
         let file = NodeRef::clone(&here.node).open(&by, access)?;
-        Ok(self.handles.add(Open::File(file)))
+        Ok(self.handles.add(Open::File(file), here.node.id()))
     }
 
     pub(super) fn tells_opens(&self) -> bool {

@@ -134,7 +134,7 @@ mod tests {
     fn what_waits_is_bounded_and_nothing_of_it_is_lost() {
         let fs = MemFs::builder().build();
         fs.write("/f", "").unwrap();
-        let shared = Arc::new(Shared::new(Some(View::of(fs.root())), false, Duration::ZERO));
+        let shared = Arc::new(Shared::new(Some(View::of(fs.root())), false, Duration::ZERO, None));
         let stale = Stale::new(&shared);
         let (root, file) = (fs.root(), fs.node("/f").unwrap());
         stale.node(file.id(), true);

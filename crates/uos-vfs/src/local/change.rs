@@ -5,18 +5,20 @@
 //! entry of that name in the very directory that was judged, and nowhere else.
 
 use super::attr::stat;
+use super::held::{Held, reopen_as_path};
 use super::node::LocalNode;
 use crate::path::check_target;
 use crate::{
     Access, Caller, Error, Kind, Name, NodeRef, Owner, Rename, Result, SetAttr, SetTime, Special, Want,
 };
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
-    chmodat, chownat, ftruncate, linkat, makedev, mkdirat, mknodat, openat, renameat_with, symlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Statx, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+    Uid, chmodat, chownat, ftruncate, linkat, makedev, mkdirat, mknodat, openat, renameat_with, symlinkat,
     unlinkat, utimensat,
 };
 use rustix::io::Errno;
-use std::os::fd::AsRawFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// The bits that may be set on a file of the host: not those that lend rights.
@@ -26,24 +28,22 @@ impl LocalNode {
     pub(super) fn make_file(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<LocalNode> {
         let owner = self.owner_of_new(by, name, Kind::File, mode)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.fd, name.as_bytes(), flags, mode_of(owner.mode))?;
-        // From the descriptor, not from the name: that may be another file by now.
-        let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let fd = openat(CWD, itself, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        LocalNode::new(&self.host, fd)?.start_with(owner)
+        let file = openat(self.fd(), name.as_bytes(), flags, mode_of(owner.mode))?;
+        let fd = reopen_as_path(&self.host.fds, file.as_fd())?;
+        self.start_with(fd, owner)
     }
 
     pub(super) fn make_directory(&self, by: &Caller, name: Name<'_>, mode: u32) -> Result<LocalNode> {
         let owner = self.owner_of_new(by, name, Kind::Directory, mode)?;
-        mkdirat(&self.fd, name.as_bytes(), mode_of(owner.mode))?;
-        self.find_made(name, Kind::Directory)?.start_with(owner)
+        mkdirat(self.fd(), name.as_bytes(), mode_of(owner.mode))?;
+        self.start_with(self.find_made(name)?, owner)
     }
 
     pub(super) fn make_symlink(&self, by: &Caller, name: Name<'_>, target: &[u8]) -> Result<LocalNode> {
         check_target(target)?;
         let owner = self.owner_of_new(by, name, Kind::Symlink, 0o777)?;
-        symlinkat(target, &self.fd, name.as_bytes())?;
-        self.find_made(name, Kind::Symlink)?.start_with(owner)
+        symlinkat(target, self.fd(), name.as_bytes())?;
+        self.start_with(self.find_made(name)?, owner)
     }
 
     /// Pipes and sockets only: a device would lend the host's own.
@@ -62,21 +62,24 @@ impl LocalNode {
             }
         };
         let owner = self.owner_of_new(by, name, special.kind(), mode)?;
-        mknodat(&self.fd, name.as_bytes(), file_type, mode_of(owner.mode), makedev(0, 0))?;
-        self.find_made(name, special.kind())?.start_with(owner)
+        mknodat(self.fd(), name.as_bytes(), file_type, mode_of(owner.mode), makedev(0, 0))?;
+        self.start_with(self.find_made(name)?, owner)
     }
 
     pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
         self.owner_of_new(by, name, node.kind, 0)?;
         // Only now: the name being taken comes first.
-        Ok(linkat(CWD, node.again(), &self.fd, name.as_bytes(), AtFlags::SYMLINK_FOLLOW)?)
+        let link = |dir: BorrowedFd<'_>, again: &CStr| {
+            linkat(dir, again, self.fd(), name.as_bytes(), AtFlags::SYMLINK_FOLLOW)
+        };
+        Ok(node.again(link)?)
     }
 
     pub(super) fn remove(&self, by: &Caller, name: Name<'_>, directory: bool) -> Result<()> {
         self.check_removal(by, name, false)?;
         let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        Ok(unlinkat(&self.fd, name.as_bytes(), flags)?)
+        Ok(unlinkat(self.fd(), name.as_bytes(), flags)?)
     }
 
     pub(super) fn move_entry(
@@ -88,7 +91,7 @@ impl LocalNode {
         how: Rename,
     ) -> Result<()> {
         let to_dir = self.recognise(to_dir)?;
-        let elsewhere = to_dir.id != self.id;
+        let elsewhere = to_dir.id() != self.id();
         self.check_removal(by, name, elsewhere)?;
         match to_dir.check_removal(by, to_name, elsewhere && how == Rename::Exchange) {
             Err(Error::NotFound) if how != Rename::Exchange => {
@@ -102,7 +105,7 @@ impl LocalNode {
             Rename::NoReplace => RenameFlags::NOREPLACE,
             Rename::Exchange => RenameFlags::EXCHANGE,
         };
-        Ok(renameat_with(&self.fd, name.as_bytes(), &to_dir.fd, to_name.as_bytes(), flags)?)
+        Ok(renameat_with(self.fd(), name.as_bytes(), to_dir.fd(), to_name.as_bytes(), flags)?)
     }
 
     pub(super) fn change_attr(&self, by: &Caller, set: &SetAttr) -> Result<()> {
@@ -119,26 +122,36 @@ impl LocalNode {
             self.change_owner(set.uid, set.gid)?;
         }
         if self.kind != Kind::Symlink && (set.mode.is_some() || then.mode != now.mode) {
-            chmodat(CWD, self.again(), mode_of(then.mode), AtFlags::empty())?;
+            self.again(|dir, name| chmodat(dir, name, mode_of(then.mode), AtFlags::empty()))?;
         }
         if set.accessed.is_some() || set.modified.is_some() {
             let times = Timestamps {
                 last_access: timespec_of(set.accessed),
                 last_modification: timespec_of(set.modified),
             };
-            utimensat(CWD, self.again(), &times, AtFlags::empty())?;
+            self.again(|dir, name| utimensat(dir, name, &times, AtFlags::empty()))?;
         }
         Ok(())
     }
 
     fn change_owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(chownat(CWD, self.again(), uid, gid, AtFlags::empty())?)
+        Ok(self.again(|dir, name| chownat(dir, name, uid, gid, AtFlags::empty()))?)
+    }
+
+    fn start_with(&self, fd: OwnedFd, owner: Owner) -> Result<LocalNode> {
+        let stat = stat(&fd)?;
+        let node = LocalNode::told(&self.host, Held::by_path(fd), &stat);
+        // Someone on the host may have been quicker, and put something else under the name.
+        if node.kind != owner.kind {
+            return Err(Error::Stale);
+        }
+        node.begin_as(owner, &stat)?;
+        Ok(node)
     }
 
     /// Gives a node just made what it is to start with, as far as the host let it come otherwise.
-    fn start_with(self, owner: Owner) -> Result<Self> {
-        let stat = stat(&self.fd)?;
+    pub(super) fn begin_as(&self, owner: Owner, stat: &Statx) -> Result<()> {
         if (stat.stx_uid, stat.stx_gid) != (owner.uid, owner.gid) {
             match self.change_owner(Some(owner.uid), Some(owner.gid)) {
                 Ok(()) | Err(Error::NotPermitted) => {}
@@ -147,15 +160,15 @@ impl LocalNode {
         }
         // The file mode mask of the process may have taken bits away.
         if self.kind != Kind::Symlink && u32::from(stat.stx_mode) & 0o7777 != owner.mode & MODE_BITS {
-            chmodat(CWD, self.again(), mode_of(owner.mode), AtFlags::empty())?;
+            self.again(|dir, name| chmodat(dir, name, mode_of(owner.mode), AtFlags::empty()))?;
         }
-        Ok(self)
+        Ok(())
     }
 
-    /// Looks up what was just made under a name. Someone on the host may have been quicker.
-    fn find_made(&self, name: Name<'_>, kind: Kind) -> Result<LocalNode> {
-        let node = self.find(name)?;
-        if node.kind == kind { Ok(node) } else { Err(Error::Stale) }
+    /// What was just made under a name.
+    fn find_made(&self, name: Name<'_>) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(self.fd(), name.as_bytes(), flags, Mode::empty())?)
     }
 
     /// What a new node here belongs to, if the caller may make one: a name that is taken comes first.
@@ -211,7 +224,7 @@ pub(super) fn set_len(file: impl std::os::fd::AsFd, len: u64) -> Result<()> {
     }
 }
 
-fn mode_of(mode: u32) -> Mode {
+pub(super) fn mode_of(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & MODE_BITS)
 }
 

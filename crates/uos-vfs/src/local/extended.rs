@@ -16,7 +16,7 @@ impl LocalNode {
         self.check_name(name, Error::NoAttribute)?;
         self.permit(by, Want::READ)?;
         let mut value = vec![0; LARGEST];
-        let len = getxattr(self.again(), name, &mut value[..])?;
+        let len = self.by_path(|path| getxattr(path, name, &mut value[..]))?;
         value.truncate(len);
         Ok(value)
     }
@@ -30,7 +30,7 @@ impl LocalNode {
             SetXattr::New => XattrFlags::CREATE,
             SetXattr::Replace => XattrFlags::REPLACE,
         };
-        Ok(setxattr(self.again(), name, value, flags)?)
+        Ok(self.by_path(|path| setxattr(path, name, value, flags))?)
     }
 
     pub(super) fn list_attributes(&self, by: &Caller) -> Result<Vec<Vec<u8>>> {
@@ -39,7 +39,7 @@ impl LocalNode {
             return Ok(Vec::new());
         }
         let mut list = vec![0; LARGEST];
-        let len = listxattr(self.again(), &mut list[..])?;
+        let len = self.by_path(|path| listxattr(path, &mut list[..]))?;
         let names = list[..len].split(|&byte| byte == 0);
         let mut names: Vec<_> = names.filter(|name| name.starts_with(b"user.")).map(<[u8]>::to_vec).collect();
         names.sort();
@@ -50,7 +50,7 @@ impl LocalNode {
         self.check_name(name, Error::NotPermitted)?;
         self.host.check_writable()?;
         self.permit(by, Want::WRITE)?;
-        Ok(removexattr(self.again(), name)?)
+        Ok(self.by_path(|path| removexattr(path, name))?)
     }
 
     pub(super) fn make_durable(&self, reach: Reach) -> Result<()> {
@@ -59,7 +59,7 @@ impl LocalNode {
             return Ok(());
         }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let fd = openat(rustix::fs::CWD, self.again(), flags, Mode::empty())?;
+        let fd = self.again(|dir, name| openat(dir, name, flags, Mode::empty()))?;
         match reach {
             Reach::Node => Ok(fsync(fd)?),
             Reach::FileSystem => Ok(syncfs(fd)?),

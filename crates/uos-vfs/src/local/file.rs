@@ -14,17 +14,51 @@ use std::sync::Arc;
 
 /// Files that do not tell their length, as those of `/proc`, are read in steps of this.
 const STEP: usize = 4096;
+/// The smallest pages there are.
+const PAGE: u64 = 4096;
 
 pub(super) struct LocalFile {
     node: Arc<LocalNode>,
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// Opened at the first append. It has a position of its own, which tells where an append went.
     appending: Mutex<Option<OwnedFd>>,
 }
 
 impl LocalFile {
-    pub(super) fn new(node: Arc<LocalNode>, fd: OwnedFd) -> Self {
+    pub(super) fn new(node: Arc<LocalNode>, fd: Arc<OwnedFd>) -> Self {
         LocalFile { node, fd, appending: Mutex::new(None) }
+    }
+
+    /// Whether reading less than was asked for, up to there, says as much as reading nothing more. What can't be read of a file is whole
+    /// pages, so nothing but the end is in the midst of one; there it was before, so it is none of a file that is being
+    /// written as it is read.
+    fn ends_at(&self, offset: u64) -> bool {
+        offset == self.node.len && !offset.is_multiple_of(PAGE)
+    }
+
+    fn read_on(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let before = data.len();
+        loop {
+            let done = data.len() - before;
+            let at = offset.saturating_add(done as u64);
+            if i64::try_from(at).is_err() || done == max || done > 0 && self.ends_at(at) {
+                return Ok(done);
+            }
+            let room = data.capacity() - data.len();
+            if room == 0 || done == 0 && room < STEP.min(max) {
+                // One more, to see the end. Files that tell no length go on in steps.
+                let left = match stat(&self.fd)?.stx_size.saturating_sub(at) {
+                    0 => STEP,
+                    left => usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1),
+                };
+                data.try_reserve_exact(left.min(max - done)).map_err(|_| Error::from(Errno::NOMEM))?;
+            }
+            if retry_on_intr(|| pread(&self.fd, spare_capacity(data), at))? == 0 {
+                return Ok(done);
+            }
+            // There may be more room than was asked for.
+            data.truncate(before.saturating_add(max));
+        }
     }
 
     fn append_descriptor(&self) -> Result<OwnedFd> {
@@ -35,6 +69,15 @@ impl LocalFile {
         let fd = self.node.reopen(Access::Write)?;
         fcntl_setfl(&fd, OFlags::APPEND)?;
         Ok(fd)
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        // Who has the last reference to the node lets it go too.
+        if Arc::strong_count(&self.node) > 1 {
+            self.node.held.keep(&self.node.host.fds, &self.fd);
+        }
     }
 }
 
@@ -50,33 +93,27 @@ impl OpenFile for LocalFile {
                 0 => break,
                 read => done += read,
             }
+            if done < buf.len() && self.ends_at(offset + done as u64) {
+                break;
+            }
         }
         Ok(done)
     }
 
     fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
-        if i64::try_from(offset).is_err() {
-            return Ok(Bytes::new());
-        }
-        let len = stat(&self.fd)?.stx_size;
-        let there = if len == 0 { STEP } else { usize::try_from(len.saturating_sub(offset)).unwrap_or(max) };
-        let mut bytes: Vec<u8> = Vec::new();
-        while bytes.len() < max {
-            if bytes.len() == bytes.capacity() {
-                let room = if bytes.is_empty() { there } else { bytes.len() }.min(max - bytes.len());
-                // Nothing there, or all that was there is read: only files that told no length go on.
-                if room == 0 || !bytes.is_empty() && len != 0 {
-                    break;
-                }
-                bytes.try_reserve_exact(room).map_err(|_| Error::from(Errno::NOMEM))?;
-            }
-            let at = offset + bytes.len() as u64;
-            if retry_on_intr(|| pread(&self.fd, spare_capacity(&mut bytes), at))? == 0 {
-                break;
-            }
-        }
-        bytes.truncate(max);
+        let mut bytes = Vec::new();
+        self.read_onto(offset, max, &mut bytes)?;
         Ok(bytes.into())
+    }
+
+    /// Into the room there is already, if it is enough to begin with.
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let before = data.len();
+        let read = self.read_on(offset, max, data);
+        if read.is_err() {
+            data.truncate(before);
+        }
+        read
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
@@ -146,7 +183,7 @@ impl OpenFile for LocalFile {
     }
 
     fn attr(&self) -> Result<Attr> {
-        Ok(attr_of(self.node.id, self.node.kind, &stat(&self.fd)?))
+        Ok(attr_of(self.node.id(), self.node.kind, &stat(&self.fd)?))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn read_dir(
         return Err(Error::NotADirectory);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = openat(&node.fd, ".", flags, Mode::empty())?;
+    let dir = openat(node.fd(), ".", flags, Mode::empty())?;
     if cursor != 0 {
         seek(&dir, SeekFrom::Start(cursor))?;
     }

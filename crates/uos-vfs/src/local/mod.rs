@@ -2,22 +2,31 @@
 //!
 //! A node is an `O_PATH` descriptor: it stands for the file itself, not for a name. A lookup takes one
 //! name from one descriptor without following links; reading, writing and changing attributes go
-//! through `/proc/self/fd`, which leads to the same file again. No path of more than one name is ever
-//! given to the host, so nothing that others do to the tree meanwhile can lead outside of it.
+//! through `/proc/self/fd`, which leads to the same file again. A path of more than one name is only ever
+//! given to the host with the order to take our root for its own (openat2(2)), so nothing that others do to the tree
+//! meanwhile can lead outside of it.
 
+mod again;
 mod attr;
 mod change;
 mod extended;
 mod file;
+mod held;
 mod listing;
 mod node;
 
 use crate::path::check_path;
 use crate::resolve::{NoMounts, resolve};
-use crate::{Attr, Error, FsId, How, NodeRef, Place, Result, Tree, Unresolved};
+use crate::{
+    Access, Attr, Error, FsId, How, Kind, NodeId, NodeRef, OpenFile, Owner, Place, Result, Tree, Unresolved,
+};
+use again::Fds;
+use file::LocalFile;
+use held::Held;
 use node::LocalNode;
 use parking_lot::Mutex;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx, openat, openat2};
+use rustix::process::{getegid, geteuid};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,11 +52,12 @@ impl LocalFs {
     /// change is refused as [`Error::ReadOnly`].
     ///
     /// # Errors
-    /// What opening `dir` as a directory gives.
+    /// What opening `dir` as a directory gives; [`Error::NotSupported`] without `/proc`.
     pub fn open(dir: &Path, read_only: bool) -> Result<LocalFs> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(CWD, dir, flags, Mode::empty())?;
-        let host = Arc::new(Host { read_only, devices: Mutex::new(Vec::new()) });
+        let ours = (geteuid().as_raw(), getegid().as_raw());
+        let host = Arc::new(Host { read_only, ours, fds: Fds::open()?, devices: Mutex::new(Vec::new()) });
         let root = Arc::new(LocalNode::new(&host, fd.try_clone().map_err(|error| of_io(&error))?)?);
         Ok(LocalFs { root, host, fd })
     }
@@ -65,6 +75,8 @@ impl Tree for LocalFs {
 
     fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
         match self.at_once(path, how) {
+            // With a slash behind it the host finds nothing else.
+            Some(fd) if path.ends_with(b"/") => Ok(Arc::new(LocalNode::directory(&self.host, fd))),
             Some(fd) => Ok(Arc::new(LocalNode::new(&self.host, fd)?)),
             None => {
                 self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
@@ -78,23 +90,58 @@ impl Tree for LocalFs {
             None => self.find(path, how)?.attr(),
         }
     }
+
+    fn create_at_once(
+        &self,
+        path: &[u8],
+        how: &How<'_>,
+        mode: u32,
+        access: Access,
+    ) -> Option<Result<(NodeRef, Arc<dyn OpenFile>)>> {
+        // Whoever is as we are gets the owner and, where a directory hands it down, the group from the host.
+        if self.host.read_only || (how.by.uid, how.by.gid) != self.host.ours {
+            return None;
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOCTTY | node::flags_of(access);
+        let fd = self.open_at_once(path, how, flags, change::mode_of(mode))?;
+        Some(self.made(fd, Owner { uid: how.by.uid, gid: how.by.gid, mode, kind: Kind::File }))
+    }
 }
 
 impl LocalFs {
-    /// What a path leads to, resolved by the host as if our root were its root. For callers whom no mode holds
-    /// back; `None` for others, and wherever that fails, for the resolver to say why.
+    /// What a path leads to, resolved by the host as if our root were its root; `None` as of
+    /// [`LocalFs::open_at_once`].
     fn at_once(&self, path: &[u8], how: &How<'_>) -> Option<OwnedFd> {
-        if !how.by.is_privileged() || how.memory_only || how.makes_file {
+        if how.makes_file {
+            return None;
+        }
+        let last = if how.follow_last { OFlags::empty() } else { OFlags::NOFOLLOW };
+        self.open_at_once(path, how, OFlags::PATH | last, Mode::empty())
+    }
+
+    /// For callers whom no mode holds back; `None` for others, and wherever that fails, for the resolver to say why.
+    fn open_at_once(&self, path: &[u8], how: &How<'_>, flags: OFlags, mode: Mode) -> Option<OwnedFd> {
+        if !how.by.is_privileged() || how.memory_only {
             return None;
         }
         if path.first() != Some(&b'/') && !how.base.is_root() {
             return None;
         }
         check_path(path).ok()?;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let flags = if how.follow_last { flags } else { flags | OFlags::NOFOLLOW };
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.fd, path, flags, Mode::empty(), inside).ok()
+        openat2(&self.fd, path, flags | OFlags::CLOEXEC, mode, inside).ok()
+    }
+
+    /// What was made and opened in one.
+    fn made(&self, fd: OwnedFd, mut owner: Owner) -> Result<(NodeRef, Arc<dyn OpenFile>)> {
+        let (stat, fd) = (attr::stat(&fd)?, Arc::new(fd));
+        let node = LocalNode::told(&self.host, Held::by_opened(&fd), &stat);
+        if stat.stx_gid != owner.gid && stat.stx_gid != getegid().as_raw() {
+            owner.gid = stat.stx_gid;
+        }
+        node.begin_as(owner, &stat)?;
+        let node = Arc::new(node);
+        Ok((Arc::clone(&node) as NodeRef, Arc::new(LocalFile::new(node, fd))))
     }
 }
 
@@ -105,12 +152,23 @@ fn of_io(error: &std::io::Error) -> Error {
 /// What all nodes of one `LocalFs` share.
 struct Host {
     read_only: bool,
+    /// User and group of this process.
+    ours: (u32, u32),
+    fds: Fds,
     /// The devices met so far. Inode numbers are unique on one device only, so each counts as a
     /// filesystem of its own. There are few.
     devices: Mutex<Vec<((u32, u32), FsId)>>,
 }
 
 impl Host {
+    fn id_of(&self, stat: &Statx) -> NodeId {
+        NodeId {
+            fs: self.fs_of(attr::device_of(stat)),
+            ino: stat.stx_ino,
+            generation: attr::generation_of(stat),
+        }
+    }
+
     fn fs_of(&self, device: (u32, u32)) -> FsId {
         let mut devices = self.devices.lock();
         if let Some(&(_, fs)) = devices.iter().find(|(known, _)| *known == device) {

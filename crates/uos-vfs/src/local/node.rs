@@ -1,57 +1,96 @@
 //! [`Node`] for a file of the host: what only looks is here, what changes things is handed on.
 
-use super::attr::{attr_of, device_of, generation_of, kind_of, stat};
+use super::attr::{attr_of, kind_of, stat};
 use super::file::LocalFile;
+use super::held::{Held, Lent};
 use super::{Host, listing};
 use crate::{
-    Access, Attr, Caller, DirEntry, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach, Rename,
+    Access, Attr, Caller, DirEntry, Error, FsId, Kind, Name, Node, NodeId, NodeRef, OpenFile, Reach, Rename,
     Result, SetAttr, SetXattr, Special, StatFs, Want,
 };
-use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags, Statx, fstatvfs, openat, readlinkat};
 use std::any::Any;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
-/// One file of the host, held by an `O_PATH` descriptor. As long as that is open its device and inode
+/// One file of the host, held by a descriptor. As long as that is open its device and inode
 /// number are not given to another file, and its kind does not change.
 pub(super) struct LocalNode {
     pub(super) host: Arc<Host>,
-    pub(super) fd: OwnedFd,
-    pub(super) id: NodeId,
+    pub(super) held: Held,
     pub(super) kind: Kind,
+    /// Asked for when somebody wants to know, if nothing else had to be asked before.
+    id: OnceLock<NodeId>,
+    /// How long it was when it was looked at first.
+    pub(super) len: u64,
 }
 
 impl LocalNode {
     pub(super) fn new(host: &Arc<Host>, fd: OwnedFd) -> Result<Self> {
         let stat = stat(&fd)?;
-        let (fs, generation) = (host.fs_of(device_of(&stat)), generation_of(&stat));
-        let id = NodeId { fs, ino: stat.stx_ino, generation };
+        Ok(LocalNode::told(host, Held::by_path(fd), &stat))
+    }
+
+    /// A node of which the host has told already.
+    pub(super) fn told(host: &Arc<Host>, held: Held, stat: &Statx) -> Self {
         let kind = kind_of(FileType::from_raw_mode(u32::from(stat.stx_mode)));
-        Ok(LocalNode { host: host.clone(), fd, id, kind })
+        LocalNode { host: host.clone(), held, kind, id: OnceLock::from(host.id_of(stat)), len: stat.stx_size }
+    }
+
+    /// What was opened as a directory.
+    pub(super) fn directory(host: &Arc<Host>, fd: OwnedFd) -> Self {
+        let (held, kind) = (Held::by_path(fd), Kind::Directory);
+        LocalNode { host: host.clone(), held, kind, id: OnceLock::new(), len: 0 }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        // A host that has let go of what is held open (of its own, over a network) won't say; then it is like no other.
+        *self.id.get_or_init(|| match stat(self.fd()) {
+            Ok(stat) => self.host.id_of(&stat),
+            Err(_) => NodeId { fs: FsId::new(), ino: u64::MAX, generation: 0 },
+        })
+    }
+
+    pub(super) fn fd(&self) -> Lent<'_> {
+        self.held.lend()
     }
 
     /// The attributes of what is not a node yet, by one question.
     pub(super) fn attr_of_new(host: &Host, fd: &OwnedFd) -> Result<Attr> {
         let stat = stat(fd)?;
-        let (fs, generation) = (host.fs_of(device_of(&stat)), generation_of(&stat));
         let kind = kind_of(FileType::from_raw_mode(u32::from(stat.stx_mode)));
-        Ok(attr_of(NodeId { fs, ino: stat.stx_ino, generation }, kind, &stat))
+        Ok(attr_of(host.id_of(&stat), kind, &stat))
     }
 
     /// The entry `name`, whatever it is, itself.
     pub(super) fn find(&self, name: Name<'_>) -> Result<LocalNode> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        LocalNode::new(&self.host, openat(&self.fd, name.as_bytes(), flags, Mode::empty())?)
+        LocalNode::new(&self.host, openat(self.fd(), name.as_bytes(), flags, Mode::empty())?)
     }
 
-    /// A path that leads to this very file, whatever its names are now.
-    pub(super) fn again(&self) -> String {
-        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
+    /// Does something by a name that leads to this very file, whatever its own names are now.
+    pub(super) fn again<T>(
+        &self,
+        act: impl FnOnce(BorrowedFd<'_>, &CStr) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
+        let lent = self.fd();
+        let again = self.host.fds.of(lent.as_fd())?;
+        act(again.dir(), again.name())
+    }
+
+    /// The same for what the host takes whole paths for.
+    pub(super) fn by_path<T>(
+        &self,
+        act: impl FnOnce(&str) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
+        let lent = self.fd();
+        act(&format!("/proc/self/fd/{}", lent.as_fd().as_raw_fd()))
     }
 
     pub(super) fn attr_now(&self) -> Result<Attr> {
-        Ok(attr_of(self.id, self.kind, &stat(&self.fd)?))
+        let stat = stat(self.fd())?;
+        Ok(attr_of(*self.id.get_or_init(|| self.host.id_of(&stat)), self.kind, &stat))
     }
 
     /// Judges a caller whom mode bits may hold back, by the mode as it is now.
@@ -76,18 +115,14 @@ impl LocalNode {
         if access.writes() {
             self.host.check_writable()?;
         }
-        let mode = match access {
-            Access::Read => OFlags::RDONLY,
-            Access::Write => OFlags::WRONLY,
-            Access::ReadWrite => OFlags::RDWR,
-        };
-        Ok(openat(CWD, self.again(), mode | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
+        let flags = flags_of(access) | OFlags::CLOEXEC | OFlags::NOCTTY;
+        Ok(self.again(|dir, name| openat(dir, name, flags, Mode::empty()))?)
     }
 }
 
 impl Node for LocalNode {
     fn id(&self) -> NodeId {
-        self.id
+        self.id()
     }
 
     fn kind(&self) -> Kind {
@@ -168,7 +203,7 @@ impl Node for LocalNode {
         if self.kind != Kind::Symlink {
             return Err(Error::InvalidArgument("not a link"));
         }
-        Ok(readlinkat(&self.fd, "", Vec::new())?.into_bytes())
+        Ok(readlinkat(self.fd(), "", Vec::new())?.into_bytes())
     }
 
     fn open(self: Arc<Self>, by: &Caller, access: Access) -> Result<Arc<dyn OpenFile>> {
@@ -176,14 +211,14 @@ impl Node for LocalNode {
             self.permit(by, access.wants())?;
         }
         let file = self.reopen(access)?;
-        Ok(Arc::new(LocalFile::new(self, file)))
+        Ok(Arc::new(LocalFile::new(self, Arc::new(file))))
     }
 
     fn stat_fs(&self) -> Result<StatFs> {
-        let stat = fstatvfs(&self.fd)?;
+        let stat = fstatvfs(self.fd())?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(StatFs {
-            fs: self.id.fs,
+            fs: self.id().fs,
             block_size: u32::try_from(stat.f_bsize).unwrap_or(4096),
             bytes_total: bytes(stat.f_blocks),
             bytes_free: bytes(stat.f_bfree),
@@ -220,6 +255,15 @@ impl Node for LocalNode {
     }
 
     fn host_fd(&self) -> Option<std::io::Result<OwnedFd>> {
-        Some(fcntl_dupfd_cloexec(&self.fd, 0).map_err(Into::into))
+        Some(self.held.for_others(&self.host.fds).map_err(Into::into))
+    }
+}
+
+/// How the host is told what a file is opened for.
+pub(super) fn flags_of(access: Access) -> OFlags {
+    match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::WRONLY,
+        Access::ReadWrite => OFlags::RDWR,
     }
 }

@@ -30,7 +30,8 @@
 //! not: who waits by one duplicate may unlock by another.
 //!
 //! **Advisory**: reading and writing asks nobody. Locks are on nodes, so that all names and mounts of a file have the
-//! same ones; a file of the host is not locked there, and what others lock there is not seen.
+//! same ones; a file of the host is not locked there, and what others lock there is not seen. At a mount point the host's
+//! processes take part if its options say so.
 
 mod ranges;
 mod registry;
@@ -64,6 +65,13 @@ pub enum LockOwner {
     Given(u64),
     /// An open file with all its duplicates.
     OpenFile(OpenFileId),
+    /// A process of the host that locks through a mount point (feature `fuse`), by the numbers of both.
+    Host {
+        /// Which of the mount points that this process has had.
+        mount: u64,
+        /// By what the host tells its processes apart.
+        owner: u64,
+    },
 }
 
 /// Names one open file among all that this process ever opens.
@@ -168,6 +176,26 @@ impl Locks {
     /// [`Error::BadDescriptor`](crate::Error::BadDescriptor).
     pub fn release_all(&self, owner: LockOwner) {
         self.step(|registry, after| registry.end(owner, after));
+    }
+
+    /// Lets go of all ranges that some owners have locked of a file.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn release_some(&self, node: NodeId, which: impl Fn(LockOwner) -> bool) {
+        let key = (node, Space::Ranges);
+        self.step(|registry, after| {
+            for held in registry.held(key).into_iter().filter(|held| which(held.owner)) {
+                registry.release(key, held.owner, after);
+            }
+        });
+    }
+
+    /// Lets go of all that some owners have locked; they are no more.
+    #[cfg(all(feature = "fuse", target_os = "linux"))]
+    pub(crate) fn release_all_of(&self, which: impl Fn(LockOwner) -> bool) {
+        self.step(|registry, after| {
+            let owners: Vec<_> = registry.owners.keys().copied().filter(|owner| which(*owner)).collect();
+            owners.into_iter().for_each(|owner| registry.end(owner, after));
+        });
     }
 
     /// The ranges of a file that are locked, by owner and place.

@@ -37,7 +37,7 @@ impl Registry {
     /// True if those in the way wait, by way of whichever others, for the one who asks.
     pub(super) fn waits_for_itself(&self, key: Key, wish: HeldLock) -> bool {
         let in_the_way = |key, wish| self.in_the_way(key, wish).map(|held| held.owner);
-        if !matches!(wish.owner, LockOwner::Given(_)) {
+        if matches!(wish.owner, LockOwner::OpenFile(_)) {
             return false;
         }
         let mut seen = HashSet::new();
@@ -46,7 +46,7 @@ impl Registry {
             if other == wish.owner {
                 return true;
             }
-            if !matches!(other, LockOwner::Given(_)) || !seen.insert(other) {
+            if matches!(other, LockOwner::OpenFile(_)) || !seen.insert(other) {
                 continue;
             }
             for (key, id) in self.owners.get(&other).into_iter().flat_map(|owned| &owned.waits) {

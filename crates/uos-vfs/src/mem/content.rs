@@ -73,14 +73,20 @@ impl Content {
     }
 
     pub(super) fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
-        let len = self.available(offset, max);
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| Error::from(Errno::NOMEM))?;
-        for piece in pieces(offset, len) {
-            bytes.extend_from_slice(self.stored_part(&piece));
-            bytes.resize(piece.outside.end, 0);
-        }
+        self.read_onto(offset, max, &mut bytes)?;
         Ok(bytes.into())
+    }
+
+    /// Appends what there is, up to `max` bytes, and says how much that was.
+    pub(super) fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        let (len, before) = (self.available(offset, max), data.len());
+        data.try_reserve_exact(len).map_err(|_| Error::from(Errno::NOMEM))?;
+        for piece in pieces(offset, len) {
+            data.extend_from_slice(self.stored_part(&piece));
+            data.resize(before + piece.outside.end, 0);
+        }
+        Ok(len)
     }
 
     /// How many bytes more there will be when `len` have been written at `offset`. A chunk that is
@@ -175,7 +181,9 @@ impl Content {
     /// Lets go of everything, and says how many bytes that sets free.
     #[must_use]
     pub(super) fn release(self) -> u64 {
-        self.tree.into_own_chunks().into_iter().map(set_free).sum()
+        let mut freed = 0;
+        self.tree.for_each_own_chunk(|chunk| freed += set_free(chunk));
+        freed
     }
 
     /// What it costs to own a chunk that reaches to `end`.

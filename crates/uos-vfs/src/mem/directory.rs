@@ -18,6 +18,8 @@ const SCANNED: usize = 8;
 /// Below this many, removed entries are not worth moving the others for.
 const FEW: usize = 32;
 
+/// In cache lines of its own: who works in one directory must not hold up who works in the next.
+#[repr(align(128))]
 pub(super) struct Directory {
     /// What the entries count against.
     pub(super) lane: Arc<Lane>,
@@ -93,6 +95,12 @@ impl Directory {
     /// The cookie of an entry; 0 if there is none.
     pub(super) fn cookie_of(&self, name: &[u8]) -> u64 {
         self.find(name).map_or(0, |at| self.slots[at].cookie)
+    }
+
+    /// What has a name, and the cookie of its entry.
+    pub(super) fn entry(&self, name: &[u8]) -> Option<(&Arc<Inode>, u64)> {
+        let slot = &self.slots[self.find(name)?];
+        Some((slot.node.as_ref()?, slot.cookie))
     }
 
     /// Whether one more entry can be counted, gaps included.

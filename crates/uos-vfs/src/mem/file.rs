@@ -16,6 +16,10 @@ impl OpenFile for Inode {
         content(&self.state.read())?.read_bytes(offset, max)
     }
 
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        content(&self.state.read())?.read_onto(offset, max, data)
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
         self.write(Some(offset), data, None)?;
         Ok(data.len())
@@ -64,6 +68,10 @@ impl OpenFile for Unprivileged {
 
     fn read_bytes(&self, offset: u64, max: usize) -> Result<Bytes> {
         self.file.read_bytes(offset, max)
+    }
+
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        self.file.read_onto(offset, max, data)
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {

@@ -31,10 +31,15 @@ mod xattrs;
 pub use diff::{Change, What};
 pub use snapshot::Snapshot;
 
+use crate::path::PATH_MAX;
 use crate::resolve::{NoMounts, resolve};
-use crate::{Attr, Clock, Error, How, Kind, NodeRef, Owner, Place, Result, SystemClock, Tree, Unresolved};
+use crate::{
+    Access, Attr, Clock, Error, How, Kind, NodeRef, OpenFile, Owner, Place, Result, SystemClock, Tree,
+    Unresolved,
+};
 use directory::Directory;
 use inode::{Body, Born, Home, Inode};
+use names::New;
 use space::{Hold, Lane, Space};
 use std::sync::Arc;
 
@@ -135,13 +140,31 @@ impl Tree for MemFs {
     }
 
     fn find(&self, path: &[u8], how: &How<'_>) -> Result<NodeRef> {
-        let found = quick::reach(&self.root, path, how, |inode| Arc::clone(inode) as NodeRef);
+        let found =
+            if path.len() > 1 && path.ends_with(b"/") && path.starts_with(b"/") && path.len() < PATH_MAX {
+                quick::directory(&self.root, path, how).map(|inode| inode as NodeRef)
+            } else {
+                quick::reach(&self.root, path, how, |inode| Arc::clone(inode) as NodeRef)
+            };
         match found {
             Some(node) => Ok(node),
             None => {
                 self.resolve(path, how).map_err(|unresolved| unresolved.error)?.node.ok_or(Error::NotFound)
             }
         }
+    }
+
+    fn create_at_once(
+        &self,
+        path: &[u8],
+        how: &How<'_>,
+        mode: u32,
+        _access: Access,
+    ) -> Option<Result<(NodeRef, Arc<dyn OpenFile>)>> {
+        let (dir, name) = quick::entrance(&self.root, path, how)?;
+        // What is in the way is told by those who go it step by step.
+        let node = dir.make(how.by, name, &New::File, mode).ok()?;
+        Some(Ok((Arc::clone(&node) as NodeRef, node)))
     }
 
     fn look(&self, path: &[u8], how: &How<'_>) -> Result<Attr> {

@@ -51,7 +51,7 @@ impl Inode {
     }
 
     /// Makes a node under a free name.
-    pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<NodeRef> {
+    pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<Arc<Inode>> {
         self.filled();
         let now = self.now();
         let mut state = self.state.write();
@@ -110,8 +110,10 @@ impl Inode {
     pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
         let now = self.now();
+        // Declared before the locks, it is freed after them, which may take a while.
+        let _gone;
         let mut state = self.state.write();
-        let node = self.find_to_remove(&state, by, name)?;
+        let (node, cookie) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
         by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
         if node.kind() == Kind::Directory {
@@ -121,21 +123,21 @@ impl Inode {
         let freed = lose_name(&node.edit(&mut removed, epoch).meta);
         removed.meta.nlink -= 1;
         removed.meta.touch_attributes(now);
-        removed.leave(self, state.directory()?.cookie_of(name.as_bytes()));
+        removed.leave(self, cookie);
         drop(removed);
         node.lane.give_nodes_back(freed);
         let state = self.edit(&mut state, epoch);
-        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.touch(now);
-        // Declared before the locks, `node` is freed after them, which may take a while.
         Ok(())
     }
 
     pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
         let now = self.now();
+        let _gone;
         let mut state = self.state.write();
-        let node = self.find_to_remove(&state, by, name)?;
+        let (node, _) = self.find_to_remove(&state, by, name)?;
         let mut removed = node.state.write();
         by.check_sticky(self.owner(&state.meta), removed.meta.uid)?;
         if removed.directory()?.len() > 0 {
@@ -146,7 +148,7 @@ impl Inode {
         node.edit(&mut removed, epoch).die(now);
         drop(removed);
         let state = self.edit(&mut state, epoch);
-        let _ = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
+        _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.nlink -= 1;
         state.meta.touch(now);
         Ok(())
@@ -168,14 +170,19 @@ impl Inode {
         Ok(owner)
     }
 
-    /// What a caller wants to remove, if it may write here.
-    pub(super) fn find_to_remove(&self, state: &State, by: &Caller, name: Name<'_>) -> Result<Arc<Inode>> {
+    /// What a caller wants to remove, if it may write here, and the cookie of its entry.
+    pub(super) fn find_to_remove<'a>(
+        &self,
+        state: &'a State,
+        by: &Caller,
+        name: Name<'_>,
+    ) -> Result<(&'a Arc<Inode>, u64)> {
         let directory = state.directory()?;
         let owner = self.owner(&state.meta);
         by.check(owner, Want::SEARCH)?;
-        let node = directory.get(name.as_bytes()).ok_or(Error::NotFound)?;
+        let (node, cookie) = directory.entry(name.as_bytes()).ok_or(Error::NotFound)?;
         by.check(owner, Want::WRITE)?;
-        Ok(Arc::clone(node))
+        Ok((node, cookie))
     }
 
     /// The node as one of this filesystem.

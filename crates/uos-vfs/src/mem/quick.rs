@@ -5,7 +5,7 @@ use super::inode::Inode;
 use super::recent;
 use crate::name::NAME_MAX;
 use crate::path::PATH_MAX;
-use crate::{Caller, How, Kind, Want};
+use crate::{Caller, How, Kind, Name, Want};
 use std::sync::Arc;
 
 /// No more directories are gone through in this way, as each is held until the end.
@@ -31,9 +31,32 @@ pub(super) fn reach<R>(
         return descend(root, how.by, path, how.follow_last, DEEP, act);
     }
     let (above, name) = path.split_at(start);
-    let way = || descend(root, how.by, above, true, DEEP, Arc::clone);
-    let dir = recent::directory(&root.lane.space, above, way)?;
+    let dir = directory(root, above, how)?;
     if name.is_empty() { Some(act(&dir)) } else { descend(&dir, how.by, name, how.follow_last, 0, act) }
+}
+
+/// The directory of the last name of a path, and that name; `None` as of [`reach`].
+#[inline]
+pub(super) fn entrance<'a>(
+    root: &Arc<Inode>,
+    path: &'a [u8],
+    how: &How<'_>,
+) -> Option<(Arc<Inode>, Name<'a>)> {
+    if path.len() >= PATH_MAX || path.first() != Some(&b'/') && !how.base.is_root() {
+        return None;
+    }
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let (above, name) = path.split_at(start);
+    let name = Name::new(name).ok()?;
+    let dir = if start <= 1 { Arc::clone(root) } else { directory(root, above, how)? };
+    Some((dir, name))
+}
+
+/// What a path with a slash at its end leads to.
+#[inline]
+pub(super) fn directory(root: &Inode, path: &[u8], how: &How<'_>) -> Option<Arc<Inode>> {
+    let way = || descend(root, how.by, path, true, DEEP, Arc::clone);
+    if how.by.is_privileged() { recent::directory(&root.lane.space, path, way) } else { way() }
 }
 
 fn descend<R>(

@@ -261,6 +261,10 @@ impl OpenFile for OldFile {
         self.content.read_bytes(offset, max)
     }
 
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        self.content.read_onto(offset, max, data)
+    }
+
     fn seek(&self, offset: u64, to: Seek) -> Result<u64> {
         self.content.seek(offset, to).ok_or(Error::PastEnd)
     }

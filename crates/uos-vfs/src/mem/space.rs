@@ -55,7 +55,8 @@ struct Shelf {
 }
 
 /// The part of a space that the entries of one directory use. Of its own, so that counting references
-/// to it does not concern other directories.
+/// to it does not concern other directories, nor the cache line of what lies beside it.
+#[repr(align(128))]
 pub(super) struct Lane {
     pub(super) space: Arc<Space>,
     hold: Arc<Hold>,

@@ -104,6 +104,10 @@ impl OpenFile for OverlayFile {
         self.now()?.read_bytes(offset, max)
     }
 
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        self.now()?.read_onto(offset, max, data)
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
         if data.is_empty() {
             return self.check_writes().map(|()| 0);

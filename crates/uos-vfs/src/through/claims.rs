@@ -38,6 +38,12 @@ impl Claims {
         Ok(Claim { claims: self, what: WRITER })
     }
 
+    /// For as long as something is kept that changes nothing.
+    pub(crate) fn hold(&self) -> OpenClaim {
+        self.0.fetch_add(OPEN, Ordering::AcqRel);
+        OpenClaim { claims: self.clone(), what: OPEN }
+    }
+
     /// For as long as a file is open.
     pub(crate) fn open(&self, writes: bool) -> Result<OpenClaim> {
         let what = if writes { OPEN | WRITER } else { OPEN };

@@ -45,6 +45,10 @@ impl OpenFile for ThroughFile {
         self.inner.read_bytes(offset, max)
     }
 
+    fn read_onto(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
+        self.inner.read_onto(offset, max, data)
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<usize> {
         if data.is_empty() {
             return self.inner.write_at(offset, data);

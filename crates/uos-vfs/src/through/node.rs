@@ -148,6 +148,10 @@ impl Node for Through {
         Ok(Arc::new(ThroughFile { account, inner, via, id, tag: by.tag, _claim: claim }))
     }
 
+    fn hold(&self) -> Option<Box<dyn Any + Send + Sync>> {
+        Some(Box::new((self.via.claims.hold(), self.inner.hold())))
+    }
+
     fn stat_fs(&self) -> Result<StatFs> {
         let stat = self.inner.stat_fs()?;
         Ok(StatFs { read_only: stat.read_only || self.via.claims.is_read_only(), ..stat })

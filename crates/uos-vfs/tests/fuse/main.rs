@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod locks;
 mod stale;
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, XattrFlags};

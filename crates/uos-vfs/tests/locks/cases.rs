@@ -58,7 +58,7 @@ fn a_lock_takes_what_the_file_was_opened_for() {
     reads.try_lock_whole(LockKind::Exclusive).unwrap();
     let stranger = LockOwner::OpenFile(match writes.lock_owner() {
         LockOwner::OpenFile(id) => id,
-        LockOwner::Given(_) => unreachable!("an open file is its own owner"),
+        _ => unreachable!("an open file is its own owner"),
     });
     let refused = reads.try_lock(stranger, LockRange::ALL, LockKind::Shared);
     assert!(matches!(refused, Err(Error::InvalidArgument(_))), "nobody would let go of it: {refused:?}");

@@ -111,23 +111,21 @@ impl Tree {
         own(&self.root)
     }
 
-    /// The chunks that only this tree has, and others that it shares directly; what it shares by the
+    /// Hands over the chunks that only this tree has, and others that it shares directly; what it shares by the
     /// branch goes to the other one. Of two that let go of a branch at the same time exactly one is last.
-    pub(super) fn into_own_chunks(self) -> Vec<Chunk> {
-        fn own(slot: Slot, chunks: &mut Vec<Chunk>) {
+    pub(super) fn for_each_own_chunk(self, mut act: impl FnMut(Chunk)) {
+        fn own(slot: Slot, act: &mut impl FnMut(Chunk)) {
             match slot {
                 Slot::Hole => {}
-                Slot::Chunk(chunk) => chunks.push(chunk),
+                Slot::Chunk(chunk) => act(chunk),
                 Slot::Branch(branch) => {
                     if let Some(branch) = Arc::into_inner(branch) {
-                        branch.slots.into_iter().for_each(|slot| own(slot, chunks));
+                        branch.slots.into_iter().for_each(|slot| own(slot, act));
                     }
                 }
             }
         }
-        let mut chunks = Vec::new();
-        own(self.root, &mut chunks);
-        chunks
+        own(self.root, &mut act);
     }
 }
 
