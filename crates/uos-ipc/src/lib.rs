@@ -57,6 +57,7 @@ pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Se
 pub use os::{
     handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
     kernel_pipe::KernelPipe,
+    kernel_socket::KernelSocket,
     link::{Carries, Input, LinkEnd, Output, Role, link},
     loan::{Borrowed, Borrower, BorrowerEnd, Lender, Loan, LoanError, loans},
     pump::Pump,
