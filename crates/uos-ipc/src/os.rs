@@ -9,5 +9,4 @@ pub(crate) mod link;
 pub(crate) mod loan;
 pub(crate) mod pump;
 pub(crate) mod reactor;
-pub(crate) mod shared;
 pub(crate) mod shm;
