@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 use uos_ipc::{ByteStream, Capacity, Pipe, PipeError, Quota};
 
 /// How a carrier differs where it may.
@@ -72,6 +73,7 @@ fn check_all<S: ByteStream>(kind: Kind, make: impl Fn(u64) -> S) {
     a_closed_writer_leaves_what_it_wrote(&make(4096));
     a_closed_reader_breaks_the_stream(&make(4096));
     readiness_wakes_once_it_is_true(kind, &make(4096));
+    waiting_ends_with_what_it_waits_for(&make(4096));
     closing_wakes_who_waits(kind, make);
 }
 
@@ -193,6 +195,27 @@ fn readiness_wakes_once_it_is_true(kind: Kind, stream: &impl ByteStream) {
     }
     writer.is_woken(kind, writable.as_mut());
     assert_eq!(stream.try_write(&[2; 100]), Ok(100));
+}
+
+fn waiting_ends_with_what_it_waits_for(stream: &impl ByteStream) {
+    const SHORTLY: Duration = Duration::from_millis(1);
+    assert_eq!(stream.read_timeout(9, SHORTLY), Err(PipeError::WouldBlock { asked: 9, available: 0 }));
+    while stream.try_write(&[1; 4096]).is_ok() {}
+    assert!(matches!(stream.write_timeout(&[1; 4096], SHORTLY), Err(PipeError::WouldBlock { .. })));
+    let left = stream.stats().buffered_bytes;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut read = Vec::new();
+            while read.len() < left + 4096 + 8 {
+                read.extend_from_slice(&stream.read_blocking(1000).unwrap());
+            }
+            assert!(read.ends_with(b"and more"));
+        });
+        assert_eq!(stream.write_blocking(&[2; 4096]), Ok(4096));
+        assert_eq!(stream.write_timeout(b"and more", Duration::from_secs(60)), Ok(8));
+    });
+    stream.close_write();
+    assert!(stream.read_timeout(1, Duration::from_secs(60)).unwrap().is_empty());
 }
 
 fn closing_wakes_who_waits<S: ByteStream>(kind: Kind, make: impl Fn(u64) -> S) {
