@@ -26,8 +26,8 @@ Usage: cargo xtask CHORE
 
   up [--dev] [-- ARGS]    build the desktop and the server and run it; ARGS and UOS_* variables reach it
   test [--long] [STEP]    everything that must pass, or one step of it: format, lints, edges, generated, ui, rust,
-                          leaves, fuse, adapters, oci, vm, loom, shuttle, docs, foreign, browser; --long runs the campaigns
-                          at their full counts
+                          leaves, fuse, adapters, oci, vm, loom, shuttle, asan, miri, docs, foreign, browser;
+                          --long runs the campaigns at their full counts
   gen [--check]           write the generated files, or only say which is stale
   bench [NAME] [--json]   measure beside the peers
   package                 make the package of every published crate and look at what it holds

@@ -23,6 +23,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "vm", look: small_machine },
     Step { name: "loom", look: loom_models },
     Step { name: "shuttle", look: shuttle_schedules },
+    Step { name: "asan", look: address_sanitizer },
+    Step { name: "miri", look: interpreter },
     Step { name: "docs", look: documentation },
     Step { name: "foreign", look: foreign_client },
     Step { name: "browser", look: in_browser },
@@ -123,6 +125,61 @@ fn shuttle_schedules(campaign: Campaign) -> Result<String> {
     let mut command = cargo(&["test", "--package", "uos-ipc", "--test", "shuttle", "--release"]);
     command.envs(campaign.variables().iter().copied()).env("RUSTFLAGS", "--cfg shuttle");
     count(command.env("CARGO_TARGET_DIR", shell::root().join("target/shuttle")))
+}
+
+/// Whatever a hostile peer does to shared memory, no access is out of range. It takes a compiler that has the sanitizer: a
+/// nightly one.
+fn address_sanitizer(campaign: Campaign) -> Result<String> {
+    let Some(mut command) = nightly(&["rustc", "--version"], &["test", "--package", "uos-ipc"]) else {
+        return Ok(without("a nightly toolchain"));
+    };
+    // With a target named, the flag is not for build scripts and macros.
+    command.args([
+        "--target",
+        "x86_64-unknown-linux-gnu",
+        "--test",
+        "hostile",
+        "--test",
+        "rings",
+        "--test",
+        "shm",
+    ]);
+    command.envs(campaign.variables().iter().copied()).env("RUSTFLAGS", "-Zsanitizer=address");
+    count(command.env("CARGO_TARGET_DIR", shell::root().join("target/asan")))
+}
+
+/// What of `uos-ipc` asks the kernel for nothing, run by an interpreter that knows what no Rust program may do.
+fn interpreter(_: Campaign) -> Result<String> {
+    let run = |words: &[&str]| {
+        let Some(mut command) =
+            nightly(&["cargo", "miri", "--version"], &["miri", "test", "--package", "uos-ipc"])
+        else {
+            return Ok(None);
+        };
+        // Interpreted, two histories are many.
+        command.args(words).env("PROPTEST_CASES", "2").env("MIRIFLAGS", "-Zmiri-disable-isolation");
+        count(command.env("CARGO_TARGET_DIR", shell::root().join("target/miri"))).map(Some)
+    };
+    let own =
+        ["--lib", "--", "pipe::", "queue::", "quota::", "topic::", "socket::", "--skip", "threads_together"];
+    let Some(own) = run(&own)? else { return Ok(without("miri in a nightly toolchain")) };
+    let models = run(&["--test", "pipe_model", "--test", "queue_model"])?.unwrap_or_default();
+    Ok(format!("{own}; models: {models}"))
+}
+
+/// A command of the nightly toolchain's cargo, if there is one that answers `probe`.
+fn nightly(probe: &[&str], words: &[&str]) -> Option<Command> {
+    let of = |words: &[&str]| {
+        let mut command = shell::program("rustup");
+        command.args(["run", "nightly"]).args(words);
+        command
+    };
+    shell::works(&mut of(probe)).then(|| of(&[&["cargo"], words].concat()))
+}
+
+fn without(what: &str) -> String {
+    println!("SKIPPED: there is no {what}");
+    format!("SKIPPED: no {what}")
 }
 
 fn documentation(_: Campaign) -> Result<String> {

@@ -47,6 +47,7 @@ impl Campaign {
                 ("UOS_CAMPAIGN_FLOOD_MIB", "256"),
                 ("UOS_CAMPAIGN_PEER_KILLS", "20"),
                 ("UOS_CAMPAIGN_SCRIBBLES", "200"),
+                ("UOS_CAMPAIGN_HOSTILE_RINGS", "200"),
                 ("UOS_CAMPAIGN_SCHEDULES", "2000"),
                 ("UOS_CAMPAIGN_GUESSES", "20000"),
                 ("UOS_CAMPAIGN_CYCLES", "4000"),
@@ -78,6 +79,8 @@ impl Campaign {
                 ("UOS_CAMPAIGN_PEER_KILLS", "1000"),
                 // Rings; about a minute.
                 ("UOS_CAMPAIGN_SCRIBBLES", "200000"),
+                // Rings, too, and another minute.
+                ("UOS_CAMPAIGN_HOSTILE_RINGS", "20000"),
                 ("UOS_CAMPAIGN_SCHEDULES", "100000"),
                 ("UOS_CAMPAIGN_GUESSES", "1000000"),
                 ("UOS_CAMPAIGN_CYCLES", "200000"),

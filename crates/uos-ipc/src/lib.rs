@@ -57,10 +57,10 @@ pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Se
 pub use os::{
     handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
     kernel_pipe::KernelPipe,
+    kernel_socket::KernelSocket,
     link::{Carries, Input, LinkEnd, Output, Role, link},
     loan::{Borrowed, Borrower, BorrowerEnd, Lender, Loan, LoanError, loans},
     pump::Pump,
-    shared::{SharedPipe, SharedQueue},
 };
 pub use pipe::{
     Capacity, CapacityError, Control, PIPE_BUF, Pipe, PipeError, PipeStats, Read, Readable, Reader, Writable,
@@ -75,8 +75,8 @@ pub use quota::{Permit, Quota, QuotaError};
 pub use registry::{Allowance, HandleId, OwnerId, Quotas, Registry, RegistryError, Rights};
 #[cfg(any(target_os = "linux", loom, shuttle))]
 pub use ring::{
-    FrameReceiver, FrameSender, MAX_SLOTS, RingReader, RingWriter, SLOT_BYTES, SlotReceiver, SlotSender,
-    frames, ring, slots,
+    FrameReceiver, FrameSender, MAX_SLOTS, RingReader, RingWriter, SLOT_BYTES, SharedPipe, SharedQueue,
+    SlotReceiver, SlotSender, frames, ring, slots,
 };
 pub use socket::{
     Accept, Endpoint, Listener, ListenerReady, MAX_HANDLES, MAX_SOCKET_BYTES, Names, Parcel, RecvParcel,

@@ -5,13 +5,16 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 use uos_ipc::{ByteStream, Capacity, Pipe, PipeError, Quota};
 
 /// How a carrier differs where it may.
 #[derive(Clone, Copy)]
 struct Kind {
-    /// Room is what was read, to the byte; otherwise it is free again in whole pages.
+    /// Room is what was read, to the byte; otherwise it is free again in whole pages, or later.
     by_bytes: bool,
+    /// What fits is the capacity; otherwise that is the least that fits.
+    exact: bool,
     /// Who waits is woken inside the call that it waits for, once; otherwise by another thread, and perhaps in vain.
     at_once: bool,
 }
@@ -19,7 +22,7 @@ struct Kind {
 #[test]
 fn the_pipe_in_this_process() {
     let quota = Quota::root("pipes", 2 << 20);
-    let kind = Kind { by_bytes: true, at_once: true };
+    let kind = Kind { by_bytes: true, exact: true, at_once: true };
     check_all(kind, |capacity| Pipe::new(Capacity::new(capacity).unwrap(), &quota).unwrap());
     assert_eq!(quota.used(), 0);
 }
@@ -29,7 +32,7 @@ fn the_pipe_in_this_process() {
 fn a_ring_in_shared_memory() {
     let quota = Quota::root("shm", 2 << 20);
     let segments = uos_ipc::Segments::new(&quota);
-    let kind = Kind { by_bytes: true, at_once: false };
+    let kind = Kind { by_bytes: true, exact: true, at_once: false };
     check_all(kind, |capacity| {
         uos_ipc::SharedPipe::new(Capacity::new(capacity).unwrap(), &segments).unwrap()
     });
@@ -39,19 +42,38 @@ fn a_ring_in_shared_memory() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_kernels_pipe() {
-    let kind = Kind { by_bytes: false, at_once: false };
+    let kind = Kind { by_bytes: false, exact: true, at_once: false };
     check_all(kind, |capacity| uos_ipc::KernelPipe::new(Capacity::new(capacity).unwrap()).unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernels_socket() {
+    let kind = Kind { by_bytes: false, exact: false, at_once: false };
+    check_all(kind, |capacity| uos_ipc::KernelSocket::new(Capacity::new(capacity).unwrap()).unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_the_kernel_has_no_room_for_is_refused() {
+    let most = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap();
+    let most: u64 = most.trim().parse().unwrap();
+    let asked = Capacity::new((most / 2 + 1).min(1 << 20)).unwrap();
+    let refused = uos_ipc::KernelSocket::new(asked).err();
+    let fits = 2 * asked.bytes() as u64 <= most;
+    assert_eq!(refused, (!fits).then_some(PipeError::Os { errno: 105 }), "{most}");
 }
 
 /// Runs the suite on streams of the capacities it asks for.
 fn check_all<S: ByteStream>(kind: Kind, make: impl Fn(u64) -> S) {
     bytes_come_out_in_order_and_in_parts(&make(64 << 10));
-    an_empty_stream_blocks_and_a_full_one_too(&make(64 << 10));
+    an_empty_stream_blocks_and_a_full_one_too(kind, &make(64 << 10));
     short_writes_are_whole(kind, &make(8 << 10));
     nothing_is_always_possible(&make(4096));
     a_closed_writer_leaves_what_it_wrote(&make(4096));
     a_closed_reader_breaks_the_stream(&make(4096));
     readiness_wakes_once_it_is_true(kind, &make(4096));
+    waiting_ends_with_what_it_waits_for(&make(4096));
     closing_wakes_who_waits(kind, make);
 }
 
@@ -67,30 +89,56 @@ fn bytes_come_out_in_order_and_in_parts(stream: &impl ByteStream) {
     assert_eq!(received, sent);
 }
 
-fn an_empty_stream_blocks_and_a_full_one_too(stream: &impl ByteStream) {
+fn an_empty_stream_blocks_and_a_full_one_too(kind: Kind, stream: &impl ByteStream) {
     assert_eq!(stream.try_read(10), Err(PipeError::WouldBlock { asked: 10, available: 0 }));
     let capacity = stream.stats().capacity_bytes;
-    assert_eq!(stream.try_write(&vec![1; capacity + 1]), Ok(capacity), "a long write is partial");
-    assert_eq!(stream.try_write(&[1]), Err(PipeError::WouldBlock { asked: 1, available: 0 }));
-    assert_eq!(stream.stats().buffered_bytes, capacity);
+    let mut written = if kind.exact {
+        assert_eq!(stream.try_write(&vec![1; capacity + 1]), Ok(capacity), "a long write is partial");
+        capacity
+    } else {
+        let written = stream.try_write(&vec![1; 16 * capacity]).unwrap();
+        assert!((capacity..16 * capacity).contains(&written), "a long write is partial: {written}");
+        written
+    };
+    let full = loop {
+        match stream.try_write(&[1]) {
+            Ok(one) => written += one,
+            Err(full) => break full,
+        }
+    };
+    assert_eq!(full, PipeError::WouldBlock { asked: 1, available: 0 });
+    assert!(written == capacity || !kind.exact);
+    assert_eq!(stream.stats().buffered_bytes, written);
     while stream.stats().buffered_bytes > 0 {
         stream.try_read(usize::MAX).unwrap();
     }
+    assert_eq!(stream.try_write(&[1]), Ok(1));
 }
 
 fn short_writes_are_whole(kind: Kind, stream: &impl ByteStream) {
     assert_eq!(stream.try_write(&[0; 4097]), Ok(4097));
     let room = stream.stats().capacity_bytes - 4097;
-    assert_eq!(
-        stream.try_write(&[1; 4096]),
-        Err(PipeError::WouldBlock { asked: 4096, available: room }),
-        "a write of 4096 is not split"
-    );
-    let written = stream.try_write(&[1; 4097]).expect("one byte more may be");
-    assert!(
-        if kind.by_bytes { written == room } else { (1..=room).contains(&written) },
-        "{written} of {room}"
-    );
+    if kind.exact {
+        assert_eq!(
+            stream.try_write(&[1; 4096]),
+            Err(PipeError::WouldBlock { asked: 4096, available: room }),
+            "a write of 4096 is not split"
+        );
+        let written = stream.try_write(&[1; 4097]).expect("one byte more may be");
+        assert!(
+            if kind.by_bytes { written == room } else { (1..=room).contains(&written) },
+            "{written} of {room}"
+        );
+    } else {
+        let refused = (0..1_000).find_map(|_| match stream.try_write(&[1; 4096]) {
+            Ok(written) => {
+                assert_eq!(written, 4096, "a write of 4096 is not split");
+                None
+            }
+            Err(refused) => Some(refused),
+        });
+        assert!(matches!(refused, Some(PipeError::WouldBlock { asked: 4096, .. })), "{refused:?}");
+    }
 }
 
 fn nothing_is_always_possible(stream: &impl ByteStream) {
@@ -131,15 +179,43 @@ fn readiness_wakes_once_it_is_true(kind: Kind, stream: &impl ByteStream) {
     stream.try_write(&[1; 4096]).unwrap();
     reader.is_woken(kind, readable.as_mut());
 
+    if !kind.exact {
+        while stream.try_write(&[1; 4096]).is_ok() {}
+    }
     let mut writable = pin!(stream.writable(100));
     let writer = Woken::default();
     assert!(!writer.poll(writable.as_mut()));
     stream.try_read(99).unwrap();
     assert!(!kind.at_once || writer.times() == 0, "99 bytes of room are not enough");
     assert!(!writer.poll(writable.as_mut()), "99 bytes of room are not enough");
-    stream.try_read(if kind.by_bytes { 1 } else { 4096 }).unwrap();
+    if kind.exact {
+        stream.try_read(if kind.by_bytes { 1 } else { 4096 }).unwrap();
+    } else {
+        while stream.try_read(1 << 20).is_ok() {}
+    }
     writer.is_woken(kind, writable.as_mut());
     assert_eq!(stream.try_write(&[2; 100]), Ok(100));
+}
+
+fn waiting_ends_with_what_it_waits_for(stream: &impl ByteStream) {
+    const SHORTLY: Duration = Duration::from_millis(1);
+    assert_eq!(stream.read_timeout(9, SHORTLY), Err(PipeError::WouldBlock { asked: 9, available: 0 }));
+    while stream.try_write(&[1; 4096]).is_ok() {}
+    assert!(matches!(stream.write_timeout(&[1; 4096], SHORTLY), Err(PipeError::WouldBlock { .. })));
+    let left = stream.stats().buffered_bytes;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut read = Vec::new();
+            while read.len() < left + 4096 + 8 {
+                read.extend_from_slice(&stream.read_blocking(1000).unwrap());
+            }
+            assert!(read.ends_with(b"and more"));
+        });
+        assert_eq!(stream.write_blocking(&[2; 4096]), Ok(4096));
+        assert_eq!(stream.write_timeout(b"and more", Duration::from_secs(60)), Ok(8));
+    });
+    stream.close_write();
+    assert!(stream.read_timeout(1, Duration::from_secs(60)).unwrap().is_empty());
 }
 
 fn closing_wakes_who_waits<S: ByteStream>(kind: Kind, make: impl Fn(u64) -> S) {
@@ -150,7 +226,7 @@ fn closing_wakes_who_waits<S: ByteStream>(kind: Kind, make: impl Fn(u64) -> S) {
     reader.is_woken(kind, readable.as_mut()); // the end is readable
 
     let stream = make(4096);
-    stream.try_write(&[0; 4096]).unwrap();
+    while stream.try_write(&[0; 4096]).is_ok() {}
     let (mut writable, writer) = (pin!(stream.writable(1)), Woken::default());
     assert!(!writer.poll(writable.as_mut()));
     stream.close_read();

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 use uos_ipc::{Channel, Limits, Message, Order, Queue, QueueError, Quota};
 
 #[test]
@@ -39,6 +40,7 @@ fn check_all<C: Channel>(at_once: bool, make: impl Fn(u64, u64) -> C) {
     a_closed_sender_leaves_what_it_sent(&make(4, 100));
     a_closed_receiver_is_told(&make(4, 100));
     readiness_wakes_once_it_is_true(at_once, &make(1, 100));
+    waiting_ends_with_what_it_waits_for(&make(1, 100));
     closing_wakes_who_waits(&make);
 }
 
@@ -117,6 +119,23 @@ fn readiness_wakes_once_it_is_true(at_once: bool, channel: &impl Channel) {
     assert!(!sender.poll(sendable.as_mut()));
     channel.try_recv().unwrap();
     sender.is_woken(at_once, sendable.as_mut());
+}
+
+fn waiting_ends_with_what_it_waits_for(channel: &impl Channel) {
+    const SHORTLY: Duration = Duration::from_millis(1);
+    assert_eq!(channel.recv_timeout(SHORTLY), Err(QueueError::Empty));
+    channel.send_blocking(message("a")).unwrap();
+    assert!(matches!(channel.send_timeout(message("b"), SHORTLY), Err(QueueError::Full { .. })));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let received = [(); 3].map(|()| channel.recv_blocking().unwrap());
+            assert_eq!(received, ["a", "b", "c"].map(message));
+        });
+        channel.send_timeout(message("b"), Duration::from_secs(60)).unwrap();
+        channel.send_blocking(message("c")).unwrap();
+    });
+    channel.close_send();
+    assert_eq!(channel.recv_timeout(Duration::from_secs(60)), Err(QueueError::Ended));
 }
 
 fn closing_wakes_who_waits<C: Channel>(make: &impl Fn(u64, u64) -> C) {

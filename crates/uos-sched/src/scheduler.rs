@@ -124,7 +124,9 @@ impl Scheduler {
         self.check_admission(&spec.class, &words, None)?;
         self.check_time(now)?;
         let kind = Kind::of(&spec.class);
-        let slot = self.table.insert(kind, spec.weight, spec.priority).ok_or(SchedError::NoIdLeft)?;
+        let together = matches!(self.policy, Policy::Priority { .. });
+        let slot = self.table.insert(kind, spec.weight, spec.priority, together);
+        let slot = slot.ok_or(SchedError::NoIdLeft)?;
         self.advance(now);
         self.table.set_slice(slot, spec.slice.map(|slice| slice.length().0 as u32));
         self.table.rest_mut(slot).mask = self.masks.hold(words);

@@ -3,7 +3,10 @@
 //! What every decision touches is one cache line; the rest stands apart, so that a walk through a million tasks
 //! reads half as much. 64 + 40 bytes a task.
 
+mod slots;
+
 use crate::{Class, Cpu, Nanos, Priority, TaskId, Weight};
+use slots::Slots;
 use std::collections::BTreeMap;
 
 /// An index into the table.
@@ -117,15 +120,21 @@ impl Hot {
 pub(crate) struct Table {
     pub(crate) hot: Vec<Hot>,
     pub(crate) cold: Vec<Cold>,
-    free: Vec<Slot>,
+    free: Slots,
     stamp: u32,
     /// By slot: how often the low half of its preemptions has overflowed. Hardly anybody's ever has.
     overflows: BTreeMap<Slot, u32>,
 }
 
 impl Table {
-    /// A blank entity, blocked, or `None` when there are no slots left.
-    pub(crate) fn insert(&mut self, kind: Kind, weight: Weight, priority: Priority) -> Option<Slot> {
+    /// A blank entity, blocked, or `None` when there are no slots left. `together` keeps those of a priority together.
+    pub(crate) fn insert(
+        &mut self,
+        kind: Kind,
+        weight: Weight,
+        priority: Priority,
+        together: bool,
+    ) -> Option<Slot> {
         let hot = Hot {
             link: [0, 0],
             runtime: 0,
@@ -141,16 +150,26 @@ impl Table {
             kind,
         };
         let cold = Cold { owed: 0, mark: 0, deadline: 0, slice: 0, mask: 0, group: 0, aux: 0 };
-        if let Some(slot) = self.free.pop() {
-            let generation = self.hot[slot as usize].generation;
-            self.hot[slot as usize] = Hot { generation, ..hot };
-            self.cold[slot as usize] = cold;
-            return Some(slot);
-        }
-        let slot = u32::try_from(self.hot.len()).ok().filter(|&slot| slot < STAMPS)?;
-        self.hot.push(hot);
-        self.cold.push(cold);
+        let slot = match self.free.take(priority.0, together, self.hot.len()) {
+            Some(slot) => slot,
+            None => self.more(&hot, &cold, priority, together)?,
+        };
+        let generation = self.hot[slot as usize].generation;
+        self.hot[slot as usize] = Hot { generation, ..hot };
+        self.cold[slot as usize] = cold;
         Some(slot)
+    }
+
+    /// A new slot; or a few, of which the others are for those of this priority.
+    fn more(&mut self, hot: &Hot, cold: &Cold, priority: Priority, together: bool) -> Option<Slot> {
+        let first = u32::try_from(self.hot.len()).ok()?;
+        let count = Slots::at_a_time(together, self.hot.len());
+        let end = first.checked_add(count).filter(|&end| end <= STAMPS)?;
+        let blank = Hot { state: State::Free, ..hot.clone() };
+        self.hot.resize(end as usize, blank);
+        self.cold.resize(end as usize, cold.clone());
+        (first + 1..end).rev().for_each(|slot| self.free.give(slot, priority.0));
+        Some(first)
     }
 
     /// Ends the slot's id. A slot whose generations are used up is not used again.
@@ -161,12 +180,13 @@ impl Table {
         self.overflows.remove(&slot);
         if let Some(next) = hot.generation.checked_add(1) {
             hot.generation = next;
-            self.free.push(slot);
+            self.free.give(slot, hot.priority());
         }
     }
 
     /// Room for this many more, so that adding them moves nothing.
     pub(crate) fn reserve(&mut self, more: usize) {
+        let more = more + Slots::idle_of(more);
         self.hot.reserve_exact(more);
         self.cold.reserve_exact(more);
     }
@@ -280,7 +300,7 @@ mod tests {
     use super::*;
 
     fn insert(table: &mut Table) -> TaskId {
-        let slot = table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT).unwrap();
+        let slot = table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT, false).unwrap();
         table.id(slot)
     }
 
@@ -313,21 +333,21 @@ mod tests {
     #[test]
     fn preemptions_go_on_beyond_their_low_half() {
         let mut table = Table::default();
-        let slot = table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT).unwrap();
+        let slot = table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT, false).unwrap();
         table.count_preemptions(slot, u64::from(u32::MAX));
         table.count_preemptions(slot, 1);
         assert_eq!(table.preemptions(slot), 1 << 32);
         table.count_preemptions(slot, 5 << 32);
         assert_eq!(table.preemptions(slot), 6 << 32);
         table.remove(slot);
-        assert_eq!(table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT), Some(slot));
+        assert_eq!(table.insert(Kind::Normal, Weight::DEFAULT, Priority::DEFAULT, false), Some(slot));
         assert_eq!(table.preemptions(slot), 0, "its next tenant has none");
     }
 
     #[test]
     fn what_is_packed_comes_out_again() {
         let mut table = Table::default();
-        let slot = table.insert(Kind::Normal, Weight::MAX, Priority(255)).unwrap();
+        let slot = table.insert(Kind::Normal, Weight::MAX, Priority(255), false).unwrap();
         table.set_slice(slot, Some(7));
         assert_eq!((table.at(slot).weight(), table.at(slot).priority()), (1 << 20, 255));
         table.at_mut(slot).set_weight(3);

@@ -3,6 +3,10 @@
 use bytes::Bytes;
 use std::collections::VecDeque;
 
+/// How much is copied at a time. From a little more on the C library copies by `rep movsb` where the processor calls it quick,
+/// which took a quarter longer at 64 KiB, and at 4 KiB up to twice as long, by where the bytes lay.
+const PIECE: usize = 2048;
+
 /// A queue of bytes. It holds no memory until the first byte comes.
 #[derive(Default)]
 pub(crate) struct Ring {
@@ -26,7 +30,7 @@ impl Ring {
             let room = needed.next_power_of_two().min(capacity);
             self.bytes.reserve_exact(room - self.len());
         }
-        self.bytes.extend(bytes);
+        bytes.chunks(PIECE).for_each(|piece| self.bytes.extend(piece));
     }
 
     /// Takes the oldest bytes, at most `max`.
@@ -52,8 +56,8 @@ impl Ring {
         let taken = buffer.len().min(self.len());
         let (front, back) = self.bytes.as_slices();
         let split = taken.min(front.len());
-        buffer[..split].copy_from_slice(&front[..split]);
-        buffer[split..taken].copy_from_slice(&back[..taken - split]);
+        copy(&front[..split], &mut buffer[..split]);
+        copy(&back[..taken - split], &mut buffer[split..taken]);
         if taken == self.len() {
             // The next write begins at the begin, and is in one piece.
             self.bytes.clear();
@@ -72,6 +76,12 @@ impl Ring {
     pub(crate) fn room_bytes(&self) -> usize {
         self.bytes.capacity()
     }
+}
+
+/// Fills `to` from as many bytes.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    from.chunks(PIECE).zip(to.chunks_mut(PIECE)).for_each(|(from, to)| to.copy_from_slice(from));
 }
 
 #[cfg(all(test, not(loom)))]

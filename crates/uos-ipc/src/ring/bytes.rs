@@ -1,7 +1,6 @@
 //! A ring as a stream of bytes, with the promises of pipe(2).
 
 use super::layout::Held;
-#[cfg(not(any(loom, shuttle)))]
 use super::wait::Half;
 use super::wait::Line;
 use super::{Consumer, Producer, Size};
@@ -214,7 +213,6 @@ impl RingReader {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
 impl Half for RingWriter {
     /// A write of `need` bytes would not block.
     fn is_ready(&mut self, need: usize) -> bool {
@@ -231,7 +229,6 @@ impl Half for RingWriter {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
 impl Half for RingReader {
     fn is_ready(&mut self, _need: usize) -> bool {
         self.consumer.is_ready()

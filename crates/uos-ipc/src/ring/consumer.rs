@@ -137,7 +137,6 @@ impl Consumer {
         wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), ready, deadline)
     }
 
-    #[cfg(not(any(loom, shuttle)))]
     pub(super) fn arm(&self) {
         self.wait.arm(self.memory.flag::<CONSUMER_WAITS>());
     }
@@ -149,7 +148,6 @@ impl Consumer {
     }
 
     /// A try would not be refused for now.
-    #[cfg(not(any(loom, shuttle)))]
     pub(super) fn is_ready(&mut self) -> bool {
         self.closed || self.has_some() != Ok(false) || self.is_over() != Ok(false)
     }

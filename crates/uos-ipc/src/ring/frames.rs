@@ -1,7 +1,6 @@
 //! A ring as a channel of messages: each with its length in front, published whole.
 
 use super::layout::Held;
-#[cfg(not(any(loom, shuttle)))]
 use super::wait::Half;
 use super::wait::Line;
 use super::{Consumer, Corrupt, Producer, Size};
@@ -237,7 +236,6 @@ impl FrameReceiver {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
 impl Half for FrameSender {
     /// A try to send `need` bytes would not answer `Full`.
     fn is_ready(&mut self, need: usize) -> bool {
@@ -254,7 +252,6 @@ impl Half for FrameSender {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
 impl Half for FrameReceiver {
     fn is_ready(&mut self, _need: usize) -> bool {
         self.consumer.is_ready()

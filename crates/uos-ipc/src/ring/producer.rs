@@ -132,7 +132,6 @@ impl Producer {
         wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), ready, deadline)
     }
 
-    #[cfg(not(any(loom, shuttle)))]
     pub(super) fn arm(&self) {
         self.wait.arm(self.memory.flag::<PRODUCER_WAITS>());
     }

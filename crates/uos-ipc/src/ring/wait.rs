@@ -33,23 +33,7 @@ pub(crate) struct Wait {
 }
 
 #[cfg(any(loom, shuttle))]
-pub(crate) enum Line {}
-
-#[cfg(any(loom, shuttle))]
-impl Line {
-    fn ring(&self) {
-        match *self {}
-    }
-
-    fn is_dead(&self) -> bool {
-        match *self {}
-    }
-
-    fn probe(&self) -> bool {
-        match *self {}
-    }
-}
-
+pub(crate) use super::bell::Line;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use crate::os::line::Line;
 
@@ -126,7 +110,6 @@ impl Wait {
     }
 
     /// Has the bell rung at the next change. The caller looks once more afterwards, and listens only then.
-    #[cfg(not(any(loom, shuttle)))]
     pub(super) fn arm(&self, own: &AtomicU32) {
         own.fetch_or(ARMED, Ordering::AcqRel);
         fence(Ordering::SeqCst);
@@ -138,14 +121,12 @@ impl Wait {
         self.line.as_ref().is_some_and(Line::is_dead)
     }
 
-    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn line(&self) -> Option<&Line> {
         self.line.as_ref()
     }
 }
 
 /// One side of a ring, as somebody sees it who waits for it without a thread.
-#[cfg(not(any(loom, shuttle)))]
 pub(crate) trait Half {
     /// Going on would not be refused for now.
     fn is_ready(&mut self, need: usize) -> bool;

@@ -127,7 +127,8 @@ impl Radix {
                 // other when its turn comes.
                 self.next.retain(|entry| entry.is_live(table));
                 *stale -= (before - self.next.len()) as u32;
-                self.next.sort_unstable_by(Entry::order);
+                // Equals are in the order they came, and stay so.
+                self.next.sort_by_key(|entry| entry.key);
                 (self.last, self.border) = self.range(bucket);
             } else {
                 self.last = self.pool.entries(&chain).map(|entry| entry.key).min()?;

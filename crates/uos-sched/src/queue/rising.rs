@@ -184,7 +184,7 @@ mod tests {
             for op in grow.into_iter().chain(shrink) {
                 match op {
                     Op::Push(distance) => {
-                        let slot = slots.pop().or_else(|| table.insert(Kind::Normal, Weight::MIN, Priority(0)));
+                        let slot = slots.pop().or_else(|| table.insert(Kind::Normal, Weight::MIN, Priority(0), false));
                         let (slot, stamp) = (slot.unwrap(), table.next_stamp());
                         table.at_mut(slot).link[0] = stamp;
                         let entry = Entry { key: lowest.saturating_add_signed(distance), slot, stamp };

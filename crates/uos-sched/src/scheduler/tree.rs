@@ -45,7 +45,7 @@ impl Scheduler {
         }
         self.bring_up(usize::from(cpu));
         let spec = self.group_ref(group).spec;
-        let entity = self.table.insert(Kind::Group, spec.weight, spec.priority);
+        let entity = self.table.insert(Kind::Group, spec.weight, spec.priority, false);
         let entity = entity.expect("four thousand million entities do not fit into memory");
         let node = Node::new(&self.policy, cpu, group, entity);
         let at = match self.free_nodes.pop() {

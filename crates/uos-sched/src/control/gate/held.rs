@@ -5,7 +5,8 @@ use crate::control::process::{Process, refused};
 use crate::{Cpu, Nanos, TaskId, Wanted};
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::thread::{self, sched_getaffinity};
-use std::{fs, io};
+use std::fs::{self, File};
+use std::io;
 
 #[derive(Debug)]
 pub(super) struct Held {
@@ -15,6 +16,8 @@ pub(super) struct Held {
     pub(super) seen: u64,
     pub(super) process: Process,
     affinity: thread::CpuSet,
+    /// What the kernel says of it; kept open, as opening it takes twice as long as reading it.
+    stat: File,
     /// By us; what others do is their business.
     stopped: bool,
 }
@@ -30,7 +33,12 @@ impl Held {
         let process = Process::find(pid)?;
         let id = process.id;
         let affinity = sched_getaffinity(Some(id)).map_err(|error| refused("affinity", pid, error.into()))?;
-        let mut held = Held { task, wanted, seen: 0, process, affinity, stopped: false };
+        let stat = File::open(format!("/proc/{pid}/stat")).map_err(|_| ControlError::Gone { pid })?;
+        // Opened by number: it may be another's by now.
+        if process.has_ended() {
+            return Err(ControlError::Gone { pid });
+        }
+        let mut held = Held { task, wanted, seen: 0, process, affinity, stat, stopped: false };
         held.seen = held.used().ok_or(ControlError::Gone { pid })?;
         let mut only = thread::CpuSet::new();
         only.set(cpu.0 as usize);
@@ -78,14 +86,16 @@ impl Held {
 
     /// Whether any of its threads runs or waits for a CPU.
     pub(super) fn wants_cpu(&self) -> bool {
-        let pid = self.process.number();
-        let Some((state, threads)) = state_of(&format!("/proc/{pid}/stat")) else { return false };
+        let mut line = [0; STAT_BYTES];
+        let read = rustix::io::pread(&self.stat, &mut line, 0).unwrap_or(0);
+        let Some((state, threads)) = state_in(&line[..read]) else { return false };
         if state == b'R' || threads <= 1 {
             return state == b'R';
         }
+        let pid = self.process.number();
         let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
-        let mut paths = tasks.flatten().map(|task| task.path().join("stat"));
-        paths.any(|path| path.to_str().and_then(state_of).is_some_and(|(state, _)| state == b'R'))
+        let mut lines = tasks.flatten().filter_map(|task| fs::read(task.path().join("stat")).ok());
+        lines.any(|line| state_in(&line).is_some_and(|(state, _)| state == b'R'))
     }
 }
 
@@ -99,13 +109,16 @@ impl Drop for Held {
     }
 }
 
+/// As long as that line can be: 52 numbers of up to 20 digits, and a name of up to 64 bytes.
+const STAT_BYTES: usize = 1280;
+
 /// The state of a thread, and how many its process has.
-fn state_of(path: &str) -> Option<(u8, u32)> {
-    let stat = fs::read_to_string(path).ok()?;
+fn state_in(stat: &[u8]) -> Option<(u8, u32)> {
     // The name is in parentheses and may hold anything; fields are counted behind it.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    Some((state, fields.nth(16)?.parse().ok()?))
+    let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = stat[name_ends + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    Some((state, std::str::from_utf8(fields.nth(16)?).ok()?.parse().ok()?))
 }
 
 /// What the calling thread has used.
@@ -117,4 +130,20 @@ pub(super) fn thread_cpu_time() -> Nanos {
 /// An error about the gate itself.
 pub(super) fn own(what: &'static str, source: io::Error) -> ControlError {
     ControlError::System { what, pid: 0, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state_in;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let numbers = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 7 18 19";
+        let line = |name: &str| format!("77 ({name}) R {numbers}\n");
+        for name in ["sh", "a) S 1 (b", "", "\u{fffd} )"] {
+            assert_eq!(state_in(line(name).as_bytes()), Some((b'R', 7)), "{name}");
+        }
+        assert_eq!(state_in(b"77 (\xff\xfe) S 1 2"), None, "cut off");
+        assert_eq!(state_in(b""), None);
+    }
 }

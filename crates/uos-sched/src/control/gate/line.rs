@@ -25,7 +25,7 @@ const LOOK: Nanos = Nanos::from_millis(10);
 /// How often it is looked whether a sleeper wants to run again.
 const LOOK_AT_SLEEPERS: Nanos = Nanos::from_millis(5);
 /// What is left of a turn is given up below this: a look costs as much.
-const CRUMB: Nanos = Nanos::from_micros(50);
+const CRUMB: Nanos = Nanos::from_micros(100);
 /// So many sleepers are looked at each time, so that many cost no more than these.
 const SLEEPERS: usize = 32;
 /// So many that have ended are remembered.

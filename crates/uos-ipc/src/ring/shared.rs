@@ -1,19 +1,27 @@
 //! Rings in shared memory behind the common traits, with waiting that holds no thread.
 
-use super::link::{Carries, Input, LinkEnd, Output, link};
-use super::reactor::Waiting;
-use super::shm::{Segments, ShmError};
+use super::{FrameReceiver, FrameSender, Half, RingReader, RingWriter};
 use crate::channel::Channel;
 use crate::pipe::{Capacity, PipeError, PipeStats};
 use crate::queue::{Limits, Message, QueueError, QueueStats};
-use crate::ring::{FrameReceiver, FrameSender, Half, RingReader, RingWriter};
 use crate::stream::ByteStream;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
+#[cfg(any(loom, shuttle))]
+use {
+    super::bell::{Line, Waiting},
+    super::{Size, frames_size, layout::Held},
+    crate::quota::{Quota, QuotaError},
+};
+#[cfg(not(any(loom, shuttle)))]
+use {
+    crate::os::link::{Carries, Input, LinkEnd, Output, Role, link},
+    crate::os::reactor::Waiting,
+    crate::os::shm::{Segments, ShmError},
+};
 
 /// A ring of bytes, as far as its ends are here. What is asked of an end that is not answers `Closed`.
 pub struct SharedPipe {
@@ -29,6 +37,7 @@ pub struct SharedQueue {
     receiver: Option<Arc<Mutex<FrameReceiver>>>,
 }
 
+#[cfg(not(any(loom, shuttle)))]
 impl SharedPipe {
     /// A new ring with both ends here.
     pub fn new(capacity: Capacity, segments: &Segments) -> Result<SharedPipe, ShmError> {
@@ -50,6 +59,7 @@ impl SharedPipe {
     }
 }
 
+#[cfg(not(any(loom, shuttle)))]
 impl SharedQueue {
     /// A new ring with both ends here.
     pub fn new(limits: Limits, segments: &Segments) -> Result<SharedQueue, ShmError> {
@@ -71,17 +81,44 @@ impl SharedQueue {
     }
 }
 
+#[cfg(not(any(loom, shuttle)))]
 enum Ends {
     Input(Input),
     Output(Output),
 }
 
+#[cfg(not(any(loom, shuttle)))]
 impl Ends {
     fn of(end: LinkEnd) -> Result<Ends, ShmError> {
         match end.role() {
-            super::link::Role::Producer => end.into_input().map(Ends::Input),
-            super::link::Role::Consumer => end.into_output().map(Ends::Output),
+            Role::Producer => end.into_input().map(Ends::Input),
+            Role::Consumer => end.into_output().map(Ends::Output),
         }
+    }
+}
+
+/// For the model checkers, which know no kernel: in memory of their own, with bells that they know.
+#[cfg(any(loom, shuttle))]
+impl SharedPipe {
+    pub fn new(capacity: Capacity, quota: &Quota) -> Result<SharedPipe, QuotaError> {
+        let held = Held::local(Size::of(capacity.bytes()), quota)?;
+        let (one, two) = Line::pair();
+        let writer = RingWriter::of(held.clone(), capacity, Some(one));
+        let reader = RingReader::of(held, capacity, Some(two));
+        let (writer, reader) = (Some(Arc::new(Mutex::new(writer))), Some(Arc::new(Mutex::new(reader))));
+        Ok(SharedPipe { capacity, writer, reader })
+    }
+}
+
+#[cfg(any(loom, shuttle))]
+impl SharedQueue {
+    pub fn new(limits: Limits, quota: &Quota) -> Result<SharedQueue, QuotaError> {
+        let held = Held::local(frames_size(limits), quota)?;
+        let (one, two) = Line::pair();
+        let sender = FrameSender::of(held.clone(), limits, Some(one));
+        let receiver = FrameReceiver::of(held, limits, Some(two));
+        let (sender, receiver) = (Some(Arc::new(Mutex::new(sender))), Some(Arc::new(Mutex::new(receiver))));
+        Ok(SharedQueue { limits, sender, receiver })
     }
 }
 
