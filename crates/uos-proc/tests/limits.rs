@@ -297,7 +297,8 @@ fn a_server_that_ends_leaves_no_group() {
     let pid = host.id();
     let lines: Vec<String> = said.lines().map(Result::unwrap).collect();
     host.wait().unwrap();
-    let had = lines.iter().find_map(|line| line.trim().parse::<usize>().ok());
+    // Where there is one thread for tests, the test's own name stands before it.
+    let had = lines.iter().find_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
     assert!(had.is_some_and(|had| had > 0), "it had no group: {lines:?}");
     assert_eq!(groups_of(pid), Vec::<PathBuf>::new());
 }
