@@ -18,12 +18,13 @@ is taken too, that is said. An error is always `{\"error\":{\"code\",\"message\"
 Times end in `_us` and are microseconds; windows are measured in whole CSS pixels.";
 
 /// The groups of routes, in the order of a visit.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("login", "Logging browsers in and out."),
     ("registry", "Apps that can be launched."),
     ("apps", "Apps that run, and their windows."),
     ("sessions", "Saved desktops."),
     ("files", "Whole files, in and out."),
+    ("requests", "Calls that wait for a right, and the answers to them."),
     ("events", "What changes, as it changes."),
     ("server", "The server itself."),
 ];
