@@ -64,22 +64,25 @@ impl Grants {
     /// The grant that allows a right on a canonical path.
     pub fn for_path(&self, right: Right, path: &[u8]) -> Option<&Arc<Grant>> {
         let all = &self.by_right[right as usize];
-        if all.len() > FEW
-            && let Some(index) = &self.indices()[right as usize]
-        {
-            return index.find(path).map(|number| &all[number as usize]);
+        match self.index_of(right) {
+            Some(index) => index.find(path).map(|number| &all[number as usize]),
+            None => all.iter().find(|grant| grant.allows_path(path)),
         }
-        all.iter().find(|grant| grant.allows_path(path))
     }
 
-    fn indices(&self) -> &Indices {
-        self.indices.get_or_init(|| {
+    /// The index of a right, where there is one. With and without it the same is allowed.
+    fn index_of(&self, right: Right) -> Option<&Index> {
+        if self.by_right[right as usize].len() <= FEW {
+            return None;
+        }
+        let indices = self.indices.get_or_init(|| {
             let index = |grants: &Vec<Arc<Grant>>| {
                 let are_many = grants.len() > FEW && grants.iter().all(|grant| grant.paths().is_some());
                 are_many.then(|| Index::new(grants.iter().filter_map(|grant| grant.paths())))
             };
             Arc::new(self.by_right.each_ref().map(index))
-        })
+        });
+        indices[right as usize].as_ref()
     }
 
     /// The one grant that allows a right on a canonical path and on everything that ever lies below it.
@@ -254,6 +257,8 @@ mod tests {
         assert!(!grants.reach_into(Right::FsRead, b"/a/c"));
         assert!(grants.any(Right::SysAdmin).is_none());
         assert!(grants.for_host(Right::NetConnect, &Host::parse("h").unwrap(), 1).is_none());
+        assert!(grants.lets_ask());
+        assert!(!Grants::none().lets_ask() && !Grants::all().lets_ask());
         let may = |text: &str| grants.may_ask_for(&Grant::parse(text).unwrap());
         assert!(may("fs.read:/a/c") && may("sys.admin") && may("net.connect:h:1"));
         assert!(!may("fs.read:/b") && !may("fs.write:/a/c") && !may("sys.info"));
