@@ -52,6 +52,7 @@ beforeAll(async () => {
   });
   ({ page } = await enter(browser, server, { first: WATCH }));
   await page.locator('[data-app="hub"]').getByText('Open').first().waitFor();
+  await atRest();
 });
 
 afterAll(async () => {
@@ -69,6 +70,14 @@ async function during(steps: () => Promise<void>): Promise<Record<string, number
   await page.evaluate(() => (globalThis as unknown as { renders: Counted }).renders.reset());
   await steps();
   return page.evaluate(() => ({ ...(globalThis as unknown as { renders: Counted }).renders.counts }));
+}
+
+/** Waits until no window draws any more: those that show files do so once more when what they show has come. */
+async function atRest(): Promise<void> {
+  for (;;) {
+    const { shell: _shell, ...windows } = await during(() => page.waitForTimeout(500));
+    if (Object.keys(windows).length === 0) return;
+  }
 }
 
 const hub = () => page.locator('[data-app="hub"]');
