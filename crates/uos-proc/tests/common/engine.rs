@@ -20,6 +20,15 @@ pub(crate) struct Engine {
     state: Arc<State>,
 }
 
+/// A test that ends may do so before the engine was asked to remove what the test has let go of.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let inner = self.state.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let running = |container: &&Container| container.pid > 0 && container.exit_code.is_none();
+        inner.containers.values().filter(running).for_each(|container| signal(container.pid, libc::SIGKILL));
+    }
+}
+
 #[derive(Default)]
 struct State {
     inner: Mutex<Inner>,
@@ -208,7 +217,10 @@ fn of_container(
 ) -> (u16, Value) {
     let mut inner = state.lock();
     let (stats, oom) = (inner.stats.clone(), inner.oom);
-    let container = inner.containers.get_mut(id).unwrap();
+    // It may have been removed by somebody else meanwhile.
+    let Some(container) = inner.containers.get_mut(id) else {
+        return (404, json!({ "message": format!("No such container: {id}") }));
+    };
     let not_running = || (409, json!({ "message": format!("container {id} is not running") }));
     let is_running = container.pid > 0 && container.exit_code.is_none();
     match what {
