@@ -26,6 +26,8 @@ export interface Visit {
   touch?: boolean;
   /** Run before any script of the page. */
   first?: string;
+  /** Done before the page is fetched. */
+  before?: (page: Page) => Promise<unknown>;
 }
 
 /** A browser profile that was never here before, logged in by a ticket. Faults of the page fail the test that asks. */
@@ -46,6 +48,7 @@ export async function visit(
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(String(error.stack ?? error)));
+  await options.before?.(page);
   await page.goto(ticket);
   await page.getByTestId('taskbar').waitFor();
   return { context, page, faults };

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { eventually, frame, launch, launchBrowser, rect, visit } from './browser';
+import { enter, eventually, frame, launch, launchBrowser, rect, visit } from './browser';
 import { Server } from './server';
 
 const server = new Server();
@@ -120,4 +120,24 @@ test('a focus that can be seen goes through the taskbar and into a window', asyn
   }
   expect(rings).toEqual([true, true, true, true, true, true]);
   expect(faults).toEqual([]);
+});
+
+test('what is typed and entered before the apps are fetched is launched once they are', async () => {
+  let go: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const { context, page: early } = await enter(browser, server, {
+    before: (page) =>
+      page.route('**/registry/apps', async (route) => {
+        await held;
+        await route.continue();
+      }),
+  });
+  await launch(early, 'Hub');
+  await early.getByTestId('launcher').getByText('Looking…').waitFor();
+  go();
+  await frame(early, 'hub').waitFor();
+  await early.getByTestId('launcher').waitFor({ state: 'hidden' });
+  await context.close();
 });

@@ -1,7 +1,7 @@
-import { Command as Palette } from 'cmdk';
+import { Command as Palette, useCommandState } from 'cmdk';
 import { File, Folder } from 'lucide-react';
 import { Dialog } from 'radix-ui';
-import { type ReactNode, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { useCommandList } from '@/commands';
 import { AppIcon, Keys, ProcessMark, useFocusReturn } from '@/components';
 import { type Desktop, setAppState } from '@/sync/desktop';
@@ -55,11 +55,14 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
   const windows = useWindowTitles();
   const finds = useFinds();
   const typed = useTypedPath(words);
-  const files = words.startsWith('/') ? typed : pick(finds.files, words, (file) => file.name);
-  const processes = pick(finds.processes, words, ({ name, pid }) => `${name} ${pid}`);
+  const files = words.startsWith('/') ? (typed ?? []) : pick(finds?.files ?? [], words, (file) => file.name);
+  const processes = pick(finds?.processes ?? [], words, ({ name, pid }) => `${name} ${pid}`);
   const commands = useCommandList().filter(
     (command) => !command.keysOnly && (!command.when || command.when()),
   );
+  const unlisted = desktop.status === 'loading';
+  const looking = unlisted || finds === null || typed === null;
+  const { list, onKeyDown } = useEarlyEnter(unlisted, looking);
   const after = (run: () => void) => () => {
     done();
     run();
@@ -83,11 +86,14 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
         autoFocus
         value={words}
         onValueChange={setWords}
+        onKeyDown={onKeyDown}
         placeholder="Find apps, windows, commands, files, processes"
         className="h-12 w-full border-b border-line bg-transparent px-4 text-[14px] outline-none placeholder:text-faint"
       />
-      <Palette.List className={`max-h-[min(420px,60vh)] overflow-y-auto p-2 ${heading}`}>
-        <Palette.Empty className="px-3 py-6 text-center text-muted">Nothing is called that.</Palette.Empty>
+      <Palette.List ref={list} className={`max-h-[min(420px,60vh)] overflow-y-auto p-2 ${heading}`}>
+        <Palette.Empty className="px-3 py-6 text-center text-muted">
+          {looking ? 'Looking…' : 'Nothing is called that.'}
+        </Palette.Empty>
         <Group heading="Apps" of={desktop.manifests}>
           {(manifest) => (
             <Palette.Item
@@ -169,6 +175,29 @@ function Found({ desktop, done }: { desktop: Desktop; done: () => void }) {
       </Palette.List>
     </>
   );
+}
+
+/** Enter that is pressed before what is meant has come is not lost: the best is chosen as soon as all is there,
+ *  unless another key comes first. Apps rank first, so nothing else is chosen before they are `unlisted` no more. */
+function useEarlyEnter(unlisted: boolean, looking: boolean) {
+  const list = useRef<HTMLDivElement>(null);
+  const early = useRef(false);
+  const nothing = useCommandState((state) => state.filtered.count === 0);
+  useEffect(() => {
+    if (looking || !early.current) return;
+    // The palette sorts what has come after this.
+    const timer = setTimeout(() => {
+      if (early.current) list.current?.querySelector<HTMLElement>('[cmdk-item]')?.click();
+      early.current = false;
+    });
+    return () => clearTimeout(timer);
+  }, [looking]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    early.current =
+      event.key === 'Enter' && !event.nativeEvent.isComposing && (unlisted || (looking && nothing));
+    if (early.current) event.preventDefault();
+  };
+  return { list, onKeyDown };
 }
 
 const glyph = { size: 16, strokeWidth: 1.75, 'aria-hidden': true, className: 'shrink-0' } as const;

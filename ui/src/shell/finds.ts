@@ -20,17 +20,17 @@ interface Finds {
   files: readonly FoundFile[];
 }
 
-/** What can be found beside apps, windows and commands, as it is when the launcher opens. */
-export function useFinds(): Finds {
-  const [finds, setFinds] = useState<Finds>({ processes: [], files: [] });
+/** What can be found beside apps, windows and commands, as it is when the launcher opens; null until it has come. */
+export function useFinds(): Finds | null {
+  const [finds, setFinds] = useState<Finds | null>(null);
   useEffect(() => {
     const control = new AbortController();
     const { signal } = control;
     // Not with the first load.
     void import('./lookup')
       .then(({ listProcesses, walkFiles }) => Promise.all([listProcesses(signal), walkFiles(signal)]))
-      .then(([processes, files]) => !signal.aborted && setFinds({ processes, files }))
-      .catch(() => undefined);
+      .catch((): [FoundProcess[], FoundFile[]] => [[], []])
+      .then(([processes, files]) => !signal.aborted && setFinds({ processes, files }));
     return () => control.abort();
   }, []);
   return finds;
@@ -43,8 +43,8 @@ export function typedPath(words: string): { folder: string; start: string } | nu
   return { folder: words.slice(0, cut) || '/', start: words.slice(cut + 1) };
 }
 
-/** The names that continue a path that is being typed. */
-export function useTypedPath(words: string): readonly FoundFile[] {
+/** The names that continue a path that is being typed; null until its folder has been read. */
+export function useTypedPath(words: string): readonly FoundFile[] | null {
   const typed = typedPath(words);
   const folder = typed?.folder ?? null;
   const [found, setFound] = useState<{ folder: string; files: readonly FoundFile[] } | null>(null);
@@ -53,11 +53,12 @@ export function useTypedPath(words: string): readonly FoundFile[] {
     const control = new AbortController();
     void import('./lookup')
       .then(({ listFolder }) => listFolder(folder, control.signal))
-      .then((files) => !control.signal.aborted && setFound({ folder, files }))
-      .catch(() => undefined);
+      .catch((): FoundFile[] => [])
+      .then((files) => !control.signal.aborted && setFound({ folder, files }));
     return () => control.abort();
   }, [folder]);
-  if (typed === null || found?.folder !== folder) return [];
+  if (typed === null) return [];
+  if (found?.folder !== folder) return null;
   const start = typed.start.toLowerCase();
   return found.files.filter((file) => file.name.toLowerCase().startsWith(start)).slice(0, 8);
 }
