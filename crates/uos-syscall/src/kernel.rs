@@ -165,7 +165,7 @@ impl Kernel {
         work: impl FnOnce(&Arc<Inner>, &Arc<Process>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.0.log.room().await;
-        let trail = Trail::begin(&self.0.log, caller.0.pid, call);
+        let mut trail = Trail::begin(&self.0.log, caller.0.pid, call);
         let turn = self.0.turn().await;
         trail.hand_over();
         let (kernel, caller) = (Arc::clone(&self.0), Arc::clone(&caller.0));

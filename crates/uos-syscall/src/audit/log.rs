@@ -106,8 +106,9 @@ impl Log {
         }
     }
 
-    /// Leaves a record, made in its place. Never waits.
-    pub(crate) fn record(&self, record: impl FnOnce() -> Record) {
+    /// Leaves a record, filled in in its place, where there may be an old one. Never waits.
+    #[inline]
+    pub(crate) fn record(&self, fill: impl FnOnce(&mut Record)) {
         let mut state = self.shared.state.lock();
         if self.overflow == Overflow::Drop && state.waiting >= CAPACITY {
             drop(state);
@@ -115,19 +116,15 @@ impl Log {
             return;
         }
         let place = state.waiting;
-        let written = match state.buffer.get_mut(place) {
-            Some(old) => Some(std::mem::replace(old, record())),
-            None => {
-                state.buffer.push(record());
-                None
-            }
-        };
+        if place == state.buffer.len() {
+            state.buffer.push(Record::BLANK);
+        }
+        fill(&mut state.buffer[place]);
         state.waiting += 1;
         state.recorded += 1;
         let waiting = state.waiting;
         let wake = waiting >= CAPACITY / 2 && std::mem::take(&mut state.asleep);
         drop(state);
-        drop(written);
         if wake {
             self.shared.wanted.notify_one();
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use uos_proto::CallInfo;
+use uos_proto::{CREATE_PROCESS, CallInfo};
 use uos_vfs::VPath;
 
 use super::Log;
@@ -25,6 +25,19 @@ pub struct Record {
     pub outcome: Result<(), Errno>,
     /// How long it took, waiting included.
     pub latency: Duration,
+}
+
+impl Record {
+    /// A place for one.
+    pub(super) const BLANK: Self = Self {
+        at: Duration::ZERO,
+        caller: Pid(0),
+        call: &CREATE_PROCESS,
+        subject: Subject::None,
+        decision: Decision::Refused,
+        outcome: Ok(()),
+        latency: Duration::ZERO,
+    };
 }
 
 /// What a call was aimed at.
@@ -115,7 +128,7 @@ impl<'a> Trail<'a> {
 
     /// Writes it down.
     #[inline]
-    pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
+    pub(crate) fn finish<T>(&mut self, result: &Result<T, Error>) {
         self.write(result.as_ref().map(|_| ()).map_err(|error| error.errno));
     }
 
@@ -130,7 +143,7 @@ impl<'a> Trail<'a> {
     }
 
     /// The call goes on elsewhere, under a trail of its own.
-    pub(crate) fn hand_over(mut self) {
+    pub(crate) fn hand_over(&mut self) {
         self.open = false;
     }
 
@@ -139,14 +152,15 @@ impl<'a> Trail<'a> {
             return;
         }
         let latency = Moment::now().since(self.started);
-        self.log.record(|| Record {
-            at: self.log.since_start(self.started),
-            caller: self.caller,
-            call: self.call,
-            subject: std::mem::replace(&mut self.subject, Subject::None),
-            decision: std::mem::replace(&mut self.decision, Decision::Refused),
-            outcome,
-            latency,
+        self.log.record(|record| {
+            record.at = self.log.since_start(self.started);
+            record.caller = self.caller;
+            record.call = self.call;
+            // What was there goes with the trail, when the log is free again.
+            std::mem::swap(&mut record.subject, &mut self.subject);
+            std::mem::swap(&mut record.decision, &mut self.decision);
+            record.outcome = outcome;
+            record.latency = latency;
         });
     }
 }
