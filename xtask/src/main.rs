@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod coverage;
 mod desktop;
 mod edges;
 mod foreign;
@@ -30,6 +31,7 @@ Usage: cargo xtask CHORE
                           --long runs the campaigns at their full counts
   gen [--check]           write the generated files, or only say which is stale
   bench [NAME] [--json]   measure beside the peers
+  coverage                say whether the tests of rights take every branch of their code; takes llvm-tools
   package                 make the package of every published crate and look at what it holds
   vm-test [--long] [SUITE]
                           run what takes control groups of version 2 in a small machine that has them
@@ -46,6 +48,7 @@ enum Chore {
     Test { long: bool, step: Option<String> },
     Gen { check: bool },
     Bench { args: Vec<String> },
+    Coverage,
     Package,
     VmTest { long: bool, suite: Option<String> },
     Help,
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Test { long, step } => test::run(long, step.as_deref()),
         Chore::Gen { check } => generate::run(check),
         Chore::Bench { args } => bench::run(&args),
+        Chore::Coverage => coverage::run(),
         Chore::Package => package::run(),
         Chore::VmTest { long, suite } => vm::chore(long, suite.as_deref()),
         Chore::Help => {
@@ -112,6 +116,7 @@ fn parse(mut args: Vec<String>) -> std::result::Result<Chore, String> {
             let measured = (!args.is_empty() && !args[0].starts_with('-')).then(|| args.remove(0));
             Chore::Bench { args: measured.into_iter().chain(json).collect() }
         }
+        "coverage" => Chore::Coverage,
         "package" => Chore::Package,
         "vm-test" => {
             let long = flag("--long");
@@ -151,6 +156,7 @@ mod tests {
         check("vm-test limits", Ok(Chore::VmTest { long: false, suite: Some("limits".to_owned()) }));
         check("vm-test limit", Err("`vm-test` doesn't know `limit`"));
         check("test moon", Err("`test` doesn't know `moon`"));
+        check("coverage", Ok(Chore::Coverage));
         check("gen --check", Ok(Chore::Gen { check: true }));
         check("bench --json syscall", Ok(Chore::Bench { args: server_args(&["syscall", "--json"]) }));
         check("up --listen 1", Err("`up` doesn't know `--listen`"));

@@ -197,7 +197,7 @@ impl fmt::Display for Grant {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grant, GrantError};
+    use super::{Grant, GrantError, Scope};
     use uos_proto::Right;
 
     #[test]
@@ -269,6 +269,24 @@ mod tests {
         assert_eq!(paths("fs.read:/a/**").as_deref(), Some("/a/**"));
         assert_eq!(paths("fs.admin"), None);
         assert_eq!(paths("net.connect:*"), None);
+        let hosts = |text: &str| Grant::parse(text).unwrap().hosts().map(ToString::to_string);
+        assert_eq!(hosts("net.connect:*.a:1").as_deref(), Some("*.a:1"));
+        assert_eq!(hosts("fs.read:/a/**"), None);
+        assert_eq!(hosts("fs.admin"), None);
+    }
+
+    #[test]
+    fn no_scope_covers_one_of_another_kind() {
+        let of = |right, scope| Grant { asks: false, right, scope };
+        let paths = Grant::parse("fs.read:/**").unwrap().scope().clone();
+        let hosts = Grant::parse("net.connect:*").unwrap().scope().clone();
+        let all = of(Right::FsRead, Scope::All);
+        for scope in [paths.clone(), hosts.clone()] {
+            assert!(all.covers(&of(Right::FsRead, scope.clone())));
+            assert!(!of(Right::FsRead, scope).covers(&all));
+        }
+        assert!(!of(Right::FsRead, paths.clone()).covers(&of(Right::FsRead, hosts.clone())));
+        assert!(!of(Right::FsRead, hosts).covers(&of(Right::FsRead, paths)));
     }
 
     #[test]

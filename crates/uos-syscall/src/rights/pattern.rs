@@ -269,6 +269,9 @@ mod tests {
         ] {
             assert_eq!(PathPattern::parse(text.as_bytes()), Err(error), "{text}");
         }
+        let of_length = |length: usize| PathPattern::parse(format!("/{}", "a".repeat(length - 1)).as_bytes());
+        assert_eq!(of_length(4_096), Err(PatternError::TooLong));
+        assert!(of_length(4_095).is_ok());
     }
 
     fn component() -> impl Strategy<Value = String> {
