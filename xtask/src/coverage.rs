@@ -57,8 +57,8 @@ fn instrumented() -> Result<PathBuf> {
     build.args(["--", "-Cinstrument-coverage", "-Zcoverage-options=branch"]);
     build.env("RUSTC_BOOTSTRAP", CRATE.replace('-', "_"));
     let messages = shell::capture(&mut build)?;
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let tests = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let built = messages.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let tests = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next();
     tests.ok_or_else(|| "cargo built no tests".into())
 }
 
