@@ -49,8 +49,7 @@ impl Filesystem for Export {
             return Err(Error::NotSupported("locks of this host").into());
         }
         let _ = config.set_max_write(1 << 20);
-        let stateless = InitFlags::FUSE_NO_OPEN_SUPPORT | InitFlags::FUSE_NO_OPENDIR_SUPPORT;
-        if !config.capabilities().contains(stateless) {
+        if !config.capabilities().contains(InitFlags::FUSE_NO_OPEN_SUPPORT) {
             self.0.tells_opens.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -197,6 +196,7 @@ impl Filesystem for Export {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        self.0.table.reads();
         answer!(reply, self.0.file(ino, fh)?.read_bytes(offset, size as usize),
             data => reply.data(&data));
     }
@@ -293,7 +293,9 @@ impl Filesystem for Export {
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         if !self.0.tells_opens() {
-            return reply.error(Errno::ENOSYS);
+            let mut flags = FopenFlags::FOPEN_CACHE_DIR;
+            flags.set(FopenFlags::FOPEN_KEEP_CACHE, self.0.table.is_listed(ino.0));
+            return reply.opened(FileHandle(0), flags);
         }
         answer!(reply, {
             let node = match self.0.at(ino)? {

@@ -64,6 +64,9 @@ impl Shared {
         from: u64,
         reply: &mut ReplyDirectoryPlus,
     ) -> Result<()> {
+        if from == 0 {
+            self.table.lists(ino.0);
+        }
         self.list(ino, handle, from, |_, next, _, name| {
             let name = OsStr::from_bytes(name);
             if name == "." || name == ".." {

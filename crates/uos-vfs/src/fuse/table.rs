@@ -20,6 +20,8 @@ pub(super) const VIEWS: u16 = u16::MAX;
 pub(super) struct Table {
     known: RwLock<HashMap<u64, Known, foldhash::fast::RandomState>>,
     numbers: RwLock<Numbers>,
+    /// How often files were read.
+    reads: AtomicU64,
 }
 
 struct Known {
@@ -28,7 +30,12 @@ struct Known {
     told: AtomicU64,
     /// For all who have it open at once, where the kernel does not tell who that is.
     file: Mutex<Option<Arc<dyn OpenFile>>>,
+    /// Of a directory: how much had been read when its entries were last told with their attributes.
+    listed: AtomicU64,
 }
+
+/// A directory was never listed.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Numbers {
@@ -69,12 +76,36 @@ impl Table {
             return;
         }
         let mut table = self.known.write();
-        let fresh = || Known { node: Arc::clone(node), told: AtomicU64::new(0), file: Mutex::new(None) };
+        let fresh = || Known {
+            node: Arc::clone(node),
+            told: AtomicU64::new(0),
+            file: Mutex::new(None),
+            listed: AtomicU64::new(NEVER),
+        };
         table.entry(number).or_insert_with(fresh).told.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self, number: u64) -> Option<NodeRef> {
         self.known.read().get(&number).map(|known| Arc::clone(&known.node))
+    }
+
+    /// A directory is being listed with what there is to know of its entries.
+    pub(super) fn lists(&self, number: u64) {
+        if let Some(known) = self.known.read().get(&number) {
+            known.listed.store(self.reads.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody reads a file, and the kernel asks for its attributes before it tells them to anybody again.
+    pub(super) fn reads(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel may take the entries of a directory from its memory. Where files have been read since they were
+    /// listed, listing them again tells it in one answer what it would ask of each.
+    pub(super) fn is_listed(&self, number: u64) -> bool {
+        let reads = self.reads.load(Ordering::Relaxed);
+        self.known.read().get(&number).is_some_and(|known| known.listed.load(Ordering::Relaxed) == reads)
     }
 
     /// The open file of a node, for whatever the kernel has judged.
@@ -175,6 +206,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_read_since_it_was_listed_is_listed_again() {
+        let table = Table::default();
+        let node = MemFs::builder().build().root();
+        let number = table.number(1, node.id());
+        table.lists(number);
+        assert!(!table.is_listed(number), "it is not known");
+        table.tell(number, &node);
+        assert!(!table.is_listed(number), "it never was");
+        table.lists(number);
+        assert!(table.is_listed(number));
+        table.reads();
+        assert!(!table.is_listed(number));
+        table.lists(number);
+        assert!(table.is_listed(number));
+        table.forget(number, 1);
+        assert!(!table.is_listed(number));
     }
 
     #[test]
