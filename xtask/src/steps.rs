@@ -102,7 +102,7 @@ fn small_machine(campaign: Campaign) -> Result<String> {
 fn loom_models(_: Campaign) -> Result<String> {
     let crates = workspace::manifests()?;
     if !crates.get("uos-ipc").is_some_and(|ipc| ipc.test_targets.contains("loom")) {
-        return Err("uos-ipc has no test target `loom` (crates/uos-ipc/tests/loom.rs)".into());
+        return Err("uos-ipc has no test target `loom` (crates/uos-ipc/tests/loom)".into());
     }
     let models = |args: &[&str]| {
         let mut command = cargo(args);
@@ -141,6 +141,8 @@ fn address_sanitizer(campaign: Campaign) -> Result<String> {
         "hostile",
         "--test",
         "rings",
+        "--test",
+        "segment",
         "--test",
         "shm",
     ]);

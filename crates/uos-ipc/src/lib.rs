@@ -43,6 +43,8 @@ mod quota;
 mod registry;
 #[cfg(any(target_os = "linux", loom, shuttle))]
 mod ring;
+#[cfg(not(any(loom, shuttle)))]
+mod segment;
 mod socket;
 mod stream;
 mod sync;
@@ -52,11 +54,12 @@ mod waiting;
 pub use channel::Channel;
 pub use object::Object;
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
-pub use os::shm::{Access, Enforcement, Lease, Mapping, Segment, SegmentStats, Segments, Sharing, ShmError};
+pub use os::shm::{Enforcement, Lease, Mapping, Segment, Segments};
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
 pub use os::{
     handoff::{Handoff, HandoffError, MAX_PACKET_BYTES, MAX_PACKET_FDS, Packet, Passed, Peer},
     kernel_pipe::KernelPipe,
+    kernel_queue::KernelQueue,
     kernel_socket::KernelSocket,
     link::{Carries, Input, LinkEnd, Output, Role, link},
     loan::{Borrowed, Borrower, BorrowerEnd, Lender, Loan, LoanError, loans},
@@ -77,6 +80,10 @@ pub use registry::{Allowance, HandleId, OwnerId, Quotas, Registry, RegistryError
 pub use ring::{
     FrameReceiver, FrameSender, MAX_SLOTS, RingReader, RingWriter, SLOT_BYTES, SharedPipe, SharedQueue,
     SlotReceiver, SlotSender, frames, ring, slots,
+};
+#[cfg(not(any(loom, shuttle)))]
+pub use segment::{
+    Access, LocalMapping, LocalSegment, MappedMemory, SegmentStats, SharedMemory, Sharing, ShmError,
 };
 pub use socket::{
     Accept, Endpoint, Listener, ListenerReady, MAX_HANDLES, MAX_SOCKET_BYTES, Names, Parcel, RecvParcel,

@@ -29,6 +29,9 @@ pub enum Object {
     Listener(Listener),
     /// A socket for datagrams.
     Endpoint(Endpoint),
+    /// A segment of this process's memory.
+    #[cfg(not(any(loom, shuttle)))]
+    Local(crate::segment::LocalSegment),
     /// A segment of shared memory.
     #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
     Segment(crate::os::shm::Segment),
@@ -59,6 +62,8 @@ impl Object {
             Object::Endpoint(endpoint) => endpoint.close(),
             // These hold no side open, or nobody waits at them.
             Object::Pipe(_) | Object::Queue(_) | Object::Topic(_) => {}
+            #[cfg(not(any(loom, shuttle)))]
+            Object::Local(_) => {}
             #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
             Object::Segment(_) | Object::Mapping(_) | Object::Lease(_) | Object::End(_) | Object::Fd(_) => {}
         }

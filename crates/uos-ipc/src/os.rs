@@ -3,7 +3,9 @@
 pub(crate) mod handoff;
 mod kernel_end;
 pub(crate) mod kernel_pipe;
+pub(crate) mod kernel_queue;
 pub(crate) mod kernel_socket;
+mod kernel_stream;
 pub(crate) mod line;
 pub(crate) mod link;
 pub(crate) mod loan;

@@ -115,7 +115,7 @@ impl Reader {
         }
         self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
             true => read(state),
-            false => Err(PipeError::Closed),
+            false => Err(state.closed()),
         })
     }
 
@@ -157,7 +157,7 @@ impl Writer {
         }
         self.shared.step(|state| match state.side(End::Write).is_open(self.handle) {
             true => state.write(bytes),
-            false => Err(PipeError::Closed),
+            false => Err(state.closed()),
         })
     }
 
@@ -199,7 +199,7 @@ impl Control {
     }
 
     /// Ends the pipe now: what it holds is lost, its charge is returned, and everybody who waits, reads
-    /// or writes from now on gets `Closed`. Doing it again does nothing.
+    /// or writes from now on gets `Destroyed`. Doing it again does nothing.
     pub fn destroy(&self) {
         self.shared.step(State::destroy);
     }

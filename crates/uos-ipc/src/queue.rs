@@ -89,6 +89,8 @@ pub struct QueueStats {
     pub waiting_senders: usize,
     /// Whether sending was ended or all of it destroyed.
     pub closed: bool,
+    /// Whether [`QueueControl::destroy`] has ended it.
+    pub destroyed: bool,
 }
 
 impl Queue {
@@ -205,7 +207,7 @@ impl Sender {
 
     #[inline(always)]
     fn open<'a>(&self, state: &'a mut State) -> Result<&'a mut State, QueueError> {
-        if state.side(End::Write).is_open(self.handle) { Ok(state) } else { Err(QueueError::Closed) }
+        if state.side(End::Write).is_open(self.handle) { Ok(state) } else { Err(state.closed()) }
     }
 }
 
@@ -229,7 +231,7 @@ impl Receiver {
     fn recv_at_length(&self) -> Result<Message, QueueError> {
         self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
             true => state.receive(),
-            false => Err(QueueError::Closed),
+            false => Err(state.closed()),
         })
     }
 
@@ -256,7 +258,7 @@ impl Receiver {
             let answer = self.shared.step(|state| match state.side(End::Read).is_open(self.handle) {
                 true if state.side(End::Read).waiting() > 0 => Err(QueueError::Empty),
                 true => state.receive(),
-                false => Err(QueueError::Closed),
+                false => Err(state.closed()),
             });
             if !matches!(answer, Err(QueueError::Empty)) {
                 return answer;
@@ -294,7 +296,7 @@ impl QueueControl {
         self.shared.step(State::finish);
     }
 
-    /// Ends the queue now: what it holds is lost, its charge is returned, and everybody gets `Closed`.
+    /// Ends the queue now: what it holds is lost, its charge is returned, and everybody gets `Destroyed`.
     pub fn destroy(&self) {
         self.shared.step(State::destroy);
     }

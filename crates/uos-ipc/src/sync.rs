@@ -1,6 +1,6 @@
 //! The few primitives this crate waits and counts with, so that loom and shuttle can stand in for them.
 //!
-//! Under `--cfg loom` every schedule of the models in `tests/loom.rs` is run, under `--cfg shuttle` many random ones of those
+//! Under `--cfg loom` every schedule of the models in `tests/loom` is run, under `--cfg shuttle` many random ones of those
 //! in `tests/shuttle.rs`; otherwise this is parking_lot (no poisoning, one byte per lock) and the standard atomics.
 
 #[cfg(not(any(loom, shuttle)))]

@@ -33,7 +33,7 @@ pub(crate) trait Object {
     /// What a change leaves over.
     type Left;
     /// The answer to a call through a handle that was closed.
-    const CLOSED: Self::Error;
+    fn closed(&self) -> Self::Error;
 
     fn side(&mut self, end: End) -> &mut Side;
 

@@ -5,6 +5,9 @@
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod campaign;
+
+use campaign::{Random, count};
 use rustix::fs::{FallocateFlags, fallocate, ftruncate};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
@@ -191,30 +194,4 @@ fn be_hostile() -> ! {
         };
     }
     std::process::exit(0)
-}
-
-fn count(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a count"))
-}
-
-/// Xorshift; the seed is printed, and `UOS_CAMPAIGN_SEED` repeats a run.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        let seed = count("UOS_CAMPAIGN_SEED", 0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id())) | 1;
-        println!("UOS_CAMPAIGN_SEED={seed}");
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
 }

@@ -47,7 +47,7 @@ proptest! {
             match op {
                 Op::Read { by, max } if !readers.is_empty() => {
                     let (reader, open) = &readers[by % readers.len()];
-                    let expected = if *open { model.read(max) } else { Err(PipeError::Closed) };
+                    let expected = if *open || model.destroyed { model.read(max) } else { Err(PipeError::Closed) };
                     refused = expected.is_err();
                     prop_assert_eq!(reader.try_read(max).map(|bytes| bytes.to_vec()), expected);
                 }
@@ -111,16 +111,17 @@ struct Model {
     readers: usize,
     writers: usize,
     destroyed: bool,
+    discarded: u64,
 }
 
 impl Model {
     fn new(capacity: usize) -> Model {
-        Model { capacity, bytes: VecDeque::new(), readers: 1, writers: 1, destroyed: false }
+        Model { capacity, bytes: VecDeque::new(), readers: 1, writers: 1, destroyed: false, discarded: 0 }
     }
 
     fn read(&mut self, max: usize) -> Result<Vec<u8>, PipeError> {
         if self.destroyed {
-            return Err(PipeError::Closed);
+            return Err(PipeError::Destroyed { discarded_bytes: self.discarded });
         }
         if max > 0 && self.bytes.is_empty() && self.writers > 0 {
             return Err(PipeError::WouldBlock { asked: max, available: 0 });
@@ -130,7 +131,7 @@ impl Model {
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, PipeError> {
         if self.destroyed {
-            return Err(PipeError::Closed);
+            return Err(PipeError::Destroyed { discarded_bytes: self.discarded });
         }
         if !bytes.is_empty() && self.readers == 0 {
             return Err(PipeError::BrokenPipe);
@@ -147,6 +148,7 @@ impl Model {
 
     fn settle(&mut self) {
         if self.destroyed || self.readers == 0 {
+            self.discarded += self.bytes.len() as u64;
             self.bytes.clear();
         }
     }

@@ -45,7 +45,7 @@ proptest! {
         let Queue { sender, receiver, control } = Queue::new(order, limits, &quota).unwrap();
         let mut receivers: Vec<Receiver> = vec![receiver];
         let mut senders: Vec<Sender> = vec![sender];
-        let mut model = Model { order, limits, messages: Vec::new(), receivers: 1, senders: 1, closed: false, destroyed: false };
+        let mut model = Model { order, limits, messages: Vec::new(), receivers: 1, senders: 1, closed: false, destroyed: false, discarded: 0 };
         let mut next = 0u8;
         for op in ops {
             let before = control.stats();
@@ -85,12 +85,14 @@ proptest! {
             }
             (model.receivers, model.senders) = (receivers.len(), senders.len());
             if model.destroyed || model.receivers == 0 {
+                model.discarded += model.messages.len() as u64;
                 model.messages.clear();
             }
             let stats = control.stats();
             if refused {
                 prop_assert_eq!(stats, before, "a refused call changes nothing");
             }
+            prop_assert_eq!((stats.destroyed, stats.discarded), (model.destroyed, model.discarded));
             prop_assert_eq!(stats.sent, stats.received + stats.messages as u64 + stats.discarded);
             prop_assert_eq!((stats.receivers, stats.senders), (model.receivers, model.senders));
             prop_assert_eq!((stats.messages, stats.bytes), (model.messages.len(), model.bytes()));
@@ -110,6 +112,7 @@ struct Model {
     senders: usize,
     closed: bool,
     destroyed: bool,
+    discarded: u64,
 }
 
 impl Model {
@@ -119,7 +122,7 @@ impl Model {
 
     fn recv(&mut self) -> Result<Message, QueueError> {
         if self.destroyed {
-            return Err(QueueError::Closed);
+            return Err(QueueError::Destroyed { discarded: self.discarded });
         }
         let first = match self.order {
             Order::Priority => {
@@ -138,7 +141,10 @@ impl Model {
     fn send(&mut self, message: &Message) -> Result<(), QueueError> {
         let (asked, max_messages, max_bytes) = (message.len(), self.limits.messages(), self.limits.bytes());
         let (messages, bytes) = (self.messages.len(), self.bytes());
-        if self.destroyed || self.closed {
+        if self.destroyed {
+            return Err(QueueError::Destroyed { discarded: self.discarded });
+        }
+        if self.closed {
             return Err(QueueError::Closed);
         }
         if self.receivers == 0 {

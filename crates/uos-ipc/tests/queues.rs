@@ -139,6 +139,36 @@ fn what_is_lost_is_dropped_outside_the_lock() {
 }
 
 #[test]
+fn a_destroyed_queue_says_so_to_who_waits_and_to_who_comes_later() {
+    let Queue { sender: _sender, receiver, control } = queue(2);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| receiver.recv_blocking());
+        while control.stats().waiting_receivers == 0 {
+            thread::yield_now();
+        }
+        control.destroy();
+        assert_eq!(waiting.join().unwrap(), Err(QueueError::Destroyed { discarded: 0 }));
+    });
+
+    let Queue { sender, receiver, control } = queue(2);
+    for _ in 0..2 {
+        sender.try_send(b"unread").unwrap();
+    }
+    let mut send = pin!(sender.send(b"one more"));
+    assert!(poll(&mut send).is_pending());
+    control.close();
+    control.destroy();
+    let gone = QueueError::Destroyed { discarded: 2 };
+    assert_eq!(poll(&mut send), Poll::Ready(Err(gone)));
+    assert_eq!(sender.try_send(b"x"), Err(gone), "greater than the close before");
+    assert_eq!(receiver.try_recv(), Err(gone));
+    assert_eq!(sender.send_blocking(b"x"), Err(gone));
+    receiver.close();
+    assert_eq!(receiver.recv_blocking(), Err(gone));
+    assert!(control.stats().closed && control.stats().destroyed);
+}
+
+#[test]
 fn every_subscriber_gets_what_is_published_from_then_on() {
     let quota = Quota::root("topic", 1 << 20);
     let topic = Topic::new(Slow::Drop, limits(4), &quota);

@@ -3,6 +3,9 @@
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod campaign;
+
+use campaign::{Random, count};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -292,30 +295,4 @@ fn a_scribbling_peer_harms_its_own_ring_only() {
         }
     }
     assert!(corrupt > rings, "the lies are seen: {corrupt} times in {rings} rings");
-}
-
-fn count(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a count"))
-}
-
-/// Xorshift; the seed is printed, and `UOS_CAMPAIGN_SEED` repeats a run.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        let seed = count("UOS_CAMPAIGN_SEED", 0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id())) | 1;
-        println!("UOS_CAMPAIGN_SEED={seed}");
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
 }

@@ -149,16 +149,38 @@ fn a_waiting_read_does_not_hold_the_pipe_together() {
 }
 
 #[test]
-fn destroy_wakes_everybody_with_closed() {
+fn destroy_wakes_everybody_and_says_so_from_then_on() {
     let Pipe { writer, reader, control } = pipe(1);
+    let gone = Err(PipeError::Destroyed { discarded_bytes: 0 });
+    let closing = reader.clone();
     let mut reads: Vec<_> = (0..3).map(|_| Task::waiting(reader.read(8))).collect();
+    reads.push(Task::waiting(closing.read(8)));
     control.destroy();
     control.destroy();
+    // A handle that is closed before its call has looked again does not hide why it was woken.
+    drop(closing);
     for read in &mut reads {
-        assert_eq!((read.wakes(), read.poll()), (1, Poll::Ready(Err(PipeError::Closed))));
+        assert_eq!((read.wakes(), read.poll()), (1, Poll::Ready(gone.clone())));
     }
-    assert_eq!(writer.try_write(b"x"), Err(PipeError::Closed));
-    assert_eq!(reader.clone().try_read(1), Err(PipeError::Closed));
+    let later = [reader.clone().try_read(1), reader.try_read(0), reader.read_blocking(1)];
+    assert!(later.iter().all(|answer| *answer == gone), "{later:?}");
+    reader.close();
+    assert_eq!(reader.try_read(1), gone);
+    assert_eq!(writer.try_write(b"x"), Err(PipeError::Destroyed { discarded_bytes: 0 }));
+}
+
+#[test]
+fn what_a_destroyed_pipe_held_is_counted_in_every_answer() {
+    let Pipe { writer, reader, control } = pipe(8);
+    writer.try_write(b"12345678").unwrap();
+    reader.try_read(3).unwrap();
+    let mut write = Task::waiting(writer.write(Bytes::from_static(b"abcd")));
+    control.destroy();
+    let gone = PipeError::Destroyed { discarded_bytes: 5 };
+    assert_eq!((write.wakes(), write.poll()), (1, Poll::Ready(Err(gone))));
+    assert_eq!(writer.write_blocking(Bytes::from_static(b"x")), Err(gone));
+    assert_eq!(reader.try_read_into(&mut [0; 4]), Err(gone));
+    assert_eq!(gone.to_string(), "destroyed, with 5 bytes that nobody had read");
 }
 
 #[test]

@@ -49,6 +49,18 @@ async fn a_pipe_leads_from_one_program_to_another_and_ends_with_its_writer() {
 }
 
 #[tokio::test]
+async fn what_was_destroyed_is_handed_to_nobody() {
+    let world = World::start();
+    let agent = world.agent(GRANTS).await;
+    let pipe = world.call(&agent, v1::CreatePipe::default()).await.unwrap().id;
+    let reading = end(&world, &agent, pipe, HandleRight::Read).await;
+    world.call(&agent, v1::DestroyPipe { id: pipe }).await.unwrap();
+    let refused = world.errno(&agent, with("true", SandboxLevel::Standard, &[(reading, 7)])).await;
+    assert_eq!(refused, Errno::EIDRM);
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_program_reads_and_writes_what_the_caller_keeps() {
     let world = World::start();
     let agent = world.agent(GRANTS).await;

@@ -119,13 +119,42 @@ async fn a_pipe_is_only_of_use_to_those_it_was_given_to_and_only_its_maker_ends_
     let waiting = async { world.call(&reader, pipe_read(id)).await.unwrap_err().errno };
     let (errno, destroyed) = tokio::join!(waiting, world.call(&maker, v1::DestroyPipe { id }));
     destroyed.unwrap();
-    assert_eq!(errno, Errno::EBADF, "who waits is woken");
-    assert_eq!(world.errno(&writer, pipe_write(id, "x")).await, Errno::EBADF);
+    assert_eq!(errno, Errno::EIDRM, "who waits is woken");
+    let later: [(&Caller, Call); 4] = [
+        (&writer, pipe_write(id, "x").into()),
+        (&reader, pipe_read(id).into()),
+        (&reader, v1::ReadPipe { timeout_us: Some(0), ..pipe_read(id) }.into()),
+        (&writer, v1::PipeStats { id }.into()),
+    ];
+    for (who, call) in later {
+        assert_eq!(within(world.kernel.invoke(who, call)).await.unwrap_err().errno, Errno::EIDRM);
+    }
+    assert_eq!(world.errno(&maker, v1::PipeStats { id }).await, Errno::EBADF, "it has given up its own");
     assert_eq!(world.kernel.in_use().pipe_bytes, 0);
     for holder in [&writer, &reader] {
         world.call(holder, v1::ClosePipe { id }).await.unwrap();
     }
     assert_eq!(world.kernel.in_use().handles, 0);
+}
+
+#[tokio::test]
+async fn who_destroys_a_pipe_hears_it_in_its_own_waiting_calls_and_what_was_lost() {
+    let world = World::start();
+    let agent = world.agent(MAKER).await;
+    let id = world.call(&agent, v1::CreatePipe { capacity: 4, ..Default::default() }).await.unwrap().id;
+    let twin = world.call(&agent, v1::Dup { id }).await.unwrap().id;
+    world.call(&agent, pipe_write(id, "1234")).await.unwrap();
+    let waiting = world.call(&agent, pipe_write(id, "more"));
+    let (refused, destroyed) = tokio::join!(waiting, world.call(&agent, v1::DestroyPipe { id }));
+    destroyed.unwrap();
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (refused.errno, &*refused.message),
+        (Errno::EIDRM, "the pipe was destroyed, 4 bytes of it unread")
+    );
+    assert_eq!(world.errno(&agent, v1::DestroyPipe { id: twin }).await, Errno::EIDRM, "it was already");
+    world.call(&agent, v1::ClosePipe { id: twin }).await.unwrap();
+    assert_eq!((world.kernel.in_use().handles, world.kernel.in_use().pipe_bytes), (0, 0));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{World, give_up};
+use common::{World, give_up, within};
 use uos_proc::LinuxSpawner;
 use uos_proto::v1::{self, HandleRight, QueueKind};
 use uos_syscall::{Caller, Cause, Errno, Limits};
@@ -146,8 +146,57 @@ async fn closing_drains_and_destroying_does_not() {
     let waiting = world.call(&other, v1::ReceiveMessage { id, timeout_us: None });
     let (got, destroyed) = tokio::join!(waiting, world.call(&maker, v1::DestroyQueue { id }));
     destroyed.unwrap();
-    assert_eq!(got.unwrap_err().errno, Errno::EPIPE);
-    assert_eq!(world.errno(&maker, v1::QueueStats { id }).await, Errno::EBADF);
+    assert_eq!(got.unwrap_err().errno, Errno::EIDRM);
+    assert_eq!(world.errno(&other, receive(id)).await, Errno::EIDRM);
+    assert_eq!(world.errno(&other, v1::QueueStats { id }).await, Errno::EIDRM);
+    assert_eq!(world.errno(&maker, v1::QueueStats { id }).await, Errno::EBADF, "it has given up its own");
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_destroyed_queue_is_told_from_a_closed_one() {
+    let world = World::start();
+    let maker = world.agent(MAKER).await;
+    for kind in [QueueKind::Fifo, QueueKind::Topic, QueueKind::TopicBlocking] {
+        let id = make(&world, &maker, kind, 1, 9).await;
+        let [twin, another] = [
+            world.call(&maker, v1::Dup { id }).await.unwrap().id,
+            world.call(&maker, v1::Dup { id }).await.unwrap().id,
+        ];
+        let subscription = match kind {
+            QueueKind::Fifo => None,
+            _ => Some(world.call(&maker, v1::Subscribe { id }).await.unwrap().id),
+        };
+        world.call(&maker, send(id, "lost")).await.unwrap();
+        let waits = kind != QueueKind::Topic;
+        let waiting = world.call(&maker, v1::SendMessage { timeout_us: None, ..send(id, "more") });
+        let (sent, destroyed) = tokio::join!(waiting, world.call(&maker, v1::DestroyQueue { id }));
+        destroyed.unwrap();
+        assert_eq!(sent.err().map(|error| error.errno), waits.then_some(Errno::EIDRM), "{kind:?}");
+        for call in
+            [v1::DestroyQueue { id: twin }.into(), v1::QueueStats { id: twin }.into(), send(twin, "x").into()]
+        {
+            let refused = within(world.kernel.invoke(&maker, call)).await.unwrap_err();
+            assert_eq!(refused.errno, Errno::EIDRM, "{kind:?}");
+        }
+        assert_eq!(world.errno(&maker, v1::CloseQueue { id: twin }).await, Errno::EIDRM, "{kind:?}");
+        if let Some(subscription) = subscription {
+            assert_eq!(world.errno(&maker, v1::Subscribe { id: another }).await, Errno::EIDRM);
+            assert_eq!(next(&world, &maker, subscription).await, "lost", "subscribers get what is left");
+            assert!(world.call(&maker, receive(subscription)).await.unwrap().end);
+        } else {
+            let refused = world.call(&maker, receive(another)).await.unwrap_err();
+            let why = "the queue was destroyed, 1 messages of it not received";
+            assert_eq!((refused.errno, &*refused.message), (Errno::EIDRM, why));
+        }
+    }
+    // What was closed is only closed.
+    for kind in [QueueKind::Fifo, QueueKind::Topic] {
+        let id = make(&world, &maker, kind, 1, 9).await;
+        world.call(&maker, v1::CloseQueue { id }).await.unwrap();
+        assert_eq!(world.errno(&maker, send(id, "x")).await, Errno::EPIPE, "{kind:?}");
+        assert!(world.call(&maker, v1::QueueStats { id }).await.unwrap().closed);
+    }
     world.kernel.shut_down().await;
 }
 

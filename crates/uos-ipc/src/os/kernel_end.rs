@@ -5,8 +5,9 @@ use crate::pipe::PipeError;
 use crate::sync::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair, sockopt};
 use std::future::Future;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -67,6 +68,22 @@ fn is_ready_now(end: &Source, interest: Interest) -> bool {
 /// How many bytes can be read from it.
 pub(super) fn unread(end: &Source) -> usize {
     rustix::io::ioctl_fionread(end).unwrap_or(0) as usize
+}
+
+/// Two connected sockets for one direction, where one receives and where one sends, and how much the kernel has for what is
+/// under way, by its own count of what that costs it. It is asked for `wanted`, and may have less.
+pub(super) fn sized_pair(kind: SocketType, wanted: usize) -> Result<(OwnedFd, OwnedFd, usize), Errno> {
+    let (receiver, sender) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    // The kernel doubles what it is asked for, and says the double.
+    sockopt::set_socket_send_buffer_size(&sender, wanted.div_ceil(2))?;
+    let granted = sockopt::socket_send_buffer_size(&sender)?;
+    shutdown(&receiver, Shutdown::Write)?;
+    Ok((receiver, sender, granted))
+}
+
+/// A copy for a child, which may block: calls here say each for itself that they don't wait.
+pub(super) fn copied(end: &Source) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(end.as_fd(), 0)
 }
 
 pub(super) fn os(errno: Errno) -> PipeError {

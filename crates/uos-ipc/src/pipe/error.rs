@@ -15,9 +15,15 @@ pub enum PipeError {
     /// Nobody is left who could read; what is written now would be lost.
     #[error("broken pipe: no reader is left")]
     BrokenPipe,
-    /// This handle was closed, or the whole pipe destroyed. An end of file is not an error.
+    /// This handle was closed. An end of file is not an error.
     #[error("closed")]
     Closed,
+    /// The whole pipe was destroyed, be it before or after this handle was closed.
+    #[error("destroyed, with {discarded_bytes} bytes that nobody had read")]
+    Destroyed {
+        /// How many of its bytes nobody has ever read.
+        discarded_bytes: u64,
+    },
     /// The other side, in another process, has written what can't be true. This ring is over; nothing else is touched.
     #[error("the other side of the ring is corrupt")]
     PeerCorrupt,

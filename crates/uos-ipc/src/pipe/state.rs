@@ -48,7 +48,7 @@ impl State {
 
     fn check_read(&self, max: usize) -> Result<(), PipeError> {
         if self.destroyed {
-            return Err(PipeError::Closed);
+            return Err(self.closed());
         }
         if self.ring.is_empty() && max > 0 && !self.writers.is_closed() {
             return Err(PipeError::WouldBlock { asked: max, available: 0 });
@@ -59,7 +59,7 @@ impl State {
     /// A write that puts in what fits; up to the atomic size, everything or nothing.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, PipeError> {
         if self.destroyed {
-            return Err(PipeError::Closed);
+            return Err(self.closed());
         }
         if bytes.is_empty() {
             return Ok(0);
@@ -108,7 +108,14 @@ impl State {
 impl Object for State {
     type Error = PipeError;
     type Left = ();
-    const CLOSED: PipeError = PipeError::Closed;
+
+    #[cold]
+    fn closed(&self) -> PipeError {
+        match self.destroyed {
+            true => PipeError::Destroyed { discarded_bytes: self.totals.discarded },
+            false => PipeError::Closed,
+        }
+    }
 
     fn side(&mut self, end: End) -> &mut Side {
         match end {

@@ -37,12 +37,24 @@ pub enum QueueError {
     /// Nobody is left who could receive; what is sent now would be lost.
     #[error("no receiver is left")]
     Abandoned,
-    /// This handle was closed, sending was ended, or the whole queue was destroyed.
+    /// This handle was closed, or sending was ended.
     #[error("closed")]
     Closed,
+    /// The whole queue was destroyed, be it before or after this handle was closed.
+    #[error("destroyed, with {discarded} messages that nobody had received")]
+    Destroyed {
+        /// How many of its messages nobody has ever received.
+        discarded: u64,
+    },
     /// The other side, in another process, has written what can't be true. This ring is over; nothing else is touched.
     #[error("the other side of the ring is corrupt")]
     PeerCorrupt,
+    /// The kernel refused, in a way that no queue should see.
+    #[error("the kernel's sockets: {}", std::io::Error::from_raw_os_error(*errno))]
+    Os {
+        /// What it answered.
+        errno: i32,
+    },
 }
 
 #[cfg(any(target_os = "linux", loom, shuttle))]

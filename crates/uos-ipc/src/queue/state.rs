@@ -44,7 +44,7 @@ impl State {
     #[inline(always)]
     pub(crate) fn receive(&mut self) -> Result<Message, QueueError> {
         if self.destroyed {
-            return Err(QueueError::Closed);
+            return Err(self.closed());
         }
         let over = self.finished || self.senders.is_closed();
         let empty = if over { QueueError::Ended } else { QueueError::Empty };
@@ -80,7 +80,7 @@ impl State {
     #[inline(always)]
     pub(crate) fn check(&self, len: usize) -> Result<(), QueueError> {
         if self.destroyed || self.finished {
-            return Err(QueueError::Closed);
+            return Err(self.closed());
         }
         if self.receivers.is_closed() {
             return Err(QueueError::Abandoned);
@@ -144,6 +144,7 @@ impl State {
             waiting_receivers: self.receivers.waiting(),
             waiting_senders: self.senders.waiting(),
             closed: self.finished || self.destroyed,
+            destroyed: self.destroyed,
         }
     }
 }
@@ -151,7 +152,14 @@ impl State {
 impl Object for State {
     type Error = QueueError;
     type Left = Option<Store>;
-    const CLOSED: QueueError = QueueError::Closed;
+
+    #[cold]
+    fn closed(&self) -> QueueError {
+        match self.destroyed {
+            true => QueueError::Destroyed { discarded: self.totals.discarded },
+            false => QueueError::Closed,
+        }
+    }
 
     #[inline]
     fn side(&mut self, end: End) -> &mut Side {

@@ -215,6 +215,7 @@ impl Channel for SharedQueue {
             waiting_receivers: 0,
             waiting_senders: 0,
             closed: false,
+            destroyed: false,
         }
     }
 }

@@ -284,7 +284,10 @@ impl Drop for Item {
 impl waiting::Object for Lane {
     type Error = SocketError;
     type Left = Option<Left>;
-    const CLOSED: SocketError = SocketError::Closed;
+
+    fn closed(&self) -> SocketError {
+        SocketError::Closed
+    }
 
     fn side(&mut self, end: End) -> &mut Side {
         match end {

@@ -260,7 +260,10 @@ impl Backlog {
 impl waiting::Object for Backlog {
     type Error = SocketError;
     type Left = VecDeque<Socket>;
-    const CLOSED: SocketError = SocketError::Closed;
+
+    fn closed(&self) -> SocketError {
+        SocketError::Closed
+    }
 
     fn side(&mut self, end: End) -> &mut Side {
         match end {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 /// Taken at the first poll that has to wait, and left by being dropped.
 ///
 /// It belongs to the handle it was made from without keeping that handle open: once the handle is closed
-/// it is out of the queue and answers `Closed`. If it had been woken already when it is dropped, the next
+/// it is out of the queue and answers [`Object::closed`]. If it had been woken already when it is dropped, the next
 /// in line is woken instead.
 pub(crate) struct Place<T: Object> {
     shared: Arc<Shared<T>>,
@@ -34,7 +34,7 @@ impl<T: Object> Place<T> {
         let Place { ref shared, end, handle, need, ref mut waiter } = *self;
         let (answer, _dropped_after_the_lock) = shared.step(|object| {
             if !object.side(end).is_open(handle) {
-                return (Poll::Ready(Err(T::CLOSED)), [Some(waker), None]);
+                return (Poll::Ready(Err(object.closed())), [Some(waker), None]);
             }
             let goes = need == 0
                 || object.is_over(end)

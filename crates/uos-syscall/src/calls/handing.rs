@@ -63,18 +63,21 @@ pub(super) fn find(scope: &Scope<'_>, asked: &[v1::SpawnHandle]) -> Result<Vec<H
 
 fn what(id: u64, object: &Object) -> Result<What, Error> {
     match object {
-        Object::Pipe(pipe) => match (&pipe.reader, &pipe.writer) {
-            (Some(reader), None) => Ok(What::Reader(reader.clone())),
-            (None, Some(writer)) => Ok(What::Writer(writer.clone())),
-            (Some(_), Some(_)) => Err(Error::invalid(
-                "handles.id",
-                format_args!("{id} is both ends of a pipe, and a descriptor is one"),
-            )
-            .hint("make a second handle with Dup, and restrict it to reading or to writing")),
-            (None, None) => {
-                Err(Error::invalid("handles.id", format_args!("{id} is neither end of the pipe")))
+        Object::Pipe(pipe) => {
+            super::pipes::alive(&pipe.control)?;
+            match (&pipe.reader, &pipe.writer) {
+                (Some(reader), None) => Ok(What::Reader(reader.clone())),
+                (None, Some(writer)) => Ok(What::Writer(writer.clone())),
+                (Some(_), Some(_)) => Err(Error::invalid(
+                    "handles.id",
+                    format_args!("{id} is both ends of a pipe, and a descriptor is one"),
+                )
+                .hint("make a second handle with Dup, and restrict it to reading or to writing")),
+                (None, None) => {
+                    Err(Error::invalid("handles.id", format_args!("{id} is neither end of the pipe")))
+                }
             }
-        },
+        }
         Object::File(file) => Ok(What::File(file.clone())),
         Object::Segment(segment) => Ok(What::Segment(segment.window())),
         other => Err(Error::new(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use uos_ipc::{Capacity, Control, Pipe, PipeError, Read, Rights, Write};
+use uos_ipc::{Capacity, Control, Pipe, PipeError, PipeStats, Read, Rights, Write};
 use uos_proto::{Right, v1};
 
 use super::{handles::give_up, reply_bytes, within};
@@ -155,6 +155,7 @@ impl Syscall for v1::DestroyPipe {
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyPipeReply, Error> {
+        alive(&cx.target.found)?;
         cx.target.found.destroy();
         drop(cx.caller().handles.remove(self.id));
         Ok(v1::DestroyPipeReply {})
@@ -169,7 +170,7 @@ impl Syscall for v1::PipeStats {
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::PipeStatsReply, Error> {
-        let stats = cx.target.found.stats();
+        let stats = alive(&cx.target.found)?;
         Ok(v1::PipeStatsReply {
             capacity_bytes: stats.capacity_bytes as u64,
             buffered_bytes: stats.buffered_bytes as u64,
@@ -188,8 +189,19 @@ fn control(scope: &Scope<'_>, id: u64, needs: Rights) -> Result<HandleTarget<Con
     })
 }
 
+/// The numbers of a pipe, unless it was destroyed.
+pub(super) fn alive(control: &Control) -> Result<PipeStats, Error> {
+    let stats = control.stats();
+    if stats.destroyed { Err(destroyed(stats.discarded_bytes)) } else { Ok(stats) }
+}
+
+fn destroyed(discarded_bytes: u64) -> Error {
+    Error::new(Errno::EIDRM, format!("the pipe was destroyed, {discarded_bytes} bytes of it unread"))
+}
+
 fn refused(error: PipeError, id: u64) -> Error {
     match error {
+        PipeError::Destroyed { discarded_bytes } => destroyed(discarded_bytes),
         PipeError::BrokenPipe => Errno::EPIPE.into(),
         PipeError::WouldBlock { .. } => Errno::EAGAIN.into(),
         // The handle was closed while the call waited.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Errno, Error,
     admit::{Absent, Cx},
-    handles::{Handle, Object, QueueEnds, TopicEnds},
+    handles::{Handle, Object, Over, QueueEnds, TopicEnds},
     perform::{Syscall, Waiting},
     target::{HandleTarget, Scope, System},
 };
@@ -54,7 +54,7 @@ impl Syscall for v1::CreateQueue {
 pub(crate) enum Outbox {
     /// The send belongs to the handle without keeping it open, so that closing the handle ends the send.
     Queue(SendFuture),
-    Topic(Option<Arc<Topic>>, Message),
+    Topic(TopicEnds, Message),
 }
 
 impl Waiting for v1::SendMessage {
@@ -66,7 +66,7 @@ impl Waiting for v1::SendMessage {
         let message = Message::from(self.data.clone()).with_priority(urgency);
         scope.handle(self.id, Rights::WRITE, |object| match object {
             Object::Queue(queue) => Some(Outbox::Queue(queue.sender.as_ref()?.send(message))),
-            Object::Topic(topic) => Some(Outbox::Topic(topic.get(), message)),
+            Object::Topic(topic) => Some(Outbox::Topic(topic.to_subscribe(), message)),
             _ => None,
         })
     }
@@ -77,8 +77,15 @@ impl Waiting for v1::SendMessage {
         }
         let sent = match cx.target.found {
             Outbox::Queue(send) => within(self.timeout_us, async { send.await.map(|()| 1) }).await,
-            Outbox::Topic(Some(topic), message) => within(self.timeout_us, topic.publish(message)).await,
-            Outbox::Topic(None, _) => Some(Err(QueueError::Closed)),
+            Outbox::Topic(topic, message) => {
+                let publishing = topic.get().map_err(over)?;
+                let sent = within(self.timeout_us, publishing.publish(message)).await;
+                if let Some(Ok(0)) = sent {
+                    // Perhaps nobody was left of those it waited for because publishing has ended.
+                    topic.get().map_err(over)?;
+                }
+                sent
+            }
         };
         match sent {
             Some(Ok(receivers)) => Ok(v1::SendMessageReply { receivers: receivers as u64 }),
@@ -124,7 +131,7 @@ impl Syscall for v1::Subscribe {
     }
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::SubscribeReply, Error> {
-        let topic = cx.target.found.get().ok_or_else(broken)?;
+        let topic = cx.target.found.get().map_err(over)?;
         let subscription = Arc::new(topic.subscribe()?);
         let rights = Rights::READ | Rights::DUPLICATE | Rights::TRANSFER;
         Ok(v1::SubscribeReply { id: keep(&cx, Handle::new(Object::Subscription(subscription), rights))? })
@@ -171,8 +178,14 @@ impl Syscall for v1::CloseQueue {
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::CloseQueueReply, Error> {
         match &cx.target.found {
-            Whole::Queue(control) => control.close(),
-            Whole::Topic(topic) => topic.end(),
+            Whole::Queue(control) => {
+                alive(control.stats())?;
+                control.close();
+            }
+            Whole::Topic(topic) => {
+                is_there(topic)?;
+                topic.end(Over::Closed);
+            }
             Whole::Subscription(_) => return Err(Error::no_handle(self.id)),
         }
         Ok(v1::CloseQueueReply {})
@@ -188,8 +201,14 @@ impl Syscall for v1::DestroyQueue {
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyQueueReply, Error> {
         match &cx.target.found {
-            Whole::Queue(control) => control.destroy(),
-            Whole::Topic(topic) => topic.end(),
+            Whole::Queue(control) => {
+                alive(control.stats())?;
+                control.destroy();
+            }
+            Whole::Topic(topic) => {
+                is_there(topic)?;
+                topic.end(Over::Destroyed);
+            }
             Whole::Subscription(_) => return Err(Error::no_handle(self.id)),
         }
         give_up(&cx, self.id)?;
@@ -206,9 +225,12 @@ impl Syscall for v1::QueueStats {
 
     fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::QueueStatsReply, Error> {
         Ok(match &cx.target.found {
-            Whole::Queue(control) => told(&control.stats()),
+            Whole::Queue(control) => told(&alive(control.stats())?),
             Whole::Subscription(subscription) => told(&subscription.stats()),
-            Whole::Topic(topic) => all_told(topic),
+            Whole::Topic(topic) => {
+                is_there(topic)?;
+                all_told(topic)
+            }
         })
     }
 }
@@ -232,7 +254,7 @@ fn all_told(topic: &TopicEnds) -> v1::QueueStatsReply {
     let none = v1::QueueStatsReply {
         limits: Some(wire(topic.limits())),
         receivers: stats.len() as u64,
-        closed: open.is_none(),
+        closed: open.is_err(),
         ..Default::default()
     };
     stats.iter().fold(none, |sum, one| v1::QueueStatsReply {
@@ -249,8 +271,30 @@ fn wire(limits: Limits) -> v1::QueueLimits {
     v1::QueueLimits { messages: limits.messages() as u64, bytes: limits.bytes() as u64 }
 }
 
+/// The numbers of a queue, unless it was destroyed.
+fn alive(stats: QueueStats) -> Result<QueueStats, Error> {
+    if stats.destroyed { Err(destroyed(stats.discarded)) } else { Ok(stats) }
+}
+
+fn is_there(topic: &TopicEnds) -> Result<(), Error> {
+    if topic.get().err() == Some(Over::Destroyed) { Err(over(Over::Destroyed)) } else { Ok(()) }
+}
+
+fn destroyed(discarded: u64) -> Error {
+    Error::new(Errno::EIDRM, format!("the queue was destroyed, {discarded} messages of it not received"))
+}
+
+/// The answer of a topic of which publishing has ended.
+fn over(how: Over) -> Error {
+    match how {
+        Over::Closed => broken(),
+        Over::Destroyed => Error::new(Errno::EIDRM, "the topic was destroyed"),
+    }
+}
+
 fn refused(error: QueueError) -> Error {
     match error {
+        QueueError::Destroyed { discarded } => destroyed(discarded),
         QueueError::TooLarge { asked, max } => {
             Error::limit(Errno::EMSGSIZE, "message_bytes", asked as u64, max as u64)
         }

@@ -23,7 +23,7 @@ pub(crate) use self::{
     queue::QueueEnds,
     ready::Wait,
     segment::{SharedSegment, Window},
-    topic::TopicEnds,
+    topic::{Over, TopicEnds},
     watch::{Listening, WatchHandle},
 };
 use crate::{Errno, Error};

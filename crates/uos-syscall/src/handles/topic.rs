@@ -10,8 +10,17 @@ use super::object::Held;
 /// The topic itself, for all who hold it.
 struct Whole {
     limits: Limits,
-    /// `None` once publishing has ended.
-    topic: Mutex<Option<Arc<Topic>>>,
+    /// Gone once publishing has ended.
+    topic: Mutex<Result<Arc<Topic>, Over>>,
+}
+
+/// How publishing has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It was closed, or nobody is left who could.
+    Closed,
+    /// The topic was destroyed.
+    Destroyed,
 }
 
 /// One who may publish. With the last of them the topic ends.
@@ -25,12 +34,12 @@ pub(crate) struct TopicEnds {
 
 impl TopicEnds {
     pub(crate) fn new(topic: Topic, limits: Limits) -> Self {
-        let whole = Arc::new(Whole { limits, topic: Mutex::new(Some(Arc::new(topic))) });
+        let whole = Arc::new(Whole { limits, topic: Mutex::new(Ok(Arc::new(topic))) });
         Self { publisher: Some(Arc::new(Publisher(Arc::clone(&whole)))), whole }
     }
 
     /// The topic, unless publishing has ended.
-    pub(crate) fn get(&self) -> Option<Arc<Topic>> {
+    pub(crate) fn get(&self) -> Result<Arc<Topic>, Over> {
         self.whole.topic.lock().clone()
     }
 
@@ -44,15 +53,21 @@ impl TopicEnds {
     }
 
     /// Ends publishing for everybody: who subscribes gets what is left.
-    pub(crate) fn end(&self) {
-        self.whole.end();
+    pub(crate) fn end(&self, how: Over) {
+        self.whole.end(how);
     }
 }
 
 impl Whole {
-    fn end(&self) {
-        let topic = self.topic.lock().take();
-        if let Some(topic) = topic {
+    fn end(&self, how: Over) {
+        let mut topic = self.topic.lock();
+        // What was destroyed stays it, whatever comes later.
+        let ended = match *topic {
+            Err(Over::Destroyed) => return,
+            _ => std::mem::replace(&mut *topic, Err(how)),
+        };
+        drop(topic);
+        if let Ok(topic) = ended {
             topic.close();
         }
     }
@@ -60,7 +75,7 @@ impl Whole {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.end(Over::Closed);
     }
 }
 

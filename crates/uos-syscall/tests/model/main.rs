@@ -47,6 +47,7 @@ fn verdict<T>(result: Result<T, Error>) -> Verdict {
         (Errno::EPERM, Some(Cause::Right(_))) => Verdict::Beyond,
         (Errno::EINVAL, _) if error.message.contains("is only a part of") => Verdict::Part,
         (Errno::EBADF, _) => Verdict::NoHandle,
+        (Errno::EIDRM, _) => Verdict::Destroyed,
         (Errno::ESRCH, _) => Verdict::NoProcess,
         (errno, _) => {
             // None of these is a refusal for want of a right.

@@ -14,6 +14,8 @@ pub(crate) enum Verdict {
     HandleRight,
     /// There is no such handle, or it is not for this.
     NoHandle,
+    /// What the handle is of was destroyed.
+    Destroyed,
     NoProcess,
     /// What is given isn't held.
     Beyond,

@@ -305,12 +305,10 @@ async fn used(world: &World, people: &mut People, random: &mut Random, who: usiz
             Verdict::Right(_) if free => Verdict::Allowed,
             Verdict::HandleRight => Verdict::HandleRight,
             _ if !closes && held.pipe.is_some() != pipe => Verdict::NoHandle,
-            // Nothing goes through a pipe that was ended.
-            _ if held.pipe.is_some_and(|pipe| people.destroyed.contains(&pipe))
-                && !needs.is_empty()
-                && !destroys =>
-            {
-                Verdict::NoHandle
+            Verdict::NoHandle => Verdict::NoHandle,
+            // Nothing is left of a pipe that was destroyed but to give it up.
+            _ if !closes && held.pipe.is_some_and(|pipe| people.destroyed.contains(&pipe)) => {
+                Verdict::Destroyed
             }
             other => other,
         };

@@ -2,6 +2,7 @@
 
 use super::{Access, Segment, ShmError};
 use crate::memory::Memory;
+use crate::segment::{MappedMemory, range};
 use std::fmt;
 use std::sync::Arc;
 
@@ -70,13 +71,30 @@ impl Mapping {
         &self.memory
     }
 
-    /// The range as it lies in memory, if all of it is in the segment. Its end may overflow nothing.
     fn range(&self, offset: u64, len: usize) -> Result<usize, ShmError> {
-        let size = self.segment.len_bytes();
-        match offset.checked_add(len as u64) {
-            Some(end) if end <= size => Ok(offset as usize),
-            _ => Err(ShmError::Range { offset, len: len as u64, size_bytes: size }),
-        }
+        range(offset, len, self.segment.len_bytes())
+    }
+}
+
+impl MappedMemory for Mapping {
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), ShmError> {
+        self.write(offset, bytes)
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), ShmError> {
+        self.read(offset, bytes)
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> Result<Vec<u8>, ShmError> {
+        self.read_vec(offset, len)
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes()
+    }
+
+    fn access(&self) -> Access {
+        self.access
     }
 }
 

@@ -33,7 +33,7 @@ struct Kept {
 
 impl Segments {
     /// The most one segment may have, unless it is set otherwise: 100 MiB.
-    pub const MAX_SEGMENT_BYTES: u64 = 100 << 20;
+    pub const MAX_SEGMENT_BYTES: u64 = crate::segment::MAX_BYTES;
     /// What all of them together should have for a quota, unless it is set otherwise: 500 MiB.
     pub const MAX_TOTAL_BYTES: u64 = 500 << 20;
 

@@ -1,31 +1,14 @@
 //! One segment: its descriptor, what it costs, and who may do what with it.
 
-use super::{Mapping, ShmError, memfd, pool::Pool};
+use super::{Access, Mapping, SegmentStats, Sharing, ShmError, memfd, pool::Pool};
 use crate::memory::Memory;
 use crate::quota::{Permit, Quota};
+use crate::segment::{SharedMemory, fresh_id};
 use crate::sync::Mutex;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-
-/// What may be done with a segment through a handle or a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Access {
-    /// Look.
-    ReadOnly,
-    /// Look and change.
-    ReadWrite,
-}
-
-/// Who may ever write to a segment. Decided when it is made, as the kernel takes a seal only then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sharing {
-    /// Its maker, and those it is passed to with [`Access::ReadWrite`].
-    Writers,
-    /// Its maker alone, through the mapping it has from the start. The kernel refuses everybody else, whatever their uid.
-    ReadersOnly,
-}
 
 /// Whether "only for reading" holds against one who was passed a segment so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,24 +33,6 @@ pub struct Segment {
 #[derive(Clone, Debug)]
 pub struct Lease {
     _segment: Segment,
-}
-
-/// A segment's numbers at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SegmentStats {
-    /// Names it in this process; never given twice.
-    pub id: u64,
-    /// How much may be used.
-    pub len_bytes: u64,
-    /// How much it costs: whole pages.
-    pub charged_bytes: u64,
-    /// Who may ever write.
-    pub sharing: Sharing,
-    /// Handles, mappings and leases there are.
-    pub holders: usize,
-    /// How often it was passed on.
-    pub shared: u64,
 }
 
 pub(super) struct Inner {
@@ -157,11 +122,9 @@ impl Segment {
         pool: Weak<Pool>,
         access: Access,
     ) -> Segment {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let shared = AtomicU64::new(0);
         let (fd, charge, maps) = (Some(fd), Some(charge), Mutex::new(maps));
-        let inner = Inner { id, len, sharing, uid, fd, shared, maps, charge, pool };
+        let inner = Inner { id: fresh_id(), len, sharing, uid, fd, shared, maps, charge, pool };
         Segment { inner: Arc::new(inner), access }
     }
 
@@ -248,6 +211,30 @@ impl Segment {
             holders: Arc::strong_count(&self.inner),
             shared: self.inner.shared.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl SharedMemory for Segment {
+    type Mapping = Mapping;
+
+    fn attach(&self, access: Access) -> Result<Mapping, ShmError> {
+        self.attach(access)
+    }
+
+    fn read_only(&self) -> Segment {
+        self.read_only()
+    }
+
+    fn access(&self) -> Access {
+        self.access
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes()
+    }
+
+    fn stats(&self) -> SegmentStats {
+        self.stats()
     }
 }
 

@@ -85,6 +85,7 @@ export const CreatePipeReplySchema: GenMessage<CreatePipeReply> = /*@__PURE__*/
  * Errors:
  * - EBADF: no such pipe in the caller's table, or not its writing end.
  * - EPIPE: nobody reads any more.
+ * - EIDRM: it was destroyed.
  * - ETIMEDOUT: no room in time; nothing was written.
  *
  * @generated from message uos.v1.WritePipe
@@ -145,6 +146,7 @@ export const WritePipeReplySchema: GenMessage<WritePipeReply> = /*@__PURE__*/
  *
  * Errors:
  * - EBADF: no such pipe in the caller's table, or not its reading end.
+ * - EIDRM: it was destroyed.
  * - ETIMEDOUT: nothing came in time.
  *
  * @generated from message uos.v1.ReadPipe
@@ -247,11 +249,13 @@ export const ClosePipeReplySchema: GenMessage<ClosePipeReply> = /*@__PURE__*/
   messageDesc(file_uos_v1_pipes, 7);
 
 /**
- * Ends a pipe for everybody: what is in it is gone, every waiting call on it fails. For who made it.
+ * Ends a pipe for everybody: what is in it is gone, every waiting and every later call on it fails, but for giving up an end.
+ * For who made it.
  *
  * Errors:
  * - EBADF: no such pipe in the caller's table.
  * - EACCES: the caller holds an end of it, but did not make it.
+ * - EIDRM: it was destroyed already.
  *
  * @generated from message uos.v1.DestroyPipe
  */
@@ -291,6 +295,7 @@ export const DestroyPipeReplySchema: GenMessage<DestroyPipeReply> = /*@__PURE__*
  *
  * Errors:
  * - EBADF: no such pipe in the caller's table.
+ * - EIDRM: it was destroyed.
  *
  * @generated from message uos.v1.PipeStats
  */

@@ -34,6 +34,7 @@ export const file_uos_v1_processes: GenFile = /*@__PURE__*/
  * - E2BIG: arguments and environment have more than 2 MiB or are too long for the host, or more than 64 handles.
  * - EBADF: one of the handles is not in the caller's table.
  * - EACCES: one of the handles can't be passed on, or the right it was opened by is gone.
+ * - EIDRM: one of the handles is of a pipe or a segment that was destroyed.
  *
  * @generated from message uos.v1.SpawnProcess
  */

@@ -106,7 +106,8 @@ export const CreateQueueReplySchema: GenMessage<CreateQueueReply> = /*@__PURE__*
  * Errors:
  * - EBADF: no such queue in the caller's table, or not to send to.
  * - EMSGSIZE: longer than the queue holds; the limit is named.
- * - EPIPE: nobody is left who could receive, or the queue was closed or destroyed.
+ * - EPIPE: nobody is left who could receive, or the queue was closed.
+ * - EIDRM: it was destroyed.
  * - ETIMEDOUT: no room in time; nothing was sent.
  *
  * @generated from message uos.v1.SendMessage
@@ -174,7 +175,7 @@ export const SendMessageReplySchema: GenMessage<SendMessageReply> = /*@__PURE__*
  *
  * Errors:
  * - EBADF: no such queue in the caller's table, or not to receive from.
- * - EPIPE: the queue was destroyed.
+ * - EIDRM: the queue was destroyed.
  * - ETIMEDOUT: nothing came in time.
  *
  * @generated from message uos.v1.ReceiveMessage
@@ -243,6 +244,7 @@ export const ReceiveMessageReplySchema: GenMessage<ReceiveMessageReply> = /*@__P
  * Errors:
  * - EBADF: no such topic in the caller's table, or not to receive from.
  * - EPIPE: nobody is left who could publish.
+ * - EIDRM: it was destroyed.
  * - EDQUOT: the topic's maker, or all, would hold too much; the limit is named.
  * - EMFILE: the caller's table is full.
  *
@@ -329,6 +331,7 @@ export const UnsubscribeReplySchema: GenMessage<UnsubscribeReply> = /*@__PURE__*
  *
  * Errors:
  * - EBADF: no such queue or topic in the caller's table, or not to send to.
+ * - EIDRM: it was destroyed.
  *
  * @generated from message uos.v1.CloseQueue
  */
@@ -364,11 +367,13 @@ export const CloseQueueReplySchema: GenMessage<CloseQueueReply> = /*@__PURE__*/
   messageDesc(file_uos_v1_queues, 12);
 
 /**
- * Ends a queue for everybody: what is in it is gone, every waiting call on it fails. Of a topic, subscribers get what is left.
+ * Ends a queue for everybody: what is in it is gone, every waiting and every later call on it fails. Of a topic, subscribers get
+ * what is left.
  *
  * Errors:
  * - EBADF: no such queue or topic in the caller's table.
  * - EACCES: the handle can't destroy it.
+ * - EIDRM: it was destroyed already.
  *
  * @generated from message uos.v1.DestroyQueue
  */
@@ -408,6 +413,7 @@ export const DestroyQueueReplySchema: GenMessage<DestroyQueueReply> = /*@__PURE_
  *
  * Errors:
  * - EBADF: no such queue in the caller's table.
+ * - EIDRM: it was destroyed.
  *
  * @generated from message uos.v1.QueueStats
  */

@@ -1,7 +1,6 @@
 //! Why a segment was not made, not mapped or not touched. In every case nothing was changed.
 
 use crate::quota::QuotaError;
-use rustix::io::Errno;
 
 /// What shared memory answers instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,9 +46,10 @@ pub enum ShmError {
     },
 }
 
+#[cfg(target_os = "linux")]
 impl ShmError {
     /// For `map_err`: which call it was.
-    pub(crate) fn of(call: &'static str) -> impl FnOnce(Errno) -> ShmError {
+    pub(crate) fn of(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> ShmError {
         move |errno| ShmError::Os { call, errno: errno.raw_os_error() }
     }
 }
