@@ -22,7 +22,8 @@ use std::thread::JoinHandle;
 /// at every 5 ms, and waits for its turn again once it wants to run; until then it is not stopped, so that what wakes it
 /// reaches it.
 ///
-/// A thread of its own does the work, with real-time priority where that is allowed. If it dies, with the whole
+/// A thread of its own does the work, on the same CPU and with real-time priority where that is allowed. Where others
+/// take a part of the CPU, a turn may be longer by a tenth, or a millisecond at the most. If it dies, with the whole
 /// process or alone, another process lets everybody run again.
 ///
 /// To be known: a parent that waits for stopped children sees its child stop and go on; and who is stopped by
@@ -77,6 +78,10 @@ impl Gate {
                     line.run(&taken, &ears);
                 }
                 Err(error) => drop(ready.send(Err(error))),
+                    // Without priority it would have to wait there for those whose turns it is to end.
+                    if realtime {
+                        line::stay_at(cpu);
+                    }
             }
         };
         let thread = std::thread::Builder::new().name("uos-gate".into()).spawn(work);

@@ -26,6 +26,9 @@ const LOOK: Nanos = Nanos::from_millis(10);
 const LOOK_AT_SLEEPERS: Nanos = Nanos::from_millis(5);
 /// What is left of a turn is given up below this: a look costs as much.
 const CRUMB: Nanos = Nanos::from_micros(100);
+/// By so much, or a tenth of it, a turn may be longer where others leave whoever has it only a part of the CPU: to look
+/// whenever it could be over at the earliest would halve what is left of it each time.
+const LATE: Nanos = Nanos::from_millis(1);
 /// So many sleepers are looked at each time, so that many cost no more than these.
 const SLEEPERS: usize = 32;
 /// So many that have ended are remembered.
@@ -46,6 +49,10 @@ pub(super) struct Line {
     through: Option<u32>,
     now: Nanos,
     looked: Instant,
+    /// What was used of the time that passed between the last two looks within a turn.
+    pace: (Nanos, Nanos),
+    /// How late the turn that is on may end.
+    late: Nanos,
     watchdog: Watchdog,
 }
 
@@ -53,6 +60,15 @@ pub(super) struct Line {
 pub(super) fn become_realtime() -> bool {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_ok()
+}
+
+/// Has the calling thread stay where those it holds run: to signal to another CPU, and to be woken on one that has gone to
+/// sleep, takes several times as long.
+pub(super) fn stay_at(cpu: Cpu) {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(cpu.0 as usize);
+    // Elsewhere it does the same for more.
+    let _ = rustix::thread::sched_setaffinity(None, &only);
 }
 
 impl Line {
@@ -73,6 +89,8 @@ impl Line {
             through: None,
             now: Nanos::ZERO,
             looked: Instant::now(),
+            pace: (Nanos::ZERO, Nanos::ZERO),
+            late: Nanos::ZERO,
             watchdog: Watchdog::start()?,
         })
     }
@@ -103,8 +121,11 @@ impl Line {
         let left = self.sched.current(HERE).ok().flatten().map(|(_, until)| until.since(self.now));
         let event = self.sched.next_event().filter(|_| self.running.is_none());
         let sleepers = (!self.sleepers.is_empty()).then_some(LOOK_AT_SLEEPERS);
-        let waits =
-            [left.map(|left| left.min(LOOK).max(CRUMB)), event.map(|at| at.since(self.now)), sleepers];
+        let waits = [
+            left.map(|left| until_over(left, self.pace, self.late)),
+            event.map(|at| at.since(self.now)),
+            sleepers,
+        ];
         waits.into_iter().flatten().min()
     }
 
@@ -113,6 +134,7 @@ impl Line {
         let Some(held) = self.held.get_mut(&pid) else { return };
         let used = held.used_since();
         self.now = self.now + Nanos(used);
+        self.pace = (Nanos(used), passed);
         let over = self.sched.current(HERE).ok().flatten().is_none_or(|(_, until)| until <= self.now + CRUMB);
         if used < passed.0 / 2 && !held.wants_cpu() {
             self.take_off(Why::Blocked);
@@ -152,7 +174,8 @@ impl Line {
     /// Gives the turn to the next. Answers whether it is worth trying again, as that one was gone.
     fn let_one_through(&mut self) -> bool {
         let picked = self.sched.pick(HERE, self.now).ok().flatten();
-        let next = picked.and_then(|pick| self.pids.get(&pick.task).copied());
+        self.late = picked.map_or(Nanos::ZERO, |pick| Nanos(pick.slice.0 / 10).min(LATE));
+        let next = picked.as_ref().and_then(|pick| self.pids.get(&pick.task).copied());
         if self.through != next
             && let Some(held) = self.through.take().and_then(|pid| self.held.get_mut(&pid))
         {
@@ -346,5 +369,59 @@ impl Line {
     pub(super) fn stats(&mut self) -> Vec<(u32, TaskStats)> {
         let stats = |(&pid, held): (&u32, &Held)| Some((pid, self.sched.task(held.task).ok()?));
         self.held.iter().filter_map(stats).collect()
+    }
+}
+
+/// How long what is left of a turn will take at the pace of the last look, of which `late` at the most is waited in vain if
+/// it has the CPU for itself again.
+fn until_over(left: Nanos, (used, passed): (Nanos, Nanos), late: Nanos) -> Nanos {
+    let at_that_pace = (u128::from(left.0) * u128::from(passed.0)).checked_div(u128::from(used.0));
+    let at_that_pace = at_that_pace.and_then(|ns| u64::try_from(ns).ok()).map_or(Nanos(u64::MAX), Nanos);
+    at_that_pace.clamp(left, left + late).min(LOOK).max(CRUMB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CRUMB, LATE, LOOK, until_over};
+    use crate::Nanos;
+
+    const fn us(micros: u64) -> Nanos {
+        Nanos::from_micros(micros)
+    }
+
+    #[test]
+    fn looks_are_as_far_apart_as_what_is_left_takes() {
+        assert_eq!(until_over(us(4_000), (us(1_000), us(1_000)), LATE), us(4_000), "alone");
+        assert_eq!(until_over(us(4_000), (us(9_000), us(10_000)), LATE), Nanos(4_444_444), "nearly so");
+        assert_eq!(until_over(us(4_000), (us(5_000), us(10_000)), LATE), us(5_000), "and not too late");
+        assert_eq!(until_over(us(4_000), (us(0), us(10_000)), LATE), us(5_000));
+        assert_eq!(until_over(us(4_000), (us(10), us(0)), LATE), us(4_000));
+        assert_eq!(until_over(us(10), (us(10), us(10)), LATE), CRUMB);
+        for pace in [(us(0), us(0)), (us(1), us(1)), (us(1), Nanos(u64::MAX))] {
+            assert_eq!(until_over(us(4_000_000), pace, LATE), LOOK, "it may sleep at any moment");
+        }
+    }
+
+    /// Looks at a turn of 10 ms of which others leave one part in `parts`, and how much longer it was.
+    fn turn(parts: u64) -> (u32, Nanos) {
+        let (mut looks, mut left, mut pace) = (0, us(10_000), (us(1), us(1)));
+        loop {
+            let wait = until_over(left, pace, LATE);
+            let used = Nanos(wait.0 / parts);
+            (looks, pace) = (looks + 1, (used, wait));
+            if left <= used + CRUMB {
+                return (looks, used.since(left));
+            }
+            left = left.since(used);
+        }
+    }
+
+    #[test]
+    fn a_turn_beside_others_takes_few_looks() {
+        assert_eq!(turn(1), (1, us(0)));
+        for (parts, most) in [(2, 4), (3, 7), (4, 10)] {
+            let (looks, longer) = turn(parts);
+            assert!(looks <= most && longer <= LATE, "one of {parts}: {looks} looks, {longer} longer");
+        }
     }
 }
