@@ -3,6 +3,7 @@
 //! The scheduler's clock here is the CPU time of whoever is let through; while nobody is, it is the wall's.
 
 use super::held::Held;
+use super::pace::{CRUMB, LATE, until_over};
 use super::watchdog::Watchdog;
 use super::{Explained, Order, Turn, obey};
 use crate::control::process::refused;
@@ -20,15 +21,8 @@ use thread_priority::{
     thread_native_id,
 };
 
-/// How often it is looked whether the one let through still wants to run, within its turn.
-const LOOK: Nanos = Nanos::from_millis(10);
 /// How often it is looked whether a sleeper wants to run again.
 const LOOK_AT_SLEEPERS: Nanos = Nanos::from_millis(5);
-/// What is left of a turn is given up below this: a look costs as much.
-const CRUMB: Nanos = Nanos::from_micros(100);
-/// By so much, or a tenth of it, a turn may be longer where others leave whoever has it only a part of the CPU: to look
-/// whenever it could be over at the earliest would halve what is left of it each time.
-const LATE: Nanos = Nanos::from_millis(1);
 /// So many sleepers are looked at each time, so that many cost no more than these.
 const SLEEPERS: usize = 32;
 /// So many that have ended are remembered.
@@ -37,17 +31,17 @@ const UNTOLD: usize = 1024;
 const HERE: Cpu = Cpu(0);
 
 pub(super) struct Line {
-    sched: Scheduler,
+    pub(super) sched: Scheduler,
     cpu: Cpu,
-    held: BTreeMap<u32, Held>,
+    pub(super) held: BTreeMap<u32, Held>,
     pids: BTreeMap<TaskId, u32>,
     sleepers: VecDeque<u32>,
     /// Who has ended by itself and whose holder has not been told yet; of many only the last.
     ended: VecDeque<u32>,
     /// Whose turn it is, and who is let through: the same but for a moment between two turns.
-    running: Option<u32>,
+    pub(super) running: Option<u32>,
     through: Option<u32>,
-    now: Nanos,
+    pub(super) now: Nanos,
     looked: Instant,
     /// What was used of the time that passed between the last two looks within a turn.
     pace: (Nanos, Nanos),
@@ -146,7 +140,7 @@ impl Line {
         }
     }
 
-    fn take_off(&mut self, why: Why) {
+    pub(super) fn take_off(&mut self, why: Why) {
         if self.running.take().is_some() {
             let _ = self.sched.put_back(HERE, self.now, why);
         }
@@ -172,9 +166,9 @@ impl Line {
     }
 
     /// Gives the turn to the next. Answers whether it is worth trying again, as that one was gone.
-    fn let_one_through(&mut self) -> bool {
+    pub(super) fn let_one_through(&mut self) -> bool {
         let picked = self.sched.pick(HERE, self.now).ok().flatten();
-        self.late = picked.map_or(Nanos::ZERO, |pick| Nanos(pick.slice.0 / 10).min(LATE));
+        self.late = picked.map_or(Nanos::ZERO, |pick| Nanos(pick.slice.0 / 5).min(LATE));
         let next = picked.as_ref().and_then(|pick| self.pids.get(&pick.task).copied());
         if self.through != next
             && let Some(held) = self.through.take().and_then(|pid| self.held.get_mut(&pid))
@@ -258,6 +252,7 @@ impl Line {
         if self.find(pid).is_ok() {
             return Err(ControlError::AlreadyAdopted { pid });
         }
+        self.possible(&wanted)?;
         let added = self.sched.add(spec.affinity(crate::CpuSet::ALL), self.now);
         let task = added.map_err(|error| refused_by_core(pid, error))?;
         let held = self.watchdog.watch(pid).and_then(|()| Held::new(pid, task, wanted, self.cpu));
@@ -286,6 +281,8 @@ impl Line {
     }
 
     pub(super) fn apply(&mut self, pid: u32, wanted: &Wanted) -> Result<usize, ControlError> {
+        self.find(pid)?;
+        self.possible(wanted)?;
         let held = self.find(pid)?;
         let (task, before) = (held.task, held.wanted.clone());
         let differing = [
@@ -293,6 +290,7 @@ impl Line {
             wanted.weight != before.weight,
             wanted.slice != before.slice,
             wanted.affinity != before.affinity,
+            wanted.group != before.group,
         ];
         // First what can be refused: an overload.
         if differing[0] {
@@ -304,6 +302,9 @@ impl Line {
         }
         if differing[2] {
             self.sched.set_slice(task, wanted.slice)?;
+        }
+        if differing[4] {
+            self.between_turns(|line| Ok(line.sched.set_group(task, wanted.group, line.now)?))?;
         }
         self.find(pid)?.wanted = wanted.clone();
         Ok(differing.into_iter().filter(|&differs| differs).count())
@@ -351,13 +352,18 @@ impl Line {
 
     /// What it has used of its turn is charged first.
     fn end_turn(&mut self, why: Why) {
+        self.charge();
+        self.take_off(why);
+        self.look_at_sleepers();
+        while self.running.is_none() && self.let_one_through() {}
+    }
+
+    /// Has the time be what has been used of the turn that is on.
+    pub(super) fn charge(&mut self) {
         if let Some(held) = self.running.and_then(|pid| self.held.get_mut(&pid)) {
             self.now = self.now + Nanos(held.used_since());
             self.looked = Instant::now();
         }
-        self.take_off(why);
-        self.look_at_sleepers();
-        while self.running.is_none() && self.let_one_through() {}
     }
 
     pub(super) fn explain(&mut self, pid: u32) -> Result<Explained, ControlError> {
@@ -369,59 +375,5 @@ impl Line {
     pub(super) fn stats(&mut self) -> Vec<(u32, TaskStats)> {
         let stats = |(&pid, held): (&u32, &Held)| Some((pid, self.sched.task(held.task).ok()?));
         self.held.iter().filter_map(stats).collect()
-    }
-}
-
-/// How long what is left of a turn will take at the pace of the last look, of which `late` at the most is waited in vain if
-/// it has the CPU for itself again.
-fn until_over(left: Nanos, (used, passed): (Nanos, Nanos), late: Nanos) -> Nanos {
-    let at_that_pace = (u128::from(left.0) * u128::from(passed.0)).checked_div(u128::from(used.0));
-    let at_that_pace = at_that_pace.and_then(|ns| u64::try_from(ns).ok()).map_or(Nanos(u64::MAX), Nanos);
-    at_that_pace.clamp(left, left + late).min(LOOK).max(CRUMB)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CRUMB, LATE, LOOK, until_over};
-    use crate::Nanos;
-
-    const fn us(micros: u64) -> Nanos {
-        Nanos::from_micros(micros)
-    }
-
-    #[test]
-    fn looks_are_as_far_apart_as_what_is_left_takes() {
-        assert_eq!(until_over(us(4_000), (us(1_000), us(1_000)), LATE), us(4_000), "alone");
-        assert_eq!(until_over(us(4_000), (us(9_000), us(10_000)), LATE), Nanos(4_444_444), "nearly so");
-        assert_eq!(until_over(us(4_000), (us(5_000), us(10_000)), LATE), us(5_000), "and not too late");
-        assert_eq!(until_over(us(4_000), (us(0), us(10_000)), LATE), us(5_000));
-        assert_eq!(until_over(us(4_000), (us(10), us(0)), LATE), us(4_000));
-        assert_eq!(until_over(us(10), (us(10), us(10)), LATE), CRUMB);
-        for pace in [(us(0), us(0)), (us(1), us(1)), (us(1), Nanos(u64::MAX))] {
-            assert_eq!(until_over(us(4_000_000), pace, LATE), LOOK, "it may sleep at any moment");
-        }
-    }
-
-    /// Looks at a turn of 10 ms of which others leave one part in `parts`, and how much longer it was.
-    fn turn(parts: u64) -> (u32, Nanos) {
-        let (mut looks, mut left, mut pace) = (0, us(10_000), (us(1), us(1)));
-        loop {
-            let wait = until_over(left, pace, LATE);
-            let used = Nanos(wait.0 / parts);
-            (looks, pace) = (looks + 1, (used, wait));
-            if left <= used + CRUMB {
-                return (looks, used.since(left));
-            }
-            left = left.since(used);
-        }
-    }
-
-    #[test]
-    fn a_turn_beside_others_takes_few_looks() {
-        assert_eq!(turn(1), (1, us(0)));
-        for (parts, most) in [(2, 4), (3, 7), (4, 10)] {
-            let (looks, longer) = turn(parts);
-            assert!(looks <= most && longer <= LATE, "one of {parts}: {looks} looks, {longer} longer");
-        }
     }
 }
