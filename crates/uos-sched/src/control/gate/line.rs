@@ -3,7 +3,7 @@
 //! The scheduler's clock here is the CPU time of whoever is let through; while nobody is, it is the wall's.
 
 use super::held::Held;
-use super::pace::{CRUMB, LATE, until_over};
+use super::pace::{CRUMB, Debt, late, until_over};
 use super::watchdog::Watchdog;
 use super::{Explained, Order, Turn, obey};
 use crate::control::process::refused;
@@ -45,8 +45,8 @@ pub(super) struct Line {
     looked: Instant,
     /// What was used of the time that passed between the last two looks within a turn.
     pace: (Nanos, Nanos),
-    /// How late the turn that is on may end.
-    late: Nanos,
+    /// How long the turn that is on is by the policy.
+    turn: Nanos,
     watchdog: Watchdog,
 }
 
@@ -84,7 +84,7 @@ impl Line {
             now: Nanos::ZERO,
             looked: Instant::now(),
             pace: (Nanos::ZERO, Nanos::ZERO),
-            late: Nanos::ZERO,
+            turn: Nanos::ZERO,
             watchdog: Watchdog::start()?,
         })
     }
@@ -112,11 +112,11 @@ impl Line {
             self.take_off(Why::Preempted);
         }
         while self.running.is_none() && self.let_one_through() {}
-        let left = self.sched.current(HERE).ok().flatten().map(|(_, until)| until.since(self.now));
+        let left = self.until().map(|until| until.since(self.now));
         let event = self.sched.next_event().filter(|_| self.running.is_none());
         let sleepers = (!self.sleepers.is_empty()).then_some(LOOK_AT_SLEEPERS);
         let waits = [
-            left.map(|left| until_over(left, self.pace, self.late)),
+            left.map(|left| until_over(left, self.pace, late(self.turn))),
             event.map(|at| at.since(self.now)),
             sleepers,
         ];
@@ -129,15 +129,25 @@ impl Line {
         let used = held.used_since();
         self.now = self.now + Nanos(used);
         self.pace = (Nanos(used), passed);
-        let over = self.sched.current(HERE).ok().flatten().is_none_or(|(_, until)| until <= self.now + CRUMB);
+        let until = self.until();
+        let Some(held) = self.held.get_mut(&pid) else { return };
         if used < passed.0 / 2 && !held.wants_cpu() {
+            held.debt = Debt::default();
             self.take_off(Why::Blocked);
             // It is not stopped: what wakes it is to reach it.
             self.through = None;
             self.sleepers.push_back(pid);
-        } else if over {
+        } else if until.is_none_or(|until| until <= self.now + CRUMB) {
+            held.debt.settle(until.map_or(0, |until| self.now.0 as i64 - until.0 as i64), self.turn);
             self.take_off(Why::Expired);
         }
+    }
+
+    /// When the turn that is on is over, by what the one before was too long or too short.
+    fn until(&self) -> Option<Nanos> {
+        let (_, until) = self.sched.current(HERE).ok().flatten()?;
+        let held = self.running.and_then(|pid| self.held.get(&pid));
+        Some(held.map_or(until, |held| held.debt.end(until, self.turn)))
     }
 
     pub(super) fn take_off(&mut self, why: Why) {
@@ -168,7 +178,7 @@ impl Line {
     /// Gives the turn to the next. Answers whether it is worth trying again, as that one was gone.
     pub(super) fn let_one_through(&mut self) -> bool {
         let picked = self.sched.pick(HERE, self.now).ok().flatten();
-        self.late = picked.map_or(Nanos::ZERO, |pick| Nanos(pick.slice.0 / 5).min(LATE));
+        self.turn = picked.map_or(Nanos::ZERO, |pick| pick.slice);
         let next = picked.as_ref().and_then(|pick| self.pids.get(&pick.task).copied());
         if self.through != next
             && let Some(held) = self.through.take().and_then(|pid| self.held.get_mut(&pid))
@@ -183,7 +193,9 @@ impl Line {
             self.bury(pid);
             return true;
         }
-        held.used_since();
+        // It was let run until it was on a CPU to be told.
+        let used = held.used_since();
+        held.debt.add(used, self.turn);
         self.through = Some(pid);
         false
     }
@@ -333,8 +345,7 @@ impl Line {
 
     pub(super) fn current(&self) -> Option<Turn> {
         let pid = self.running?;
-        let (_, until) = self.sched.current(HERE).ok().flatten()?;
-        Some(Turn { pid, left: until.since(self.now) })
+        Some(Turn { pid, left: self.until()?.since(self.now) })
     }
 
     pub(super) fn next(&mut self) -> Option<Turn> {
