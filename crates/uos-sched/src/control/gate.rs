@@ -25,8 +25,8 @@ use std::thread::JoinHandle;
 /// reaches it.
 ///
 /// A thread of its own does the work, on the same CPU and with real-time priority where that is allowed. Where others
-/// take a part of the CPU, a turn may be longer by a fifth, or 2 ms at the most. If it dies, with the whole
-/// process or alone, another process lets everybody run again.
+/// take a part of the CPU, a turn may be longer by a fifth, or 2 ms at the most; the next one is shorter for that. If the
+/// thread dies, with the whole process or alone, another process lets everybody run again.
 ///
 /// Groups are the scheduler's: each has its turns or its part as a whole. Their quotas go by the gate's own time, of which
 /// less passes than by the wall while there is other load; no real-time class is held to one.
