@@ -15,10 +15,10 @@ mod simulated;
 #[cfg(feature = "os")]
 pub use gate::{Explained, Gate, Turn};
 #[cfg(feature = "os")]
-pub use os::{Abilities, Means, OsControl};
+pub use os::{Abilities, Groups, Means, OsControl};
 pub use simulated::SimulatedControl;
 
-use crate::{Class, CpuSet, Nanos, Quantum, Quota, SchedError, Weight};
+use crate::{Class, CpuSet, GroupId, GroupSpec, Nanos, Quantum, Quota, SchedError, Scheduler, Weight};
 
 /// Lets processes have CPU time as wanted.
 ///
@@ -37,12 +37,26 @@ pub trait Controller {
 
     /// Lets a process go, as it was before.
     fn release(&mut self, pid: u32) -> Result<(), ControlError>;
+
+    /// A new group in another, which processes may be put into: together they are to others what it says.
+    fn create_group(&mut self, parent: GroupId, spec: GroupSpec) -> Result<GroupId, ControlError>;
+
+    /// Changes what a group is to its siblings. Answers how many settings differed, of weight and quota.
+    fn set_group(&mut self, group: GroupId, spec: GroupSpec) -> Result<usize, ControlError>;
+
+    /// Moves a group into another, with all that is in it.
+    fn move_group(&mut self, group: GroupId, parent: GroupId) -> Result<(), ControlError>;
+
+    /// Forgets a group that nobody and no other group is in.
+    fn destroy_group(&mut self, group: GroupId) -> Result<(), ControlError>;
 }
 
 /// How a process is to be treated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its share beside the others under control.
+    /// The group it is in; of the controller that made it.
+    pub group: GroupId,
+    /// Its share beside the others under control, of what their group has.
     pub weight: Weight,
     /// How much it may have at the most; a burst is not asked for where the kernel has none.
     pub quota: Option<Quota>,
@@ -119,4 +133,16 @@ fn refused_by_core(pid: u32, error: SchedError) -> ControlError {
         SchedError::Overload { .. } => ControlError::Overload { pid },
         error => ControlError::Refused(error),
     }
+}
+
+/// Whether a group or one around it has a quota.
+fn has_quota(groups: &Scheduler, group: GroupId) -> bool {
+    let mut at = groups.group_stats(group).ok();
+    while let Some(group) = at {
+        if group.quota.is_some() {
+            return true;
+        }
+        at = group.parent.and_then(|parent| groups.group_stats(parent).ok());
+    }
+    false
 }

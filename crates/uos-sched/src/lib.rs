@@ -48,7 +48,7 @@ mod weight;
 
 pub use class::{Class, Reservation, RtPriority, Spec};
 #[cfg(feature = "os")]
-pub use control::{Abilities, Explained, Gate, Means, OsControl, Turn};
+pub use control::{Abilities, Explained, Gate, Groups, Means, OsControl, Turn};
 pub use control::{ControlError, Controller, SimulatedControl, Wanted};
 pub use cpus::CpuSet;
 pub use error::SchedError;

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use uos_sched::{
-    Class, ControlError, Controller, Cpu, CpuSet, Gate, Nanos, Policy, Priority, Quantum, Quota, Reservation,
-    Spec, Standing, Wanted, Weight,
+    Class, ControlError, Controller, Cpu, CpuSet, Gate, GroupId, GroupSpec, Nanos, Policy, Priority, Quantum,
+    Quota, Reservation, Spec, Standing, Wanted, Weight,
 };
 
 mod conformance;
@@ -85,6 +85,18 @@ fn a_gate_conforms() {
 }
 
 #[test]
+fn a_gate_conforms_with_groups() {
+    for policy in [Policy::FAIR, Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::EEVDF] {
+        let mut gate = Gate::start(policy, CPU).unwrap();
+        let (first, second) = (Busy::start(), Busy::start());
+        conformance::groups::conforms(&mut gate, [first.pid(), second.pid()], true);
+        for process in [&first, &second] {
+            eventually("it should not be stopped", || process.state() == 'R');
+        }
+    }
+}
+
+#[test]
 fn the_lower_priority_gets_nothing_while_the_higher_wants_to_run() {
     let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
     let (mut high, low) = (Busy::start(), Busy::start());
@@ -148,6 +160,64 @@ fn turns_are_alike_whatever_the_weights() {
     // By weight, one would have eight times what another has. How near to alike it is depends on when a busy machine
     // lets a timer end a turn: the example `control` measures that.
     assert!(*ran.iter().max().unwrap() <= 2 * ran.iter().min().unwrap(), "{ran:?}");
+}
+
+/// Three in a group, and one in another.
+fn in_two_groups(gate: &mut Gate, of_three: GroupSpec, of_one: GroupSpec) -> [Busy; 4] {
+    let (three, one) = (gate.create_group(GroupId::ROOT, of_three), gate.create_group(GroupId::ROOT, of_one));
+    let (three, one) = (three.unwrap(), one.unwrap());
+    [three, three, three, one].map(|group| {
+        let busy = Busy::start();
+        gate.adopt(busy.pid(), &Wanted { group, ..Wanted::default() }).unwrap();
+        busy
+    })
+}
+
+/// What part the last of them had, once all together have had so much.
+fn part_of_last(gate: &Gate, processes: &[Busy], in_all: Nanos) -> f64 {
+    let ran = || -> Vec<u64> {
+        let held = gate.held().unwrap();
+        let of = |process: &Busy| held.iter().find(|(pid, _)| *pid == process.pid()).unwrap().1.runtime.0;
+        processes.iter().map(of).collect()
+    };
+    let before = ran();
+    let since = || -> Vec<u64> { ran().iter().zip(&before).map(|(now, before)| now - before).collect() };
+    eventually("they should run", || since().iter().sum::<u64>() >= in_all.0);
+    let since = since();
+    *since.last().unwrap() as f64 / since.iter().sum::<u64>() as f64
+}
+
+#[test]
+fn groups_at_a_gate_have_their_parts_and_quotas_as_a_whole() {
+    let weighing = |weight| GroupSpec::default().weight(Weight::new(weight).unwrap());
+    let quota = Quota::new(Nanos::from_millis(100), Nanos::from_millis(20)).unwrap();
+    let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let processes = in_two_groups(&mut gate, weighing(1024), weighing(3072));
+    let part = part_of_last(&gate, &processes, Nanos::from_secs(2));
+    assert!((part - 0.75).abs() < 0.03, "{part}");
+    drop((gate, processes));
+
+    let mut gate = Gate::start(Policy::ROUND_ROBIN, CPU).unwrap();
+    let processes = in_two_groups(&mut gate, weighing(1024), weighing(1024));
+    let part = part_of_last(&gate, &processes, Nanos::from_secs(2));
+    assert!((part - 0.5).abs() < 0.1, "a group has its turn as one does: {part}");
+    drop((gate, processes));
+
+    let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
+    let [first, second, third, other] = in_two_groups(&mut gate, weighing(8192).quota(quota), weighing(1024));
+    let processes = [first, second, third, other];
+    let part = part_of_last(&gate, &processes, Nanos::from_secs(2));
+    assert!((0.78..0.82).contains(&part), "the others have a fifth together: {part}");
+    // Alone they have no more of it.
+    let [first, second, third, mut other] = processes;
+    other.end();
+    let three = [first, second, third];
+    let used = || three.iter().map(|process| process.used().0).sum::<u64>();
+    let (begun, before) = (Instant::now(), used());
+    std::thread::sleep(Duration::from_secs(1));
+    let part = (used() - before) as f64 / begun.elapsed().as_nanos() as f64;
+    assert!(part < 0.23, "{part}");
+    assert!(three.iter().all(|process| process.used() > Nanos::from_millis(50)), "each has its turn");
 }
 
 #[test]

@@ -31,6 +31,26 @@ fn control_of_this_machine_conforms() {
 }
 
 #[test]
+fn simulated_control_conforms_with_groups() {
+    let mut control = SimulatedControl::new(2).unwrap();
+    control.start(7).unwrap();
+    control.start(8).unwrap();
+    conformance::groups::conforms(&mut control, [7, 8], true);
+}
+
+#[test]
+fn control_of_this_machine_conforms_with_groups() {
+    for mut control in [OsControl::probe(), OsControl::by_nice()] {
+        let (first, second) = (Busy::asleep(), Busy::asleep());
+        let pids = [first.0.id(), second.0.id()];
+        let before = pids.map(condition);
+        let quotas = control.abilities().quotas;
+        conformance::groups::conforms(&mut control, pids, quotas);
+        assert_eq!(pids.map(condition), before);
+    }
+}
+
+#[test]
 fn simulated_processes_share_by_weight_and_keep_to_quotas() {
     let mut control = SimulatedControl::new(1).unwrap();
     for (pid, weight) in [(1, 1024), (2, 2048), (3, 4096), (4, 8192)] {

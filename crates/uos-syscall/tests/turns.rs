@@ -45,6 +45,8 @@ async fn one_after_the_other() {
     turns_are_ours_to_end_only_under_a_strict_policy().await;
     the_lower_priority_gets_nothing_while_the_higher_wants_to_run().await;
     sandboxed_programs_take_turns_too().await;
+    a_group_takes_its_turns_as_one().await;
+    a_group_goes_by_its_own_priority().await;
 }
 
 async fn turns_are_ours_to_end_only_under_a_strict_policy() {
@@ -215,5 +217,74 @@ async fn sandboxed_programs_take_turns_too() {
         within(runs(now, from + 100_000)).await;
         assert_eq!((used(others[0]).await, used(others[1]).await), before, "only {now} of {all:?} runs");
     }
+    within(world.kernel.shut_down()).await;
+}
+
+fn to(id: u64, pid: u64) -> v1::SetGroup {
+    v1::SetGroup { id, pid, member_id: 0 }
+}
+
+async fn a_group_takes_its_turns_as_one() {
+    let world = World::start();
+    let agent = world.agent(STEER).await;
+    let cpu = world.call(&agent, v1::GetHostCapabilities {}).await.unwrap().cpus[0];
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(busy(&world, &agent, cpu, 128).await);
+    }
+    let outer = world.call(&agent, v1::CreateGroup::default()).await.unwrap().id;
+    let inner = v1::CreateGroup { parent_id: outer, ..Default::default() };
+    let inner = world.call(&agent, inner).await.unwrap().id;
+    for member in &all[..2] {
+        world.call(&agent, to(inner, member.pid)).await.unwrap();
+    }
+    set_policy(&world, &agent, SchedulingPolicy::RoundRobin, 5_000).await;
+    // What the one outside has of it all, in percent.
+    let part = async || {
+        let now = || all.iter().map(|it| ticks(it.os_pid)).collect::<Vec<_>>();
+        let start = now();
+        let got = || now().iter().zip(&start).map(|(now, start)| now - start).collect::<Vec<_>>();
+        until("they have had a second together", || got().iter().sum::<u64>() >= 100).await;
+        let got = got();
+        got[2] * 100 / got.iter().sum::<u64>()
+    };
+    let percent = part().await;
+    assert!((43..=57).contains(&percent), "beside a group of two: {percent}");
+    // One of them is let go, then comes into the outer group, beside the inner one.
+    world.call(&agent, to(0, all[0].pid)).await.unwrap();
+    let percent = part().await;
+    assert!((26..=40).contains(&percent), "one among three: {percent}");
+    world.call(&agent, to(outer, all[0].pid)).await.unwrap();
+    let percent = part().await;
+    assert!((43..=57).contains(&percent), "again beside a group of two: {percent}");
+    // The inner one leaves the outer, with who is in it.
+    world.call(&agent, v1::SetGroup { id: 0, pid: 0, member_id: inner }).await.unwrap();
+    let percent = part().await;
+    assert!((26..=40).contains(&percent), "one beside two groups of one: {percent}");
+    world.call(&agent, v1::SetGroup { id: outer, pid: 0, member_id: inner }).await.unwrap();
+    let percent = part().await;
+    assert!((43..=57).contains(&percent), "and back again: {percent}");
+    world.call(&agent, v1::DestroyGroup { id: outer }).await.unwrap();
+    let percent = part().await;
+    assert!((26..=40).contains(&percent), "all are in the root: {percent}");
+    within(world.kernel.shut_down()).await;
+}
+
+async fn a_group_goes_by_its_own_priority() {
+    let world = World::start();
+    let agent = world.agent(STEER).await;
+    let cpu = world.call(&agent, v1::GetHostCapabilities {}).await.unwrap().cpus[1];
+    set_policy(&world, &agent, SchedulingPolicy::Priority, 0).await;
+    let low = busy(&world, &agent, cpu, 100).await;
+    let high = busy(&world, &agent, cpu, 150).await;
+    until("the lower is stopped", || state(low.os_pid) == 'T').await;
+    let weight = Some(uos_sched::Priority(200).weight().get());
+    let id = world.call(&agent, v1::CreateGroup { parent_id: 0, weight }).await.unwrap().id;
+    world.call(&agent, to(id, low.pid)).await.unwrap();
+    let from = ticks(low.os_pid);
+    until("the group goes first", || state(high.os_pid) == 'T' && ticks(low.os_pid) > from + 5).await;
+    world.call(&agent, v1::DestroyGroup { id }).await.unwrap();
+    let from = ticks(high.os_pid);
+    until("it goes for itself", || state(low.os_pid) == 'T' && ticks(high.os_pid) > from + 5).await;
     within(world.kernel.shut_down()).await;
 }

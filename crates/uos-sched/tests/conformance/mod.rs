@@ -1,5 +1,7 @@
 //! What every controller does.
 
+pub(crate) mod groups;
+
 use std::time::{Duration, Instant};
 use uos_sched::{
     Class, ControlError, Controller, Cpu, CpuSet, Nanos, Quantum, Quota, RtPriority, Wanted, Weight,

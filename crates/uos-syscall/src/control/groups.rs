@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use uos_ipc::Rights;
 use uos_sched::{GroupId, GroupSpec, Weight};
 
-use super::{Standing, held};
+use super::{Standing, held, program::nearest};
 use crate::{
     Error,
     handles::Held,
@@ -48,12 +48,17 @@ impl Group {
         self.dissolved.load(Ordering::Acquire)
     }
 
+    /// What it is to its siblings, by weight and by the priority that stands for it.
+    pub(super) fn spec(&self) -> GroupSpec {
+        spec(self.weight)
+    }
+
     fn parent(&self) -> Option<Arc<Group>> {
         self.parent.lock().clone().filter(|parent| !parent.is_dissolved())
     }
 
     /// Itself and the groups it is in, from the inside out.
-    fn chain(self: &Arc<Self>) -> Vec<Arc<Group>> {
+    pub(super) fn chain(self: &Arc<Self>) -> Vec<Arc<Group>> {
         let mut chain = Vec::new();
         let mut at = Some(Arc::clone(self)).filter(|group| !group.is_dissolved());
         while let Some(group) = at {
@@ -106,7 +111,7 @@ impl Inner {
         weight: Weight,
     ) -> Result<GroupHandle, Error> {
         let above = parent.as_ref().map_or(GroupId::ROOT, |parent| parent.in_books);
-        let made = self.scheduler.lock().create_group(above, GroupSpec::default().weight(weight));
+        let made = self.scheduler.lock().create_group(above, spec(weight));
         let in_books = made.map_err(|error| Error::invalid("parent_id", error))?;
         let group = Arc::new(Group {
             id,
@@ -192,12 +197,19 @@ impl Inner {
             let Ok(mut held) = held(&process, program) else { continue };
             let standing = process.standing();
             let weight = effective(&self.competitors(None), &standing);
+            // What the host refuses stays as it is; whoever asked for it has been told.
             if held.hold.reins.weight != weight {
-                // What the host refuses stays as it is; whoever asked for it has been told.
                 let _ = self.weigh(&process, &mut held, weight);
+            }
+            if let Some(strict) = self.strict() {
+                let _ = self.regroup(&process, &mut held, &standing, &strict);
             }
         }
     }
+}
+
+fn spec(weight: Weight) -> GroupSpec {
+    GroupSpec::default().priority(nearest(weight)).weight(weight)
 }
 
 /// What one weighs beside all others.

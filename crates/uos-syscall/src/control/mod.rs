@@ -5,6 +5,7 @@
 //! change that the host refuses is noted nowhere.
 
 mod groups;
+mod lanes;
 mod program;
 mod standing;
 mod strict;

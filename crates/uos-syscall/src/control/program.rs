@@ -110,7 +110,7 @@ pub(crate) fn group_weight(weight: Weight) -> u32 {
 }
 
 /// The priority whose weight is nearest, by ratio.
-fn nearest(weight: Weight) -> Priority {
+pub(super) fn nearest(weight: Weight) -> Priority {
     let distance = |priority: &u8| {
         let other = Priority(*priority).weight();
         u64::from(other.max(weight).get()) * 1_000_000 / u64::from(other.min(weight).get())

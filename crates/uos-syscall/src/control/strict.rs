@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use uos_sched::{ControlError, Controller, Cpu, Explained, Gate, Nanos, Policy, Spec, TaskId, Turn, Wanted};
 
-use super::{Held, Standing, tree::refused};
+use super::{Held, Standing, lanes::Lanes, tree::refused};
 use crate::{
     Errno, Error,
     host::OsProcesses,
@@ -28,6 +28,8 @@ pub(crate) struct Entrance {
     gate: Mutex<Gate>,
     /// By the host's numbers. Held for a look or a change, and after `gate`.
     held: Mutex<BTreeMap<u32, Pid>>,
+    /// Those of our groups that somebody in line is in. Held after `gate`.
+    groups: Mutex<Lanes>,
 }
 
 /// The place of a program in a line.
@@ -48,7 +50,12 @@ impl Strict {
     pub(super) fn start(policy: Policy, cpus: &[u32]) -> Result<Arc<Self>, Error> {
         let entrance = |&cpu: &u32| {
             let gate = Gate::start(policy, Cpu(cpu))?;
-            Ok(Arc::new(Entrance { cpu, gate: Mutex::new(gate), held: Mutex::default() }))
+            Ok(Arc::new(Entrance {
+                cpu,
+                gate: Mutex::new(gate),
+                held: Mutex::default(),
+                groups: Mutex::default(),
+            }))
         };
         let entrances = cpus.iter().map(entrance).collect::<Result<_, ControlError>>();
         let entrances = entrances.map_err(|error| {
@@ -117,12 +124,28 @@ impl Place {
     /// Leaves the line; the program runs freely.
     pub(super) fn leave(self) {
         self.entrance.held.lock().remove(&self.os_pid);
+        let mut gate = self.entrance.gate.lock();
         // Refused only if it has ended.
-        let _ = self.entrance.gate.lock().release(self.os_pid);
+        let _ = gate.release(self.os_pid);
+        self.entrance.groups.lock().leave(&mut gate, self.os_pid);
     }
 }
 
 impl Inner {
+    /// Has one that is in line be in its group there, which may have moved or dissolved.
+    pub(super) fn regroup(
+        &self,
+        process: &Process,
+        held: &mut Held<'_>,
+        to: &Standing,
+        strict: &Arc<Strict>,
+    ) -> Result<(), Error> {
+        match held.hold.reins.place {
+            Some(_) => self.hold_in_line(process, held, to, strict),
+            None => Ok(()),
+        }
+    }
+
     /// Has a program take its turns as `to` says.
     pub(super) fn hold_in_line(
         &self,
@@ -137,21 +160,32 @@ impl Inner {
         }
         let weight = to.priority.weight();
         if let Some(place) = &held.hold.reins.place {
-            let wanted = Wanted { weight, class: to.class, slice: to.quantum, ..Wanted::default() };
             let mut gate = place.entrance.gate.lock();
-            let applied = gate.apply(place.os_pid, &wanted);
-            let set = applied.and_then(|_| gate.set_priority(place.os_pid, to.priority));
-            return set.map_err(|error| refused(&error, process));
+            let mut lanes = place.entrance.groups.lock();
+            let put = lanes.enter(&mut gate, place.os_pid, to.group.as_ref()).and_then(|group| {
+                let wanted =
+                    Wanted { group, weight, class: to.class, slice: to.quantum, ..Wanted::default() };
+                gate.apply(place.os_pid, &wanted)?;
+                gate.set_priority(place.os_pid, to.priority)
+            });
+            lanes.tidy(&mut gate);
+            return put.map_err(|error| refused(&error, process));
         }
         let is_looked_after = process.level == uos_proc::Level::Standard;
         let Some(os_pid) = OsProcesses::read().first(&held.child, is_looked_after) else { return Ok(()) };
         let entrance = strict.choose(to).ok_or_else(|| Error::invalid("cpus", "none of them is there"))?;
         let spec = Spec::from(to.priority).class(to.class);
         let spec = to.quantum.map_or(spec.clone(), |quantum| spec.slice(quantum));
-        let gate = entrance.gate.lock();
-        gate.hold(os_pid, spec).map_err(|error| refused(&error, process))?;
+        let mut gate = entrance.gate.lock();
+        let mut lanes = entrance.groups.lock();
+        let put = lanes.enter(&mut gate, os_pid, to.group.as_ref());
+        let put = put.and_then(|group| gate.hold(os_pid, spec.group(group)));
+        if let Err(error) = put {
+            lanes.leave(&mut gate, os_pid);
+            return Err(refused(&error, process));
+        }
         entrance.held.lock().insert(os_pid, process.pid);
-        drop(gate);
+        drop((lanes, gate));
         let (strict, entrance) = (Arc::downgrade(strict), Arc::clone(entrance));
         held.hold.reins.place = Some(Place { strict, entrance, os_pid });
         Ok(())

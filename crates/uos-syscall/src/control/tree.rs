@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use uos_sched::{Class, ControlError, Controller, OsControl, Wanted, Weight};
+use uos_sched::{Class, ControlError, Controller, GroupId, OsControl, Wanted, Weight};
 
 use super::{Held, Standing, strict::Place};
 use crate::{Errno, Error, host::OsProcesses, kernel::Inner, process::Process};
@@ -63,6 +63,7 @@ impl Inner {
             held.hold.reins.real_time = true;
         }
         let wanted = Wanted {
+            group: GroupId::ROOT,
             // Where groups weigh, they do it for all of them together.
             weight: if self.weighs_by_group() { Weight::DEFAULT } else { held.hold.reins.weight },
             quota: None,

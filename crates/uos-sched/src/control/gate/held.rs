@@ -1,5 +1,6 @@
 //! One process at a gate: how it is let through and stopped, what it used, and what it was before.
 
+use super::pace::Debt;
 use crate::control::ControlError;
 use crate::control::process::{Process, refused};
 use crate::{Cpu, Nanos, TaskId, Wanted};
@@ -12,6 +13,8 @@ use std::io;
 pub(super) struct Held {
     pub(super) task: TaskId,
     pub(super) wanted: Wanted,
+    /// By how much its turns were longer than they should be.
+    pub(super) debt: Debt,
     /// What it had used when it was last looked at, in nanoseconds.
     pub(super) seen: u64,
     pub(super) process: Process,
@@ -38,7 +41,8 @@ impl Held {
         if process.has_ended() {
             return Err(ControlError::Gone { pid });
         }
-        let mut held = Held { task, wanted, seen: 0, process, affinity, stat, stopped: false };
+        let mut held =
+            Held { task, wanted, debt: Debt::default(), seen: 0, process, affinity, stat, stopped: false };
         held.seen = held.used().ok_or(ControlError::Gone { pid })?;
         let mut only = thread::CpuSet::new();
         only.set(cpu.0 as usize);

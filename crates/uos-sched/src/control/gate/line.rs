@@ -3,6 +3,7 @@
 //! The scheduler's clock here is the CPU time of whoever is let through; while nobody is, it is the wall's.
 
 use super::held::Held;
+use super::pace::{CRUMB, Debt, late, until_over};
 use super::watchdog::Watchdog;
 use super::{Explained, Order, Turn, obey};
 use crate::control::process::refused;
@@ -20,12 +21,8 @@ use thread_priority::{
     thread_native_id,
 };
 
-/// How often it is looked whether the one let through still wants to run, within its turn.
-const LOOK: Nanos = Nanos::from_millis(10);
 /// How often it is looked whether a sleeper wants to run again.
 const LOOK_AT_SLEEPERS: Nanos = Nanos::from_millis(5);
-/// What is left of a turn is given up below this: a look costs as much.
-const CRUMB: Nanos = Nanos::from_micros(100);
 /// So many sleepers are looked at each time, so that many cost no more than these.
 const SLEEPERS: usize = 32;
 /// So many that have ended are remembered.
@@ -34,18 +31,22 @@ const UNTOLD: usize = 1024;
 const HERE: Cpu = Cpu(0);
 
 pub(super) struct Line {
-    sched: Scheduler,
+    pub(super) sched: Scheduler,
     cpu: Cpu,
-    held: BTreeMap<u32, Held>,
+    pub(super) held: BTreeMap<u32, Held>,
     pids: BTreeMap<TaskId, u32>,
     sleepers: VecDeque<u32>,
     /// Who has ended by itself and whose holder has not been told yet; of many only the last.
     ended: VecDeque<u32>,
     /// Whose turn it is, and who is let through: the same but for a moment between two turns.
-    running: Option<u32>,
+    pub(super) running: Option<u32>,
     through: Option<u32>,
-    now: Nanos,
+    pub(super) now: Nanos,
     looked: Instant,
+    /// What was used of the time that passed between the last two looks within a turn.
+    pace: (Nanos, Nanos),
+    /// How long the turn that is on is by the policy.
+    turn: Nanos,
     watchdog: Watchdog,
 }
 
@@ -53,6 +54,15 @@ pub(super) struct Line {
 pub(super) fn become_realtime() -> bool {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_ok()
+}
+
+/// Has the calling thread stay where those it holds run: to signal to another CPU, and to be woken on one that has gone to
+/// sleep, takes several times as long.
+pub(super) fn stay_at(cpu: Cpu) {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(cpu.0 as usize);
+    // Elsewhere it does the same for more.
+    let _ = rustix::thread::sched_setaffinity(None, &only);
 }
 
 impl Line {
@@ -73,6 +83,8 @@ impl Line {
             through: None,
             now: Nanos::ZERO,
             looked: Instant::now(),
+            pace: (Nanos::ZERO, Nanos::ZERO),
+            turn: Nanos::ZERO,
             watchdog: Watchdog::start()?,
         })
     }
@@ -100,11 +112,14 @@ impl Line {
             self.take_off(Why::Preempted);
         }
         while self.running.is_none() && self.let_one_through() {}
-        let left = self.sched.current(HERE).ok().flatten().map(|(_, until)| until.since(self.now));
+        let left = self.until().map(|until| until.since(self.now));
         let event = self.sched.next_event().filter(|_| self.running.is_none());
         let sleepers = (!self.sleepers.is_empty()).then_some(LOOK_AT_SLEEPERS);
-        let waits =
-            [left.map(|left| left.min(LOOK).max(CRUMB)), event.map(|at| at.since(self.now)), sleepers];
+        let waits = [
+            left.map(|left| until_over(left, self.pace, late(self.turn))),
+            event.map(|at| at.since(self.now)),
+            sleepers,
+        ];
         waits.into_iter().flatten().min()
     }
 
@@ -113,18 +128,29 @@ impl Line {
         let Some(held) = self.held.get_mut(&pid) else { return };
         let used = held.used_since();
         self.now = self.now + Nanos(used);
-        let over = self.sched.current(HERE).ok().flatten().is_none_or(|(_, until)| until <= self.now + CRUMB);
+        self.pace = (Nanos(used), passed);
+        let until = self.until();
+        let Some(held) = self.held.get_mut(&pid) else { return };
         if used < passed.0 / 2 && !held.wants_cpu() {
+            held.debt = Debt::default();
             self.take_off(Why::Blocked);
             // It is not stopped: what wakes it is to reach it.
             self.through = None;
             self.sleepers.push_back(pid);
-        } else if over {
+        } else if until.is_none_or(|until| until <= self.now + CRUMB) {
+            held.debt.settle(until.map_or(0, |until| self.now.0 as i64 - until.0 as i64), self.turn);
             self.take_off(Why::Expired);
         }
     }
 
-    fn take_off(&mut self, why: Why) {
+    /// When the turn that is on is over, by what the one before was too long or too short.
+    fn until(&self) -> Option<Nanos> {
+        let (_, until) = self.sched.current(HERE).ok().flatten()?;
+        let held = self.running.and_then(|pid| self.held.get(&pid));
+        Some(held.map_or(until, |held| held.debt.end(until, self.turn)))
+    }
+
+    pub(super) fn take_off(&mut self, why: Why) {
         if self.running.take().is_some() {
             let _ = self.sched.put_back(HERE, self.now, why);
         }
@@ -150,9 +176,10 @@ impl Line {
     }
 
     /// Gives the turn to the next. Answers whether it is worth trying again, as that one was gone.
-    fn let_one_through(&mut self) -> bool {
+    pub(super) fn let_one_through(&mut self) -> bool {
         let picked = self.sched.pick(HERE, self.now).ok().flatten();
-        let next = picked.and_then(|pick| self.pids.get(&pick.task).copied());
+        self.turn = picked.map_or(Nanos::ZERO, |pick| pick.slice);
+        let next = picked.as_ref().and_then(|pick| self.pids.get(&pick.task).copied());
         if self.through != next
             && let Some(held) = self.through.take().and_then(|pid| self.held.get_mut(&pid))
         {
@@ -166,7 +193,9 @@ impl Line {
             self.bury(pid);
             return true;
         }
-        held.used_since();
+        // It was let run until it was on a CPU to be told.
+        let used = held.used_since();
+        held.debt.add(used, self.turn);
         self.through = Some(pid);
         false
     }
@@ -235,6 +264,7 @@ impl Line {
         if self.find(pid).is_ok() {
             return Err(ControlError::AlreadyAdopted { pid });
         }
+        self.possible(&wanted)?;
         let added = self.sched.add(spec.affinity(crate::CpuSet::ALL), self.now);
         let task = added.map_err(|error| refused_by_core(pid, error))?;
         let held = self.watchdog.watch(pid).and_then(|()| Held::new(pid, task, wanted, self.cpu));
@@ -263,6 +293,8 @@ impl Line {
     }
 
     pub(super) fn apply(&mut self, pid: u32, wanted: &Wanted) -> Result<usize, ControlError> {
+        self.find(pid)?;
+        self.possible(wanted)?;
         let held = self.find(pid)?;
         let (task, before) = (held.task, held.wanted.clone());
         let differing = [
@@ -270,6 +302,7 @@ impl Line {
             wanted.weight != before.weight,
             wanted.slice != before.slice,
             wanted.affinity != before.affinity,
+            wanted.group != before.group,
         ];
         // First what can be refused: an overload.
         if differing[0] {
@@ -281,6 +314,9 @@ impl Line {
         }
         if differing[2] {
             self.sched.set_slice(task, wanted.slice)?;
+        }
+        if differing[4] {
+            self.between_turns(|line| Ok(line.sched.set_group(task, wanted.group, line.now)?))?;
         }
         self.find(pid)?.wanted = wanted.clone();
         Ok(differing.into_iter().filter(|&differs| differs).count())
@@ -309,8 +345,7 @@ impl Line {
 
     pub(super) fn current(&self) -> Option<Turn> {
         let pid = self.running?;
-        let (_, until) = self.sched.current(HERE).ok().flatten()?;
-        Some(Turn { pid, left: until.since(self.now) })
+        Some(Turn { pid, left: self.until()?.since(self.now) })
     }
 
     pub(super) fn next(&mut self) -> Option<Turn> {
@@ -328,13 +363,18 @@ impl Line {
 
     /// What it has used of its turn is charged first.
     fn end_turn(&mut self, why: Why) {
+        self.charge();
+        self.take_off(why);
+        self.look_at_sleepers();
+        while self.running.is_none() && self.let_one_through() {}
+    }
+
+    /// Has the time be what has been used of the turn that is on.
+    pub(super) fn charge(&mut self) {
         if let Some(held) = self.running.and_then(|pid| self.held.get_mut(&pid)) {
             self.now = self.now + Nanos(held.used_since());
             self.looked = Instant::now();
         }
-        self.take_off(why);
-        self.look_at_sleepers();
-        while self.running.is_none() && self.let_one_through() {}
     }
 
     pub(super) fn explain(&mut self, pid: u32) -> Result<Explained, ControlError> {

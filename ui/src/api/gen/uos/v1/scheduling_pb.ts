@@ -870,7 +870,8 @@ export const SetDeadlineReplySchema: GenMessage<SetDeadlineReply> = /*@__PURE__*
 
 /**
  * Makes a group. Its members together weigh beside others what it does, and among each other what their priorities say.
- * Children of a member begin as members.
+ * Children of a member begin as members. Under a strict policy a group takes its turns on a CPU as one, or goes by the priority
+ * that its weight stands for.
  *
  * The group is a handle of the caller. When that is closed, or its maker ends, the group dissolves, with the groups in it: its
  * members are in the root again. The part of a member that doesn't want to run goes to everybody.
