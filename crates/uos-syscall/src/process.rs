@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use uos_ipc::{Lease, Permit};
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId, Weight};
-use uos_vfs::VPath;
+use uos_vfs::{Account, Caller, Limit, VPath};
 
 use crate::{
     Error,
@@ -31,6 +31,7 @@ use crate::{
     output::Output,
     rights::Grants,
     signals::Signals,
+    target::KERNEL,
 };
 
 /// The number of a process. Never used again.
@@ -64,6 +65,10 @@ pub(crate) struct Process {
     pub(crate) handles: Handles,
     /// What it may hold of each kind.
     pub(crate) share: Shares,
+    /// As whom it asks the filesystems: as the kernel, on the process's account.
+    pub(crate) hand: Caller,
+    /// What it has made there that takes memory.
+    pub(crate) files: Account,
     /// Names it may have looked up at the same time.
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) signals: Signals,
@@ -180,6 +185,7 @@ pub(crate) struct Origin {
     pub(crate) grants: Grants,
     pub(crate) cwd: VPath,
     pub(crate) share: Shares,
+    pub(crate) files: Limit,
     pub(crate) environment: Environment,
     pub(crate) place: Permit,
 }
@@ -238,6 +244,7 @@ impl Program {
 
 impl Process {
     pub(crate) fn new(pid: Pid, parent: Option<Arc<Process>>, origin: Origin) -> Self {
+        let files = Account::new(origin.files);
         Self {
             pid,
             maker: parent.as_ref().map_or(Pid(0), |parent| parent.pid),
@@ -249,6 +256,8 @@ impl Process {
             program: origin.program,
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
+            hand: KERNEL.clone().paid_by(Some(files.clone())),
+            files,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             signals: Signals::default(),
             environment: origin.environment,

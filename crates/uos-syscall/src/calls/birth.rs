@@ -267,6 +267,7 @@ impl Wish<'_> {
             share,
             environment,
             place,
+            files: kernel.limits.files(),
         };
         kernel.begin(caller, origin, started)
     }

@@ -940,7 +940,8 @@ export const DropGrantsReplySchema: GenMessage<DropGrantsReply> = /*@__PURE__*/
  */
 export type ResourceUsage = Message<"uos.v1.ResourceUsage"> & {
   /**
-   * What: `handles`, `pipe_bytes`, `queue_bytes`, `shm_bytes`, `output_bytes`, `environment_bytes`; of a program's whole tree `memory_bytes`, `pids`.
+   * What: `handles`, `pipe_bytes`, `queue_bytes`, `shm_bytes`, `output_bytes`, `environment_bytes`, and in memory `file_bytes` and
+   * `file_nodes`; of a program's whole tree `memory_bytes`, `pids`.
    *
    * @generated from field: string name = 1;
    */
