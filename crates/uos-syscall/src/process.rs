@@ -31,6 +31,7 @@ use crate::{
     output::Output,
     rights::Grants,
     signals::Signals,
+    sockets::Leash,
     target::KERNEL,
 };
 
@@ -104,6 +105,8 @@ pub(crate) struct Program {
     pub(crate) stdin: Option<Input>,
     /// What it was handed of shared memory stays charged until it has ended.
     leases: Mutex<Vec<Lease>>,
+    /// Of connections that it was handed, which end with it.
+    leashes: Mutex<Vec<Leash>>,
     /// Held while it is changed, which may take the host a while: what is noted here is what is in force.
     pub(crate) hold: Mutex<Hold>,
     /// Changed with `hold` taken; to be looked at without.
@@ -212,6 +215,7 @@ impl Program {
             stderr,
             stdin,
             leases: Mutex::new(handed.leases),
+            leashes: Mutex::new(handed.leashes),
             hold,
             paused,
         }
@@ -235,7 +239,8 @@ impl Program {
     pub(crate) fn release(&self) {
         let child = self.child.lock().take();
         let leases = std::mem::take(&mut *self.leases.lock());
-        drop((child, leases));
+        let leashes = std::mem::take(&mut *self.leashes.lock());
+        drop((child, leases, leashes));
         if let Some(stdin) = &self.stdin {
             stdin.close();
         }
