@@ -55,6 +55,11 @@ impl<'a, T> Cx<'a, T> {
         self.caller
     }
 
+    /// As whom the caller asks the filesystems.
+    pub(crate) fn hand(&self) -> &'a uos_vfs::Caller {
+        &self.caller.hand
+    }
+
     /// The caller with what it was allowed for this call.
     pub(crate) fn asker(&self) -> Asker<'a> {
         Asker::new(self.caller, self.once)

@@ -196,6 +196,7 @@ impl From<uos_vfs::Error> for Error {
             uos_vfs::Error::NoSpace { capacity, used, .. } => Self::new(Errno::ENOSPC, message)
                 .cause(Cause::Limit { name: "filesystem_bytes", used, max: capacity }),
             uos_vfs::Error::QuotaExceeded { limit, used, .. } => Self::new(Errno::EDQUOT, message)
+                .hint("GetProcessMemoryStats tells what a process has made in memory; a mount may limit it, too")
                 .cause(Cause::Limit { name: "filesystem_quota", used, max: limit }),
             other => Self::new(Errno::from_number(other.errno()), message),
         }

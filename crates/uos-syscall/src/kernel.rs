@@ -426,6 +426,7 @@ impl Builder {
                 cwd: VPath::root(),
                 environment: Environment::new(share.environment_bytes.clone()),
                 share,
+                files: uos_vfs::Limit::NONE,
                 place: quotas.processes.take(1)?,
             },
         )?;

@@ -104,6 +104,11 @@ impl Inner {
                 }
             }
             process.handles.close();
+            if let Some(parent) = &orphans.parent {
+                // What it has made outlives it: whoever made the process pays from now on, or a limit would be passed by
+                // making processes that write and end.
+                process.files.pass_on_to(&parent.files);
+            }
             process.signals.close();
             self.locks.release_all(LockOwner::Given(process.pid.0));
             process.environment.close();

@@ -33,6 +33,11 @@ pub struct Limits {
     pub output_bytes_per_process: u64,
     /// What the environments of all processes may take together.
     pub environment_bytes: u64,
+    /// What files, links and extended attributes take in memory that one process has made; process 1 is bound by the
+    /// filesystems alone.
+    pub file_bytes_per_process: u64,
+    /// Files, directories and links in memory that one process has made; process 1 is bound by the filesystems alone.
+    pub file_nodes_per_process: u64,
     /// Requests to the network under way in all; each may hold 1 MiB of what it is answered.
     pub network_requests: u64,
     /// Requests to the network under way of one process.
@@ -63,6 +68,13 @@ pub struct Limits {
     pub pool_threads: usize,
 }
 
+impl Limits {
+    /// What a process may have made in memory.
+    pub(crate) fn files(&self) -> uos_vfs::Limit {
+        uos_vfs::Limit { bytes: self.file_bytes_per_process, nodes: self.file_nodes_per_process }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -78,6 +90,8 @@ impl Default for Limits {
             output_bytes: 256 << 20,
             output_bytes_per_process: 64 << 20,
             environment_bytes: 64 << 20,
+            file_bytes_per_process: 512 << 20,
+            file_nodes_per_process: 1 << 18,
             network_requests: 512,
             network_requests_per_process: 64,
             socket_bytes: 1 << 30,

@@ -23,7 +23,8 @@ const LOW: u64 = 75;
 pub struct Area {
     /// Whose; nothing for what all share.
     pub pid: Option<Pid>,
-    /// What: `pipes`, `queues`, `segments`, `output`, `sockets`, `environment`, `handles`; `memory` for what a program and
+    /// What: `pipes`, `queues`, `segments`, `output`, `sockets`, `environment`, `handles`, and of one process
+    /// `files` and `file_nodes`; `memory` for what a program and
     /// its children have of their limit; `host` for the machine's memory.
     pub name: &'static str,
 }
@@ -85,6 +86,9 @@ fn look(kernel: &Arc<Inner>, gauge: &mut Gauge) {
         for (name, used, capacity) in held(&process.share) {
             tell(Area { pid, name }, used, capacity);
         }
+        let (used, limit) = (process.files.used(), process.files.limit());
+        tell(Area { pid, name: "files" }, used.bytes, limit.bytes);
+        tell(Area { pid, name: "file_nodes" }, used.nodes, limit.nodes);
         if let Some((used, capacity)) = of_program(process) {
             tell(Area { pid, name: "memory" }, used, capacity);
         }

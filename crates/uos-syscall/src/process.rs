@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use uos_ipc::{Lease, Permit};
 use uos_proc::{Child, Enforcement, Level};
 use uos_sched::{Priority, TaskId, Weight};
-use uos_vfs::VPath;
+use uos_vfs::{Account, Caller, Limit, VPath};
 
 use crate::{
     Error,
@@ -31,6 +31,8 @@ use crate::{
     output::Output,
     rights::Grants,
     signals::Signals,
+    sockets::Leash,
+    target::KERNEL,
 };
 
 /// The number of a process. Never used again.
@@ -64,6 +66,10 @@ pub(crate) struct Process {
     pub(crate) handles: Handles,
     /// What it may hold of each kind.
     pub(crate) share: Shares,
+    /// As whom it asks the filesystems: as the kernel, on the process's account.
+    pub(crate) hand: Caller,
+    /// What it has made there that takes memory.
+    pub(crate) files: Account,
     /// Names it may have looked up at the same time.
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) signals: Signals,
@@ -99,6 +105,8 @@ pub(crate) struct Program {
     pub(crate) stdin: Option<Input>,
     /// What it was handed of shared memory stays charged until it has ended.
     leases: Mutex<Vec<Lease>>,
+    /// Of connections that it was handed, which end with it.
+    leashes: Mutex<Vec<Leash>>,
     /// Held while it is changed, which may take the host a while: what is noted here is what is in force.
     pub(crate) hold: Mutex<Hold>,
     /// Changed with `hold` taken; to be looked at without.
@@ -180,6 +188,7 @@ pub(crate) struct Origin {
     pub(crate) grants: Grants,
     pub(crate) cwd: VPath,
     pub(crate) share: Shares,
+    pub(crate) files: Limit,
     pub(crate) environment: Environment,
     pub(crate) place: Permit,
 }
@@ -206,6 +215,7 @@ impl Program {
             stderr,
             stdin,
             leases: Mutex::new(handed.leases),
+            leashes: Mutex::new(handed.leashes),
             hold,
             paused,
         }
@@ -229,7 +239,8 @@ impl Program {
     pub(crate) fn release(&self) {
         let child = self.child.lock().take();
         let leases = std::mem::take(&mut *self.leases.lock());
-        drop((child, leases));
+        let leashes = std::mem::take(&mut *self.leashes.lock());
+        drop((child, leases, leashes));
         if let Some(stdin) = &self.stdin {
             stdin.close();
         }
@@ -238,6 +249,7 @@ impl Program {
 
 impl Process {
     pub(crate) fn new(pid: Pid, parent: Option<Arc<Process>>, origin: Origin) -> Self {
+        let files = Account::new(origin.files);
         Self {
             pid,
             maker: parent.as_ref().map_or(Pid(0), |parent| parent.pid),
@@ -249,6 +261,8 @@ impl Process {
             program: origin.program,
             handles: Handles::new(origin.share.handles.clone()),
             share: origin.share,
+            hand: KERNEL.clone().paid_by(Some(files.clone())),
+            files,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             signals: Signals::default(),
             environment: origin.environment,

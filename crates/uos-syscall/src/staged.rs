@@ -9,7 +9,7 @@ use std::{
 
 use uos_vfs::{Access, Attr, Caller, Mounts, Name, NodeRef, OpenFile, Place, Rename, Seek, SetAttr, VPath};
 
-use crate::{Errno, Error, kernel::hex, target::KERNEL, uproot::uproot};
+use crate::{Errno, Error, kernel::hex, uproot::uproot};
 
 /// A new directory that nobody is to see before it is whole. Dropped before it is put in place, it goes with everything in it.
 pub(crate) struct StagedDirectory<'a> {
@@ -17,6 +17,7 @@ pub(crate) struct StagedDirectory<'a> {
     /// Where it is, under its hidden name.
     place: Place,
     node: NodeRef,
+    by: &'a Caller,
     placed: bool,
 }
 
@@ -26,6 +27,7 @@ pub(crate) struct Staged {
     name: Vec<u8>,
     node: NodeRef,
     file: Option<Arc<dyn OpenFile>>,
+    by: Caller,
     written: u64,
     placed: bool,
 }
@@ -118,16 +120,17 @@ pub fn remove_unfinished(host: &Path) -> io::Result<usize> {
 }
 
 impl Staged {
-    /// Begins a file in a directory, which will have the owner, or be of its own.
-    pub(crate) fn begin(dir: &NodeRef, like: Option<&Attr>) -> Result<Self, Error> {
+    /// Begins a file in a directory, which will have the owner, or be of its own. Whoever asks pays for it.
+    pub(crate) fn begin(by: &Caller, dir: &NodeRef, like: Option<&Attr>) -> Result<Self, Error> {
         let name = hidden_name(Passing::Unfinished)?;
         // Its owner alone, until it is what it is to be; and writable, which it may not be in the end.
         let (uid, gid) = like.map_or((0, 0), |attr| (attr.uid, attr.gid));
-        let owner = Caller::user(uid, gid).judged_before();
+        let owner = Caller::user(uid, gid).judged_before().paid_by(by.account.clone());
         let node = dir.create(&owner, Name::new(&name)?, 0o600)?;
-        let mut staged = Self { dir: NodeRef::clone(dir), name, node, file: None, written: 0, placed: false };
+        let (dir, by) = (NodeRef::clone(dir), by.clone());
+        let mut staged = Self { dir, name, node, file: None, by, written: 0, placed: false };
         // By now a failure removes it.
-        staged.file = Some(NodeRef::clone(&staged.node).open(KERNEL, Access::Write)?);
+        staged.file = Some(NodeRef::clone(&staged.node).open(&staged.by, Access::Write)?);
         Ok(staged)
     }
 
@@ -171,11 +174,11 @@ impl Staged {
         attributes: &SetAttr,
         no_replace: bool,
     ) -> Result<(), Error> {
-        self.node.set_attr(KERNEL, attributes)?;
+        self.node.set_attr(&self.by, attributes)?;
         let file = self.file.take().ok_or(Errno::EBADF)?;
         file.sync()?;
         let how = if no_replace { Rename::NoReplace } else { Rename::Replace };
-        self.dir.rename(KERNEL, Name::new(&self.name)?, &self.dir, name, how)?;
+        self.dir.rename(&self.by, Name::new(&self.name)?, &self.dir, name, how)?;
         self.placed = true;
         // A directory can't be synced by itself here. The rename has changed the file too, though, and the filesystems that
         // keep a log write the two down together.
@@ -188,11 +191,11 @@ impl Staged {
 
 impl<'a> StagedDirectory<'a> {
     /// Begins a directory beside a name that it is to have, its owner's alone for now.
-    pub(crate) fn begin(mounts: &'a Mounts, beside: &Place) -> Result<Self, Error> {
+    pub(crate) fn begin(mounts: &'a Mounts, by: &'a Caller, beside: &Place) -> Result<Self, Error> {
         let name = hidden_name(Passing::Unfinished)?;
-        let node = beside.parent.mkdir(KERNEL, Name::new(&name)?, 0o700)?;
+        let node = beside.parent.mkdir(by, Name::new(&name)?, 0o700)?;
         let path = beside.path.parent().unwrap_or_else(VPath::root).join(&name);
-        Ok(Self { mounts, place: Place { path, ..beside.clone() }, node, placed: false })
+        Ok(Self { mounts, place: Place { path, ..beside.clone() }, node, by, placed: false })
     }
 
     pub(crate) fn node(&self) -> &NodeRef {
@@ -203,7 +206,7 @@ impl<'a> StagedDirectory<'a> {
     pub(crate) fn place(mut self, name: Name<'_>) -> Result<(), Error> {
         let parent = &self.place.parent;
         let hidden = self.place.name().ok_or(Errno::EIO)?;
-        parent.rename(KERNEL, hidden, parent, name, Rename::NoReplace)?;
+        parent.rename(self.by, hidden, parent, name, Rename::NoReplace)?;
         self.placed = true;
         Ok(())
     }
@@ -262,7 +265,7 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if let (false, Ok(name)) = (self.placed, Name::new(&self.name)) {
             // Whoever wanted it has been told of a failure, or has gone: there is nobody left to tell of another.
-            let _ = self.dir.unlink(KERNEL, name);
+            let _ = self.dir.unlink(&self.by, name);
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// As whom the kernel asks the filesystems. What a process may do is judged by its rights, on what was resolved, and
-/// never by mode bits.
+/// never by mode bits. Where something may be made for a process it is the process's own hand that asks, which is the
+/// same but for who pays.
 pub(crate) const KERNEL: &Caller = &Caller::ROOT;
 
 /// Where a call looks for its target.

@@ -140,12 +140,12 @@ impl Kernel {
                     Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
                     Some(_) if existing == Existing::Keep => return Err(Errno::EEXIST.into()),
                     // What may not be written may not be replaced either, though the host would let us.
-                    Some(node) => Some(NodeRef::clone(node).open(KERNEL, Access::Write)?.attr()?),
+                    Some(node) => Some(NodeRef::clone(node).open(cx.hand(), Access::Write)?.attr()?),
                     None if place.must_be_dir => return Err(Errno::EISDIR.into()),
                     None => None,
                 };
                 let name = name_of(&place.path)?.as_bytes().to_vec();
-                let staged = Staged::begin(&place.parent, like.as_ref())?;
+                let staged = Staged::begin(cx.hand(), &place.parent, like.as_ref())?;
                 let mode = like.map_or(MODE, |attr| attr.mode);
                 let target_of = Replacing { parent: NodeRef::clone(&place.parent), name, mode, existing };
                 let staged = Unfinished { staged: Some(staged), kernel: Arc::clone(cx.kernel()) };

@@ -1,6 +1,6 @@
 //! Who asks, and what POSIX lets them do: the one place where mode bits are read.
 
-use crate::{Attr, Error, Kind, Result, SetAttr, SetTime};
+use crate::{Account, Attr, Error, Kind, Result, SetAttr, SetTime};
 use std::borrow::Cow;
 use std::ops::BitOr;
 
@@ -24,6 +24,8 @@ pub struct Caller {
     pub judged: Judged,
     /// What the caller is known by to those who watch. It means nothing to a filesystem.
     pub tag: u64,
+    /// Who pays for what the caller makes, where that takes memory; nobody if none is named.
+    pub account: Option<Account>,
 }
 
 /// Who decides whether a caller may do what it asks for.
@@ -40,11 +42,17 @@ pub enum Judged {
 impl Caller {
     /// User 0 of group 0, who may do everything.
     pub const ROOT: Caller =
-        Caller { uid: 0, gid: 0, groups: Cow::Borrowed(&[]), judged: Judged::Here, tag: 0 };
+        Caller { uid: 0, gid: 0, groups: Cow::Borrowed(&[]), judged: Judged::Here, tag: 0, account: None };
 
     /// A user with one group, judged by the filesystem.
     pub const fn user(uid: u32, gid: u32) -> Self {
-        Caller { uid, gid, groups: Cow::Borrowed(&[]), judged: Judged::Here, tag: 0 }
+        Caller { uid, gid, groups: Cow::Borrowed(&[]), judged: Judged::Here, tag: 0, account: None }
+    }
+
+    /// The same one, who has what it makes paid for.
+    #[must_use]
+    pub fn paid_by(self, account: Option<Account>) -> Self {
+        Caller { account, ..self }
     }
 
     /// The same one, with these other groups.

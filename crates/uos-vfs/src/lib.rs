@@ -38,6 +38,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod account;
 #[cfg(feature = "tokio")]
 mod async_file;
 mod attr;
@@ -70,6 +71,7 @@ mod through;
 mod tree;
 pub mod watch;
 
+pub use account::{Account, Limit, Used};
 #[cfg(feature = "tokio")]
 pub use async_file::AsyncFile;
 pub use attr::{
@@ -91,5 +93,5 @@ pub use object::{ObjectFs, ObjectFsBuilder};
 pub use overlay::OverlayFs;
 pub use path::VPath;
 pub use resolve::{Crossings, How, NoMounts, Passed, Place, Unresolved, resolve};
-pub use through::{Limit, MountId, Used};
+pub use through::MountId;
 pub use tree::{As, Below, Tree};

@@ -5,8 +5,10 @@ mod options;
 pub use options::MountOptions;
 
 use crate::resolve::{self, Crossings};
-use crate::through::{Limit, Used, Via};
-use crate::{Error, FsId, How, Kind, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, VPath};
+use crate::through::Via;
+use crate::{
+    Error, FsId, How, Kind, Limit, MountId, NodeId, NodeRef, Place, Result, Tree, Unresolved, Used, VPath,
+};
 use parking_lot::RwLock;
 use std::fmt;
 use std::sync::Arc;

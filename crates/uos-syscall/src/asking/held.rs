@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::{RwLock, RwLockReadGuard};
+use tokio::sync::{Notify, futures::Notified};
 
 use super::Once;
 use crate::rights::{Grant, Grants};
@@ -19,6 +20,8 @@ pub(crate) struct Held {
     grants: RwLock<Grants>,
     /// How often something was taken away. What was answered for one call before that is void.
     losses: AtomicU64,
+    /// For those who go on by them without calling again.
+    lost: Notify,
 }
 
 /// Leave to go on by the grants of a process, whatever becomes of them, and by what it was allowed once.
@@ -38,7 +41,7 @@ pub(crate) enum Effective<'a> {
 
 impl Held {
     pub(crate) fn new(grants: Grants) -> Self {
-        Self { grants: RwLock::new(grants), losses: AtomicU64::new(0) }
+        Self { grants: RwLock::new(grants), losses: AtomicU64::new(0), lost: Notify::new() }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Grants> {
@@ -55,6 +58,7 @@ impl Held {
         let changed = change(&grants)?;
         *grants = changed.clone();
         self.losses.fetch_add(1, Ordering::AcqRel);
+        self.lost.notify_waiters();
         Ok(changed)
     }
 
@@ -64,6 +68,7 @@ impl Held {
         if grants.with_asks().any(|grant| !most.covers(grant)) {
             *grants = grants.with_asks().filter(|grant| most.covers(grant)).cloned().collect();
             self.losses.fetch_add(1, Ordering::AcqRel);
+            self.lost.notify_waiters();
         }
         grants.clone()
     }
@@ -96,6 +101,11 @@ impl Leave {
         once.grants().for_each(|grant| grants.add(Arc::clone(grant)));
         let once = (once.len() > 0).then_some((grants, once.losses));
         Self { held, once }
+    }
+
+    /// The next time that something is taken away.
+    pub(crate) fn next_loss(&self) -> Notified<'_> {
+        self.held.lost.notified()
     }
 
     /// What `judge` says of the grants that are held; and if that is no, what it says of those that were given once, as

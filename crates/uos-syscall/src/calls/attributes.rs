@@ -11,7 +11,7 @@ use crate::{
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    target::{KERNEL, PathTarget, Scope, held},
+    target::{PathTarget, Scope, held},
 };
 
 /// The bits that lend an owner's rights.
@@ -67,7 +67,7 @@ impl Syscall for v1::Chown {
             return Err(Error::invalid("uid", "neither an owner nor a group is given"));
         }
         let (node, path) = (cx.target.0.node()?, cx.target.0.path());
-        node.set_attr(KERNEL, &SetAttr { uid: self.uid, gid: self.gid, ..SetAttr::default() })?;
+        node.set_attr(cx.hand(), &SetAttr { uid: self.uid, gid: self.gid, ..SetAttr::default() })?;
         cx.tell_change(FileChange::Attributes, path, node.kind() == Kind::Directory);
         Ok(v1::ChownReply {})
     }
@@ -96,7 +96,7 @@ impl Syscall for v1::SetTimes {
 
 fn change(cx: &Cx<'_, PathTarget>, set: &SetAttr) -> Result<uos_vfs::Attr, Error> {
     let node = cx.target.node()?;
-    let now = node.set_attr(KERNEL, set)?;
+    let now = node.set_attr(cx.hand(), set)?;
     cx.tell_change(FileChange::Attributes, cx.target.path(), node.kind() == Kind::Directory);
     Ok(now)
 }

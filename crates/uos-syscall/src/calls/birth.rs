@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use uos_ipc::Quota;
 use uos_proc::{Cwd, Level, Spec};
 use uos_proto::{Right, v1};
 use uos_sched::Priority;
@@ -248,6 +249,7 @@ impl Wish<'_> {
                     &grants,
                     rank,
                     deadline,
+                    &share.socket_bytes,
                 )?;
                 (Some(program), Some(started))
             }
@@ -265,6 +267,7 @@ impl Wish<'_> {
             grants,
             cwd: caller.cwd().clone(),
             share,
+            files: kernel.limits.files(),
             environment,
             place,
         };
@@ -288,6 +291,7 @@ impl WishedProgram<'_> {
         grants: &Grants,
         priority: Priority,
         deadline: Option<Duration>,
+        room: &Quota,
     ) -> Result<(Program, Started), Error> {
         let is_sandboxed = level < Level::Privileged;
         let program = executable(found, is_sandboxed)?;
@@ -315,7 +319,7 @@ impl WishedProgram<'_> {
             (spec.limits, spec.nice) = (limits, priority.nice());
         }
         let wiring = Wiring::parse(self.stdio)?;
-        let (spec, mut handed) = handing::hand(handles, spec, level)?;
+        let (spec, mut handed) = handing::hand(handles, spec, level, room, &kernel.runtime)?;
         let child = kernel.spawner.spawn(wiring.wire(spec))?;
         handed.run(&kernel.runtime);
         let (streams, taken) = wiring.connect(&child, &kernel.runtime, &caller.share.output_bytes);

@@ -9,7 +9,7 @@ use crate::{
     admit::{Absent, Cx},
     events::FileChange,
     perform::Syscall,
-    target::{KERNEL, PathTarget, Scope},
+    target::{PathTarget, Scope},
 };
 
 impl Syscall for v1::TruncateFile {
@@ -24,7 +24,7 @@ impl Syscall for v1::TruncateFile {
         if node.kind() == Kind::Directory {
             return Err(Errno::EISDIR.into());
         }
-        node.set_attr(KERNEL, &SetAttr { size: Some(self.size_bytes), ..SetAttr::default() })?;
+        node.set_attr(cx.hand(), &SetAttr { size: Some(self.size_bytes), ..SetAttr::default() })?;
         cx.tell_change(FileChange::Written, cx.target.path(), false);
         Ok(v1::TruncateFileReply {})
     }
@@ -42,17 +42,17 @@ impl Syscall for v1::AppendFile {
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
             Some(node) => {
-                NodeRef::clone(node).open(KERNEL, Access::Write)?.append(&self.data)?;
+                NodeRef::clone(node).open(cx.hand(), Access::Write)?.append(&self.data)?;
                 cx.tell_change(FileChange::Written, &place.path, false);
             }
             None if place.must_be_dir => return Err(Errno::EISDIR.into()),
             None => {
                 let (name, mode) = (name_of(&place.path)?, bits(self.mode, 0o644)?);
-                let node = place.parent.create(KERNEL, name, mode).map_err(changed)?;
-                let written = node.open(KERNEL, Access::Write).and_then(|file| file.append(&self.data));
+                let node = place.parent.create(cx.hand(), name, mode).map_err(changed)?;
+                let written = node.open(cx.hand(), Access::Write).and_then(|file| file.append(&self.data));
                 if let Err(error) = written {
                     // As with WriteFile: the empty file goes again.
-                    let _ = place.parent.unlink(KERNEL, name);
+                    let _ = place.parent.unlink(cx.hand(), name);
                     return Err(error.into());
                 }
                 cx.tell_change(FileChange::Created, &place.path, false);

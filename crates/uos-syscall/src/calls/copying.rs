@@ -96,8 +96,8 @@ fn copy_file(cx: &Cx<'_, Copying>, no_replace: bool) -> Result<v1::CopyFileReply
     let from = NodeRef::clone(node).open(KERNEL, Access::Read)?;
     let mode = from.attr()?.mode & MODE;
     // What may not be written may not be replaced either, though the host would let us.
-    let there = to.node.as_ref().map(|there| NodeRef::clone(there).open(KERNEL, Access::Write)?.attr());
-    let mut copy = Staged::begin(&to.parent, there.transpose()?.as_ref())?;
+    let there = to.node.as_ref().map(|there| NodeRef::clone(there).open(cx.hand(), Access::Write)?.attr());
+    let mut copy = Staged::begin(cx.hand(), &to.parent, there.transpose()?.as_ref())?;
     copy.fill(&*from, || cx.caller().lives())?;
     let copied_bytes = copy.written();
     copy.place(name, &SetAttr { mode: Some(mode), ..SetAttr::default() }, no_replace)?;
@@ -117,7 +117,7 @@ fn copy_directory(cx: &Cx<'_, Copying>) -> Result<v1::CopyFileReply, Error> {
     if to.node.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    let staged = StagedDirectory::begin(&cx.kernel().mounts, to)?;
+    let staged = StagedDirectory::begin(&cx.kernel().mounts, cx.hand(), to)?;
     let mut walk = Walk { cx, levels: Vec::new(), done: v1::CopyFileReply::default() };
     walk.enter(NodeRef::clone(node), NodeRef::clone(staged.node()))?;
     walk.run()?;
@@ -164,7 +164,7 @@ impl Walk<'_, '_> {
     fn copy(&mut self, name: &[u8]) -> Result<(), Error> {
         let Some(level) = self.levels.last() else { return Ok(()) };
         let name = Name::new(name)?;
-        let (from, to) = (&level.from, &level.to);
+        let (by, from, to) = (self.cx.hand(), &level.from, &level.to);
         let node = match from.lookup(KERNEL, name) {
             Ok(node) => node,
             // Somebody has removed it meanwhile.
@@ -175,19 +175,19 @@ impl Walk<'_, '_> {
             Kind::Directory => {
                 // What is seen at the path is what is mounted there.
                 let node = self.cx.kernel().mounts.covering(&node).unwrap_or(node);
-                let made = to.mkdir(KERNEL, name, 0o700).map_err(changed)?;
+                let made = to.mkdir(by, name, 0o700).map_err(changed)?;
                 return self.enter(node, made);
             }
             Kind::File => {
                 let source = node.open(KERNEL, Access::Read)?;
-                let made = to.create(KERNEL, name, 0o600).map_err(changed)?;
-                let copy = NodeRef::clone(&made).open(KERNEL, Access::Write)?;
+                let made = to.create(by, name, 0o600).map_err(changed)?;
+                let copy = NodeRef::clone(&made).open(by, Access::Write)?;
                 self.done.copied_bytes += pour(&*source, &*copy, || self.cx.caller().lives())?;
                 set_mode(&made, source.attr()?.mode)?;
             }
-            Kind::Symlink => drop(to.symlink(KERNEL, name, &node.read_link()?)?),
-            Kind::Fifo => drop(to.mknod(KERNEL, name, Special::Fifo, node.attr()?.mode & MODE)?),
-            Kind::Socket => drop(to.mknod(KERNEL, name, Special::Socket, node.attr()?.mode & MODE)?),
+            Kind::Symlink => drop(to.symlink(by, name, &node.read_link()?)?),
+            Kind::Fifo => drop(to.mknod(by, name, Special::Fifo, node.attr()?.mode & MODE)?),
+            Kind::Socket => drop(to.mknod(by, name, Special::Socket, node.attr()?.mode & MODE)?),
             Kind::CharDevice | Kind::BlockDevice => {
                 return Err(Error::new(Errno::ENOTSUP, format!("{name} is a device, which is not copied")));
             }

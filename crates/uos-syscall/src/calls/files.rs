@@ -45,18 +45,18 @@ impl Syscall for v1::WriteFile {
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
             Some(node) => {
-                NodeRef::clone(node).open(KERNEL, Access::Write)?.replace(&self.data)?;
+                NodeRef::clone(node).open(cx.hand(), Access::Write)?.replace(&self.data)?;
                 cx.tell_change(FileChange::Written, &place.path, false);
             }
             None if place.must_be_dir => return Err(Errno::EISDIR.into()),
             None => {
                 let name = name_of(&place.path)?;
                 let mode = bits(self.mode, 0o644)?;
-                let node = place.parent.create(KERNEL, name, mode).map_err(changed)?;
-                let written = node.open(KERNEL, Access::Write).and_then(|file| file.replace(&self.data));
+                let node = place.parent.create(cx.hand(), name, mode).map_err(changed)?;
+                let written = node.open(cx.hand(), Access::Write).and_then(|file| file.replace(&self.data));
                 if let Err(error) = written {
                     // Nothing is left half done: the empty file goes again. Should that fail too, the first error says more.
-                    let _ = place.parent.unlink(KERNEL, name);
+                    let _ = place.parent.unlink(cx.hand(), name);
                     return Err(error.into());
                 }
                 cx.tell_change(FileChange::Created, &place.path, false);
@@ -78,7 +78,7 @@ impl Syscall for v1::DeleteFile {
             return Err(Errno::EISDIR.into());
         }
         let place = cx.target.place()?;
-        place.parent.unlink(KERNEL, name_of(&place.path)?)?;
+        place.parent.unlink(cx.hand(), name_of(&place.path)?)?;
         cx.tell_change(FileChange::Removed, &place.path, false);
         Ok(v1::DeleteFileReply {})
     }
@@ -218,7 +218,7 @@ impl Syscall for v1::CreateDirectory {
                 Some(node) if self.parents && node.kind() == Kind::Directory => {}
                 Some(_) => return Err(Errno::EEXIST.into()),
                 None => {
-                    place.parent.mkdir(KERNEL, name_of(&place.path)?, mode).map_err(changed)?;
+                    place.parent.mkdir(cx.hand(), name_of(&place.path)?, mode).map_err(changed)?;
                     cx.tell_change(FileChange::Created, &place.path, true);
                 }
             },
@@ -227,7 +227,7 @@ impl Syscall for v1::CreateDirectory {
                     let mut parent = NodeRef::clone(at);
                     let names: Vec<_> = path.components().collect();
                     for (depth, name) in (names.len() - missing.len() + 1..).zip(missing) {
-                        parent = parent.mkdir(KERNEL, Name::new(name)?, mode).map_err(changed)?;
+                        parent = parent.mkdir(cx.hand(), Name::new(name)?, mode).map_err(changed)?;
                         let made = VPath::root().join(&names[..depth].join(&b'/'));
                         cx.tell_change(FileChange::Created, &made, true);
                     }

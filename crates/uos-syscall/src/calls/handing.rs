@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use rustix::fs::{Mode, OFlags, open};
 use tokio::runtime::Handle as Runtime;
-use uos_ipc::{Lease, Pump, Reader, Rights, Writer};
+use uos_ipc::{Lease, Pump, Quota, Reader, Rights, Writer};
 use uos_proc::{Level, Spec};
 use uos_proto::v1;
 
@@ -14,6 +14,7 @@ use crate::{
     asking::Asker,
     audit::Subject,
     handles::{FileHandle, Handle, Licence, Object, Window},
+    sockets::{Leash, Relay, Whole},
     target::Scope,
 };
 
@@ -33,12 +34,16 @@ enum What {
     Writer(Writer),
     File(FileHandle),
     Segment(Window),
+    Socket(Arc<Whole>),
 }
 
 /// What has to go on for as long as a program has what was handed to it.
 #[derive(Default)]
 pub(crate) struct Handed {
     pumps: Vec<Pump>,
+    relays: Vec<Relay>,
+    /// Of what ends with the program.
+    pub(crate) leashes: Vec<Leash>,
     pub(crate) leases: Vec<Lease>,
 }
 
@@ -54,7 +59,7 @@ pub(super) fn find(scope: &Scope<'_>, asked: &[v1::SpawnHandle]) -> Result<Vec<H
             let number = number
                 .ok_or_else(|| Error::invalid("handles.fd", format_args!("3 to 1023, not {}", asked.fd)))?;
             let what = what(asked.id, &handle.object)?;
-            Ok(Handing { number, what, rights: handle.rights, licence: handle.licence.clone() })
+            Ok(Handing { number, what, rights: handle.rights, licence: handle.licence() })
         };
         scope.whole_handle(asked.id, Rights::TRANSFER, take).map(|target| target.found)
     };
@@ -80,11 +85,12 @@ fn what(id: u64, object: &Object) -> Result<What, Error> {
         }
         Object::File(file) => Ok(What::File(file.clone())),
         Object::Segment(segment) => Ok(What::Segment(segment.window())),
+        Object::Socket(socket) => Ok(What::Socket(Arc::clone(&socket.whole))),
         other => Err(Error::new(
             Errno::ENOTSUP,
             format!("handle {id} is {}, which the host has no descriptor for", other.noun()),
         )
-        .hint("pipes, segments and files of host folders can be handed to programs")),
+        .hint("pipes, segments, connections and files of host folders can be handed to programs")),
     }
 }
 
@@ -95,8 +101,14 @@ impl Handing {
     }
 }
 
-/// Puts real descriptors into the spec.
-pub(super) fn hand(all: &[Handing], mut spec: Spec, level: Level) -> Result<(Spec, Handed), Error> {
+/// Puts real descriptors into the spec. What the host keeps for them is charged to the program's own process.
+pub(super) fn hand(
+    all: &[Handing],
+    mut spec: Spec,
+    level: Level,
+    room: &Quota,
+    runtime: &Runtime,
+) -> Result<(Spec, Handed), Error> {
     let mut handed = Handed::default();
     for handing in all {
         let fd = match &handing.what {
@@ -108,6 +120,11 @@ pub(super) fn hand(all: &[Handing], mut spec: Spec, level: Level) -> Result<(Spe
                 handed.leases.push(lease);
                 fd
             }
+            What::Socket(whole) => {
+                let (fd, relay) = Relay::new(whole, handing.rights, room, runtime)?;
+                handed.relays.push(relay);
+                fd
+            }
         };
         spec = spec.fd(handing.number, fd);
     }
@@ -115,11 +132,12 @@ pub(super) fn hand(all: &[Handing], mut spec: Spec, level: Level) -> Result<(Spe
 }
 
 impl Handed {
-    /// Has pipes go on by themselves. They end with the program, or with whoever holds the other end.
+    /// Has pipes and connections go on by themselves. They end with the program, or with whoever holds the other end.
     pub(super) fn run(&mut self, runtime: &Runtime) {
         for pump in self.pumps.drain(..) {
             runtime.spawn(pump);
         }
+        self.leashes.extend(self.relays.drain(..).map(|relay| relay.run(runtime)));
     }
 }
 

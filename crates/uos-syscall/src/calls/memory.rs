@@ -6,6 +6,7 @@ use uos_ipc::Quota;
 use uos_proto::{Right, v1};
 use uos_vfs::How;
 
+use super::standing::bound;
 use crate::{
     Error,
     admit::{Absent, Cx},
@@ -91,12 +92,20 @@ impl Syscall for v1::GetProcessMemoryStats {
         let process = &cx.target.process;
         let usage = process.usage();
         let mut areas = held(&process.share).to_vec();
+        let (files, most) = (process.files.used(), process.files.limit());
+        areas.push(v1::MemoryArea {
+            name: "files".to_owned(),
+            used_bytes: files.bytes,
+            capacity_bytes: most.bytes,
+        });
         areas.push(area("handles", &process.share.handles));
         Ok(v1::GetProcessMemoryStatsReply {
             pid: process.pid.0,
             resident_bytes: OsProcesses::read_for([process]).footprint(process).memory_bytes,
             peak_bytes: usage.peak_memory_bytes.or(usage.peak_rss_bytes).unwrap_or(0),
             areas,
+            file_nodes: files.nodes,
+            file_nodes_max: bound(most.nodes),
         })
     }
 }

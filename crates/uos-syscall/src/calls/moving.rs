@@ -112,7 +112,7 @@ impl Syscall for v1::MoveFile {
         if let (true, Some(other)) = (how == Rename::Exchange, &new.node) {
             unchanged(new, to_name, other)?;
         }
-        match old.parent.rename(KERNEL, name, &new.parent, to_name, how) {
+        match old.parent.rename(cx.hand(), name, &new.parent, to_name, how) {
             // Two names of one file: nothing happens, as POSIX has it.
             Ok(()) if new.node.as_ref().is_some_and(|other| other.id() == node.id()) => {
                 return Ok(v1::MoveFileReply {});
@@ -161,7 +161,7 @@ fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Re
     }
     let before = node.attr()?;
     let file = NodeRef::clone(node).open(KERNEL, Access::Read)?;
-    let mut copy = Staged::begin(&new.parent, Some(&before))?;
+    let mut copy = Staged::begin(cx.hand(), &new.parent, Some(&before))?;
     copy.fill(&*file, || cx.caller().lives())?;
     let after = file.attr()?;
     if (after.size, after.modified, after.changed) != (copy.written(), before.modified, before.changed) {

@@ -15,7 +15,7 @@ use crate::{
     events::FileChange,
     kernel::hex,
     perform::Syscall,
-    target::{EntryTarget, KERNEL, PathTarget, Scope, denied},
+    target::{EntryTarget, PathTarget, Scope, denied},
 };
 
 /// How long what a passing name begins with may be, so that all of it is a name.
@@ -40,7 +40,7 @@ impl Syscall for v1::CreateFile {
         if place.node.is_some() {
             return Err(Errno::EEXIST.into());
         }
-        place.parent.create(KERNEL, name_of(&place.path)?, mode).map_err(changed)?;
+        place.parent.create(cx.hand(), name_of(&place.path)?, mode).map_err(changed)?;
         cx.tell_change(FileChange::Created, &place.path, false);
         Ok(v1::CreateFileReply {})
     }
@@ -95,7 +95,7 @@ impl Syscall for v1::Link {
         if from.must_be_dir || to.must_be_dir {
             return Err(Errno::ENOTDIR.into());
         }
-        place.parent.link(KERNEL, name_of(&place.path)?, node).map_err(changed)?;
+        place.parent.link(cx.hand(), name_of(&place.path)?, node).map_err(changed)?;
         cx.tell_change(FileChange::Created, &place.path, false);
         Ok(v1::LinkReply {})
     }
@@ -117,7 +117,7 @@ impl Syscall for v1::Symlink {
             return Err(Errno::ENOENT.into());
         }
         let target = if self.target_raw.is_empty() { self.target.as_bytes() } else { &self.target_raw };
-        place.parent.symlink(KERNEL, name_of(&place.path)?, target).map_err(changed)?;
+        place.parent.symlink(cx.hand(), name_of(&place.path)?, target).map_err(changed)?;
         cx.tell_change(FileChange::Created, &place.path, false);
         Ok(v1::SymlinkReply {})
     }
@@ -200,7 +200,7 @@ impl Syscall for v1::TempFile {
     fn run(&self, cx: Cx<'_, Fresh>) -> Result<v1::TempFileReply, Error> {
         let mode = bits(self.mode, 0o600)?;
         let place = cx.target.path.place()?;
-        place.parent.create(KERNEL, name_of(&place.path)?, mode).map_err(changed)?;
+        place.parent.create(cx.hand(), name_of(&place.path)?, mode).map_err(changed)?;
         cx.tell_change(FileChange::Created, &place.path, false);
         let (path, path_raw) = both(&place.path);
         Ok(v1::TempFileReply { path, path_raw })

@@ -22,7 +22,7 @@ use crate::{
     events::FileChange,
     handles::{FileHandle, Handle, Licence, Object},
     perform::Syscall,
-    target::{HandleTarget, KERNEL, PathTarget, Scope},
+    target::{HandleTarget, PathTarget, Scope},
 };
 
 /// A path, and what it is to be opened for.
@@ -93,11 +93,11 @@ impl Syscall for v1::Open {
             None if place.must_be_dir => return Err(Errno::EISDIR.into()),
             None => {
                 let mode = bits(self.mode, 0o644)?;
-                let made = place.parent.create(KERNEL, name_of(&place.path)?, mode);
+                let made = place.parent.create(cx.hand(), name_of(&place.path)?, mode);
                 (made.map_err(changed)?, true)
             }
         };
-        let opened = NodeRef::clone(&node).open(KERNEL, access).map_err(Error::from).and_then(|file| {
+        let opened = NodeRef::clone(&node).open(cx.hand(), access).map_err(Error::from).and_then(|file| {
             let file = File::new(node, Arc::clone(&file), access, self.append);
             let descriptor = Descriptor::with_locks(file, &cx.kernel().locks);
             let object =
@@ -111,7 +111,7 @@ impl Syscall for v1::Open {
             Err(error) => {
                 if is_new {
                     // Nothing is left half done. Should this fail too, the first error says more.
-                    let _ = place.parent.unlink(KERNEL, name_of(&place.path)?);
+                    let _ = place.parent.unlink(cx.hand(), name_of(&place.path)?);
                 }
                 return Err(error);
             }

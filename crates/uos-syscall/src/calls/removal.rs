@@ -11,7 +11,7 @@ use crate::{
     audit::{Decision, Subject},
     events::FileChange,
     perform::Syscall,
-    target::{EntryTarget, KERNEL, Scope, denied_below},
+    target::{EntryTarget, Scope, denied_below},
     uproot::uproot,
 };
 
@@ -75,7 +75,7 @@ impl Syscall for v1::RemoveDirectory {
                 cx.tell_change(FileChange::Removed, path, directory);
             })?;
         } else {
-            place.parent.rmdir(KERNEL, name)?;
+            place.parent.rmdir(cx.hand(), name)?;
             cx.tell_change(FileChange::Removed, &place.path, true);
         }
         Ok(v1::RemoveDirectoryReply {})

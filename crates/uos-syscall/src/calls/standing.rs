@@ -183,6 +183,7 @@ impl Syscall for v1::GetResourceUsage {
         };
         let bounded = |name: &str, used, max| v1::ResourceUsage { name: name.to_owned(), used, max };
         let of = |quota: &uos_ipc::Quota, name| bounded(name, quota.used(), Some(quota.limit()));
+        let (files, most) = (process.files.used(), process.files.limit());
         let mut resources = vec![
             bounded("handles", process.handles.len(), Some(cx.kernel().limits.handles_per_process)),
             of(&process.share.pipe_bytes, "pipe_bytes"),
@@ -190,6 +191,8 @@ impl Syscall for v1::GetResourceUsage {
             of(&process.share.shm_bytes, "shm_bytes"),
             of(&process.share.output_bytes, "output_bytes"),
             of(process.environment.room(), "environment_bytes"),
+            bounded("file_bytes", files.bytes, bound(most.bytes)),
+            bounded("file_nodes", files.nodes, bound(most.nodes)),
         ];
         if let Some(program) = &process.program {
             let limits = program.hold.lock().limits;
@@ -208,6 +211,11 @@ impl Syscall for v1::GetResourceUsage {
             resources,
         })
     }
+}
+
+/// A limit of files, as long as it is one.
+pub(super) fn bound(most: u64) -> Option<u64> {
+    (most < u64::MAX).then_some(most)
 }
 
 impl Syscall for v1::GetEnforcement {

@@ -60,12 +60,12 @@ impl Syscall for v1::SetXattr {
             return Err(Error::limit(Errno::E2BIG, "xattr_bytes", len, most));
         }
         let node = cx.target.node()?;
-        let set = |how| node.set_xattr(KERNEL, name, &self.value, how);
+        let set = |how| node.set_xattr(cx.hand(), name, &self.value, how);
         match XattrFlags::try_from(self.flags) {
             Ok(XattrFlags::Unspecified) => set(uos_vfs::SetXattr::Any)?,
             Ok(XattrFlags::Create) => set(uos_vfs::SetXattr::New)?,
             Ok(XattrFlags::Replace) => set(uos_vfs::SetXattr::Replace)?,
-            Ok(XattrFlags::Remove) if self.value.is_empty() => node.remove_xattr(KERNEL, name)?,
+            Ok(XattrFlags::Remove) if self.value.is_empty() => node.remove_xattr(cx.hand(), name)?,
             Ok(XattrFlags::Remove) => {
                 return Err(Error::invalid("value", "there is none to set when one is taken away"));
             }

@@ -1,6 +1,6 @@
 //! What a handle was opened by, and goes on by.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, future::Future as _, net::SocketAddr, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use uos_ipc::Rights;
@@ -84,6 +84,26 @@ impl Licence {
             }
         }
         last
+    }
+
+    /// Until it holds no more for what is to be done: for who goes on by it without asking each time.
+    pub(crate) async fn lost(&self, to: Rights) {
+        loop {
+            // Listened for before it is looked, so that no loss is missed.
+            let all = std::iter::successors(Some(self), |licence| licence.before.as_deref());
+            let mut losses: Vec<_> = all.map(|licence| Box::pin(licence.leave.next_loss())).collect();
+            for loss in &mut losses {
+                loss.as_mut().enable();
+            }
+            if self.check(to).is_err() {
+                return;
+            }
+            std::future::poll_fn(|cx| {
+                let mut any = losses.iter_mut().map(|loss| loss.as_mut().poll(cx));
+                if any.any(|loss| loss.is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
     }
 
     /// The same for who may have been allowed for this call what the opener has no longer.

@@ -50,6 +50,17 @@ impl HostSocket {
         Self::adopt(stream.into_std()?.into(), family)
     }
 
+    /// Two streams that are connected to each other, with buffers of so many bytes: one to wait for, and one to give away.
+    pub(crate) fn pair(buffer_bytes: usize) -> io::Result<(Self, OwnedFd)> {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let (near, far) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
+        for end in [&near, &far] {
+            sockopt::set_socket_send_buffer_size(end, buffer_bytes)?;
+        }
+        rustix::io::ioctl_fionbio(&near, true)?;
+        Ok((Self::adopt(near, family)?, far))
+    }
+
     fn adopt(fd: OwnedFd, family: AddressFamily) -> io::Result<Self> {
         Ok(Self { fd: UdpSocket::from_std(fd.into())?, family })
     }
@@ -147,6 +158,19 @@ impl HostSocket {
     /// Until something can be sent without waiting.
     pub(crate) async fn writable(&self) {
         let _ = self.until(Interest::WRITABLE, PollFlags::OUT).await;
+    }
+
+    /// Whether the other side has closed altogether, or neither side sends any more.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let mut asked = [PollFd::from_borrowed_fd(self.fd(), PollFlags::empty())];
+        // That is told whatever is asked for. If it can't be told there is nobody left to wait for.
+        poll(&mut asked, Some(&Timespec::default())).is_err() || asked[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Until that is so.
+    pub(crate) async fn hung_up(&self) {
+        // Everything that happens comes with word of whether it can be written to; and who waits for that too is woken.
+        let _ = self.until(Interest::WRITABLE, PollFlags::HUP).await;
     }
 
     /// Tries right away, and then whenever the host says that it may go on.

@@ -2,6 +2,7 @@
 
 mod host;
 mod knobs;
+mod relay;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -13,6 +14,7 @@ use uos_ipc::{Endpoint, Listener, Permit, Quota, Rights, Socket};
 pub(crate) use self::{
     host::HostSocket,
     knobs::{Knob, Knobs},
+    relay::{Leash, Relay},
 };
 use crate::{
     Errno, Error,

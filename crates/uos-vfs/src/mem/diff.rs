@@ -5,7 +5,6 @@
 use super::content::Content;
 use super::inode::{Body, Home, Inode, Meta};
 use super::snapshot::View;
-use super::space::Lane;
 use super::xattrs::Xattrs;
 use crate::{Error, Kind, Result, Timestamp, VPath};
 use std::collections::{HashMap, HashSet};
@@ -279,12 +278,12 @@ impl<'a> Differ<'a> {
         directory.list_at(self.epoch(end), 0).into_iter().map(|entry| (entry.name, entry.node)).collect()
     }
 
-    fn facts(&self, node: &Inode, end: End) -> Option<Facts> {
+    fn facts<'n>(&self, node: &'n Inode, end: End) -> Option<Facts<'n>> {
         let (state, epoch) = (node.state.read(), self.epoch(end));
         if let Some(version) = state.version_at(epoch) {
             let content = version.content.clone();
             let xattrs = Arc::clone(&version.xattrs);
-            return Some(Facts { lane: Arc::clone(&node.lane), meta: version.meta, content, xattrs });
+            return Some(Facts { node, meta: version.meta, content, xattrs });
         }
         if state.since > epoch {
             return None;
@@ -292,7 +291,7 @@ impl<'a> Differ<'a> {
         let content =
             if let Body::File(content) = &state.body { content.clone() } else { Content::default() };
         let xattrs = state.extra.as_ref().map(|extra| Arc::clone(&extra.xattrs)).unwrap_or_default();
-        Some(Facts { lane: Arc::clone(&node.lane), meta: state.meta, content, xattrs })
+        Some(Facts { node, meta: state.meta, content, xattrs })
     }
 
     fn touched(mut self) -> Touched {
@@ -346,15 +345,15 @@ fn says_the_same(one: &Inode, two: &Inode) -> bool {
 }
 
 /// What is compared of two nodes.
-struct Facts {
-    lane: Arc<Lane>,
+struct Facts<'n> {
+    node: &'n Inode,
     meta: Meta,
     content: Content,
     xattrs: Arc<Xattrs>,
 }
 
-impl Facts {
-    fn same(&self, other: &Facts, kind: Kind) -> bool {
+impl Facts<'_> {
+    fn same(&self, other: &Facts<'_>, kind: Kind) -> bool {
         let rights = |meta: &Meta| (meta.mode, meta.uid, meta.gid);
         let modified = |meta: &Meta| Timestamp::from(meta.modified);
         rights(&self.meta) == rights(&other.meta)
@@ -364,10 +363,10 @@ impl Facts {
     }
 }
 
-impl Drop for Facts {
+impl Drop for Facts<'_> {
     /// Whoever had this too may have let go of it meanwhile.
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.content).release();
-        self.lane.give_bytes_back(bytes + Xattrs::release(std::mem::take(&mut self.xattrs)));
+        self.node.give_bytes_back(bytes + Xattrs::release(std::mem::take(&mut self.xattrs)));
     }
 }

@@ -189,7 +189,7 @@ impl Export<'_> {
         // Stored without the lock: a store may be slow.
         if let Saved::File(len, _) = body {
             let layout = self.content(&content);
-            node.lane.give_bytes_back(content.release());
+            node.give_bytes_back(content.release());
             body = Saved::File(len, layout?);
         }
         let linked = owner.kind != Kind::Directory && meta.nlink > 1;

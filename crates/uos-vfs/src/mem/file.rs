@@ -125,8 +125,8 @@ impl Inode {
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         let cost = content.cost_of_write(offset, data.len());
-        self.lane.take_bytes(cost)?;
-        self.lane.settle(cost, content.write_at(offset, data));
+        self.take_bytes(cost)?;
+        self.settle(cost, content.write_at(offset, data));
         self.written(state, now, by);
         Ok(offset)
     }
@@ -144,10 +144,10 @@ impl Inode {
         let content = content_mut(state)?;
         // What is its own alone is set free by this, so that may be needed for it.
         let taken = len.saturating_sub(content.own_bytes());
-        self.lane.take_bytes(taken)?;
+        self.take_bytes(taken)?;
         let old = std::mem::replace(content, new);
         self.written(state, now, by);
-        self.lane.give_bytes_back(taken + old.release() - len);
+        self.give_bytes_back(taken + old.release() - len);
         Ok(())
     }
 
@@ -174,8 +174,8 @@ impl Inode {
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         let cost = content.cost_of_range(offset, len, how);
-        self.lane.take_bytes(cost)?;
-        self.lane.settle(cost, content.set_range(offset, len, how));
+        self.take_bytes(cost)?;
+        self.settle(cost, content.set_range(offset, len, how));
         self.written(state, now, by);
         Ok(())
     }

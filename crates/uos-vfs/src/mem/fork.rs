@@ -126,7 +126,7 @@ pub(super) fn restore(root: &Arc<Inode>, snapshot: &Snapshot) -> Result<()> {
         (None, Some(xattrs)) => Some(std::mem::replace(&mut state.extra().xattrs, xattrs)),
         (None, None) => None,
     };
-    root.lane.give_bytes_back(old.map_or(0, Xattrs::release));
+    root.give_bytes_back(old.map_or(0, Xattrs::release));
     Ok(())
 }
 
@@ -152,7 +152,11 @@ impl Taking {
         let is_dir = origin.kind() == Kind::Directory;
         // All names of a file are counted with the first that is taken over.
         let names = if is_dir { 1 } else { then.meta.nlink.max(1) };
-        lane.count_in(then.target.as_ref().map_or(0, |target| target.len() as u64), names.into());
+        let target_bytes = then.target.as_ref().map_or(0, |target| target.len() as u64);
+        lane.count_in(target_bytes, names.into());
+        if let Some(account) = &origin.account {
+            account.note(target_bytes, 1);
+        }
         let body = match (then.target, then.special) {
             _ if is_dir && then.len > 0 => Body::Directory(Box::new(Directory::unfilled(
                 Lane::new(&lane.space),
@@ -171,7 +175,7 @@ impl Taking {
         let extra = then.xattrs.map(|xattrs| Box::new(Extra { xattrs, ..Extra::default() }));
         let state = State { since: self.epoch, meta: then.meta, body, home, extra };
         let ino = if self.renumbers { lane.next_ino() } else { origin.ino() };
-        let node = Inode::with(lane, ino, origin.kind(), state);
+        let node = Inode::with(lane, origin.account.clone(), ino, origin.kind(), state);
         if !is_dir && then.meta.nlink > 1 {
             linked.insert(origin.ino(), (Arc::clone(&node), then.meta.nlink - 1));
         }

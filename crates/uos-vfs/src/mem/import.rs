@@ -105,7 +105,7 @@ impl Import<'_> {
             lane.give_bytes_back(extra.as_ref().map_or(0, |extra| extra.xattrs.bytes()));
         })?;
         let meta = Meta::restored(entry.owner, entry.times);
-        Ok(Inode::with(lane, entry.ino, entry.owner.kind, State { since: 0, meta, body, home, extra }))
+        Ok(Inode::with(lane, None, entry.ino, entry.owner.kind, State { since: 0, meta, body, home, extra }))
     }
 
     fn body(&self, lane: &Arc<Lane>, saved: &Saved) -> Result<Body> {

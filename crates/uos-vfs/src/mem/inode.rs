@@ -1,11 +1,11 @@
 //! One node in memory: what never changes about it, and what does, behind its lock.
 
-use super::content::{Content, LEN_MAX};
+use super::content::{Balance, Content, LEN_MAX};
 use super::directory::Directory;
 use super::past::Past;
 use super::space::Lane;
 use super::xattrs::Xattrs;
-use crate::{Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
+use crate::{Account, Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -20,6 +20,8 @@ pub(super) struct Inode {
     pub(super) unfilled: AtomicBool,
     /// What it counts against: the lane of the directory it was made in.
     pub(super) lane: Arc<Lane>,
+    /// Who pays for it, however often it is taken over by forks: what those share with it is paid for once.
+    pub(super) account: Option<Account>,
     pub(super) state: RwLock<State>,
 }
 
@@ -83,8 +85,15 @@ pub(super) enum Body {
 }
 
 impl Inode {
-    /// A node with one name, or for a directory two, made in an epoch. Its space was taken before.
-    pub(super) fn new(lane: &Arc<Lane>, owner: Owner, body: Body, home: Home, born: Born) -> Arc<Self> {
+    /// A node with one name, or for a directory two, made in an epoch. Its space was taken before, and charged.
+    pub(super) fn new(
+        lane: &Arc<Lane>,
+        account: Option<Account>,
+        owner: Owner,
+        body: Body,
+        home: Home,
+        born: Born,
+    ) -> Arc<Self> {
         let now = born.at.into();
         let meta = Meta {
             nlink: if owner.kind == Kind::Directory { 2 } else { 1 },
@@ -97,11 +106,17 @@ impl Inode {
             born: now,
         };
         let state = State { since: born.epoch, meta, body, home, extra: None };
-        Inode::with(lane, lane.next_ino(), owner.kind, state)
+        Inode::with(lane, account, lane.next_ino(), owner.kind, state)
     }
 
-    /// A node of that number and state, for which all has been counted.
-    pub(super) fn with(lane: &Arc<Lane>, ino: u64, kind: Kind, state: State) -> Arc<Self> {
+    /// A node of that number and state, for which all has been counted and charged.
+    pub(super) fn with(
+        lane: &Arc<Lane>,
+        account: Option<Account>,
+        ino: u64,
+        kind: Kind,
+        state: State,
+    ) -> Arc<Self> {
         let unfilled = state.directory().is_ok_and(Directory::is_unfilled);
         Arc::new_cyclic(|me| Inode {
             me: Weak::clone(me),
@@ -109,6 +124,7 @@ impl Inode {
             kind,
             unfilled: AtomicBool::new(unfilled),
             lane: Arc::clone(lane),
+            account,
             state: RwLock::new(state),
         })
     }
@@ -130,6 +146,28 @@ impl Inode {
         let state = self.state.read();
         let nowhere = Weak::ptr_eq(&state.home.dir, &Weak::new());
         self.kind == Kind::Directory && nowhere && state.meta.nlink > 0
+    }
+
+    /// Takes room for bytes of this node, and charges it, or does neither.
+    pub(super) fn take_bytes(&self, asked: u64) -> Result<()> {
+        let Some(account) = self.account.as_ref().filter(|_| asked > 0) else {
+            return self.lane.take_bytes(asked);
+        };
+        account.take(asked, 0)?;
+        self.lane.take_bytes(asked).inspect_err(|_| account.give_back(asked, 0))
+    }
+
+    pub(super) fn give_bytes_back(&self, amount: u64) {
+        if let Some(account) = self.account.as_ref().filter(|_| amount > 0) {
+            account.give_back(amount, 0);
+        }
+        self.lane.give_bytes_back(amount);
+    }
+
+    /// Gives back what was taken for a change and not needed, and what the change has set free.
+    pub(super) fn settle(&self, taken: u64, balance: Balance) {
+        debug_assert!(balance.added <= taken, "{balance:?} of {taken}");
+        self.give_bytes_back(taken - balance.added + balance.freed);
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -220,8 +258,8 @@ impl Inode {
         }
         if let Body::File(content) = &mut state.body {
             let cost = content.cost_of_len(len);
-            self.lane.take_bytes(cost)?;
-            self.lane.settle(cost, content.set_len(len));
+            self.take_bytes(cost)?;
+            self.settle(cost, content.set_len(len));
         }
         Ok(())
     }
@@ -324,6 +362,9 @@ impl Drop for Inode {
             Body::Directory(_) | Body::Special(_) => {}
         }
         self.lane.give_bytes_back(bytes);
+        if let Some(account) = &self.account {
+            account.give_back(bytes, 1);
+        }
         // Names are left only if the directories that held them are gone too.
         let names = if self.kind == Kind::Directory { 1 } else { state.meta.nlink.max(1) };
         self.lane.give_nodes_back(names.into());

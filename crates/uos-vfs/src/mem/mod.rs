@@ -48,7 +48,8 @@ use std::sync::Arc;
 /// What counts against the bytes is the content of files, the targets of links and extended attributes;
 /// holes are free. What counts against the nodes is every node, and every name beyond a node's first.
 /// Content and number of a file without names are given back when the last reference to it goes; what a
-/// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once.
+/// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once. Whoever made a node
+/// pays for it, if it was made on an [`Account`](crate::Account); what is imported is on nobody's.
 ///
 /// Reading does not touch the time of last access. Numbers of nodes are never used again.
 ///
@@ -219,6 +220,6 @@ impl MemFsBuilder {
         let born = Born { at: space.clock.now(), epoch: space.epochs.now() };
         let lane = Lane::new(&space);
         let body = Body::Directory(Box::new(Directory::new(Lane::new(&space))));
-        MemFs::new(Inode::new(&lane, owner, body, Home::default(), born))
+        MemFs::new(Inode::new(&lane, None, owner, body, Home::default(), born))
     }
 }

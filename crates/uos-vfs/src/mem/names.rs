@@ -61,16 +61,20 @@ impl Inode {
             return Err(Error::LinkLimit);
         }
         let lane = &state.directory()?.lane;
-        lane.take_node()?;
-        if let Err(error) = lane.take_bytes(new.bytes()) {
-            lane.give_nodes_back(1);
-            return Err(error);
+        let bytes = new.bytes();
+        if let Some(account) = &by.account {
+            account.take(bytes, 1)?;
         }
+        lane.take_new(bytes).inspect_err(|_| {
+            if let Some(account) = &by.account {
+                account.give_back(bytes, 1);
+            }
+        })?;
         let epoch = self.epoch();
         let born = Born { at: now, epoch };
         let owner = by.owner_of_new(owner, new.kind(), mode);
         let home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
-        let node = Inode::new(lane, owner, new.body(lane), home, born);
+        let node = Inode::new(lane, by.account.clone(), owner, new.body(lane), home, born);
         let state = self.edit(&mut state, epoch);
         state.directory_mut()?.insert(name.as_bytes(), Arc::clone(&node), epoch);
         state.meta.nlink += u32::from(is_dir);

@@ -71,6 +71,6 @@ pub(super) fn forget(inodes: Vec<Weak<Inode>>, shown: &Shown) {
         }
         drop(state);
         // What that sets free may be large; it is freed after the lock.
-        inode.lane.give_bytes_back(versions.into_iter().map(Version::release).sum());
+        inode.give_bytes_back(versions.into_iter().map(Version::release).sum());
     }
 }

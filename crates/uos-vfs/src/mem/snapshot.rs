@@ -297,6 +297,6 @@ impl OpenFile for OldFile {
 impl Drop for OldFile {
     fn drop(&mut self) {
         let content = std::mem::take(&mut self.content);
-        self.node.inode.lane.give_bytes_back(content.release());
+        self.node.inode.give_bytes_back(content.release());
     }
 }

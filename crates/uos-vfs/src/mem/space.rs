@@ -141,6 +141,12 @@ impl Lane {
         self.hold.bytes.give_back(self.shelf(), amount);
     }
 
+    /// Takes room for a node and its first bytes, or for neither.
+    pub(super) fn take_new(&self, bytes: u64) -> Result<()> {
+        self.take_node()?;
+        self.take_bytes(bytes).inspect_err(|_| self.give_nodes_back(1))
+    }
+
     /// Gives back what was taken for a change and not needed, and what the change has set free.
     pub(super) fn settle(&self, taken: u64, balance: Balance) {
         debug_assert!(balance.added <= taken, "{balance:?} of {taken}");

@@ -110,12 +110,12 @@ impl Inode {
         self.permit_xattr(self.owner(&state.meta), &state.body, by, name, Want::WRITE)?;
         let mut xattrs = state.extra.as_ref().map(|extra| Xattrs::clone(&extra.xattrs)).unwrap_or_default();
         change(&mut xattrs)?;
-        self.lane.take_bytes(xattrs.bytes())?;
+        self.take_bytes(xattrs.bytes())?;
         let epoch = self.epoch();
         let state = self.edit(&mut state, epoch);
         state.meta.touch_attributes(now);
         let old = std::mem::replace(&mut state.extra().xattrs, Arc::new(xattrs));
-        self.lane.give_bytes_back(Xattrs::release(old));
+        self.give_bytes_back(Xattrs::release(old));
         Ok(())
     }
 

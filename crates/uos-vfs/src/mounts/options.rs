@@ -1,8 +1,8 @@
 //! In which way something is mounted.
 
-use crate::through::{Claims, Limit, Quota, Via};
+use crate::through::{Claims, Quota, Via};
 use crate::watch::Watches;
-use crate::{Error, Kind, NodeRef, Result};
+use crate::{Error, Kind, Limit, NodeRef, Result};
 use std::sync::Arc;
 
 /// How to mount.
@@ -22,6 +22,9 @@ impl MountOptions {
 
     /// No owner may hold more than this, user 0 as little as others; what goes beyond it is refused as
     /// [`Error::QuotaExceeded`] and has changed nothing. What is there already is counted first, by going through all of it.
+    ///
+    /// Bytes are the lengths of files and of the targets of links: holes count as if they were filled, so that no write into
+    /// one is refused later. To limit instead what takes memory, by who made it, see [`Account`](crate::Account).
     ///
     /// The figures are exact as long as the filesystem is changed through this mount alone, or mounts that are
     /// [bound](crate::Mounts::bind) to it. What is given up comes back when the last one who uses it lets go.

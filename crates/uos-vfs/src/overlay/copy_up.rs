@@ -5,7 +5,7 @@ use super::layers::{Layers, Origin, key_of};
 use super::marks::keeping_times;
 use super::node::OverlayNode;
 use super::work::Staged;
-use crate::{Access, Attr, Error, Kind, Name, NodeRef, Result, Seek, SetAttr, SetTime, Special};
+use crate::{Access, Attr, Caller, Error, Kind, Name, NodeRef, Result, Seek, SetAttr, SetTime, Special};
 use std::sync::Arc;
 
 /// How much is copied at once.
@@ -13,38 +13,47 @@ const PIECE: u64 = 1 << 20;
 
 impl OverlayNode {
     /// Copies what is no directory up, unless it has been. The tree is not locked.
-    pub(super) fn copy_up(&self) -> Result<()> {
-        self.copy_up_with(u64::MAX, |_| Ok(())).map(drop)
+    pub(super) fn copy_up(&self, by: &Caller) -> Result<()> {
+        self.copy_up_with(by, u64::MAX, |_| Ok(())).map(drop)
     }
 
     /// Copies what is no directory up, with no more content than so many bytes, and does something with the copy
     /// before anybody sees it. False if it has been copied up before; then nothing was done.
-    pub(super) fn copy_up_with(&self, most: u64, then: impl FnOnce(&NodeRef) -> Result<()>) -> Result<bool> {
+    pub(super) fn copy_up_with(
+        &self,
+        by: &Caller,
+        most: u64,
+        then: impl FnOnce(&NodeRef) -> Result<()>,
+    ) -> Result<bool> {
         let _alone = self.copying.lock();
         if self.upper.get().is_some() {
             return Ok(false);
         }
-        let staged = copy(&self.layers, &self.base, most)?;
+        let staged = copy(&self.layers, by, &self.base, most)?;
         then(staged.node())?;
         let _tree = self.layers.tree.write();
-        self.rise(staged)?;
+        self.rise(by, staged)?;
         Ok(true)
     }
 
     /// The same for a directory.
-    pub(super) fn copy_dir_up_with(&self, then: impl FnOnce(&NodeRef) -> Result<()>) -> Result<bool> {
+    pub(super) fn copy_dir_up_with(
+        &self,
+        by: &Caller,
+        then: impl FnOnce(&NodeRef) -> Result<()>,
+    ) -> Result<bool> {
         let _tree = self.layers.tree.write();
         if self.upper.get().is_some() {
             return Ok(false);
         }
-        let staged = copy(&self.layers, &self.base, 0)?;
+        let staged = copy(&self.layers, by, &self.base, 0)?;
         then(staged.node())?;
-        self.rise(staged)?;
+        self.rise(by, staged)?;
         Ok(true)
     }
 
     /// The upper layer of this directory, copied up with all above it if need be. The tree is locked for writing.
-    pub(super) fn upper_dir(&self) -> Result<NodeRef> {
+    pub(super) fn upper_dir(&self, by: &Caller) -> Result<NodeRef> {
         if let Some(upper) = self.upper.get() {
             return Ok(NodeRef::clone(upper));
         }
@@ -56,19 +65,19 @@ impl OverlayNode {
             missing.push(dir);
         }
         for dir in missing.iter().rev().map(|dir| &**dir).chain([self]) {
-            dir.rise(copy(&self.layers, &dir.base, 0)?)?;
+            dir.rise(by, copy(&self.layers, by, &dir.base, 0)?)?;
         }
         self.upper.get().cloned().ok_or(Error::Stale)
     }
 
     /// The copy gets its place, and this node an upper layer.
-    fn rise(&self, staged: Staged<'_>) -> Result<()> {
+    fn rise(&self, by: &Caller, staged: Staged<'_>) -> Result<()> {
         let node = NodeRef::clone(staged.node());
         let home = self.home.lock().clone();
         let is_named = home.is_some();
         match home {
             Some(home) => {
-                let dir = home.dir.upper_dir()?;
+                let dir = home.dir.upper_dir(by)?;
                 keeping_times(&dir, || staged.put(&dir, Name::new(&home.name)?))?;
             }
             // It has lost its name and lives on, without one there too.
@@ -87,17 +96,19 @@ impl OverlayNode {
     }
 }
 
-/// Makes a copy of what is below, beside. It has all the length, but no more content than so many bytes.
-fn copy<'a>(layers: &'a Layers, from: &NodeRef, most: u64) -> Result<Staged<'a>> {
+/// Makes a copy of what is below, beside, paid for by the one for whose sake that is. It has all the length, but no more
+/// content than so many bytes.
+fn copy<'a>(layers: &'a Layers, by: &Caller, from: &NodeRef, most: u64) -> Result<Staged<'a>> {
     let attr = from.attr()?;
+    let maker = &Caller::ROOT.paid_by(by.account.clone());
     let staged = layers.work.stage(|dir, name| match attr.kind {
-        Kind::File => dir.create(ROOT, name, 0o600),
-        Kind::Directory => dir.mkdir(ROOT, name, 0o700),
-        Kind::Symlink => dir.symlink(ROOT, name, &from.read_link()?),
-        Kind::Fifo => dir.mknod(ROOT, name, Special::Fifo, attr.mode),
-        Kind::Socket => dir.mknod(ROOT, name, Special::Socket, attr.mode),
-        Kind::CharDevice => dir.mknod(ROOT, name, Special::CharDevice(attr.device), attr.mode),
-        Kind::BlockDevice => dir.mknod(ROOT, name, Special::BlockDevice(attr.device), attr.mode),
+        Kind::File => dir.create(maker, name, 0o600),
+        Kind::Directory => dir.mkdir(maker, name, 0o700),
+        Kind::Symlink => dir.symlink(maker, name, &from.read_link()?),
+        Kind::Fifo => dir.mknod(maker, name, Special::Fifo, attr.mode),
+        Kind::Socket => dir.mknod(maker, name, Special::Socket, attr.mode),
+        Kind::CharDevice => dir.mknod(maker, name, Special::CharDevice(attr.device), attr.mode),
+        Kind::BlockDevice => dir.mknod(maker, name, Special::BlockDevice(attr.device), attr.mode),
     })?;
     if attr.kind == Kind::File {
         copy_content(from, staged.node(), &attr, most)?;

@@ -59,7 +59,7 @@ impl OverlayFile {
     fn to_write(&self) -> Result<&Arc<dyn OpenFile>> {
         self.check_writes()?;
         if self.node.upper.get().is_none() {
-            self.node.copy_up()?;
+            self.node.copy_up(&self.by)?;
         }
         let file = self.now()?;
         if self.unasked.load(Ordering::Relaxed) {
@@ -73,7 +73,7 @@ impl OverlayFile {
     fn change(&self, most: u64, change: impl Fn(&Arc<dyn OpenFile>) -> Result<()>) -> Result<()> {
         self.check_writes()?;
         let on_copy = |copy: &NodeRef| change(&self.open_above(copy)?);
-        if self.node.upper.get().is_none() && self.node.copy_up_with(most, on_copy)? {
+        if self.node.upper.get().is_none() && self.node.copy_up_with(&self.by, most, on_copy)? {
             return Ok(());
         }
         change(self.to_write()?)

@@ -187,7 +187,8 @@ impl OverlayNode {
         if let Marks::There(place) = self.marks()? {
             return Ok(place);
         }
-        let upper = self.upper_dir()?;
+        // It is there by now: only what has been copied up is marked. And nobody pays for marks.
+        let upper = self.upper_dir(ROOT)?;
         let staged = self.layers.work.dir(0o700)?;
         let dir = NodeRef::clone(staged.node());
         let hidden = dir.mkdir(ROOT, named(HIDDEN)?, 0o700)?;

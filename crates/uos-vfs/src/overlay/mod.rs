@@ -55,6 +55,8 @@ const ROOT: &Caller = &Caller::ROOT;
 /// as the overlay lives: the numbers of nodes that were copied up, and that several names below, of which one has
 /// been changed, are one file.
 ///
+/// What is copied up is on the [`Account`](crate::Account) of the one for whose change it is; marks are on nobody's.
+///
 /// A layer must not be changed but through the overlay. Directories that are merged tell no number of
 /// subdirectories: they say 1 for their links. Names of a file that a layer above its own covers count as links. The upper layer must be able to rename. It is in the way of nobody
 /// but who wants to use the name `.uos-overlay`: that is never found, and making it is [`Error::NotPermitted`].

@@ -21,7 +21,7 @@ impl OverlayNode {
         let owner = self.check_free(by, name)?;
         // As the upper layer takes the caller for one who was judged, it would leave too many bits.
         let mode = by.owner_of_new(owner, kind, mode).mode;
-        let made = make(&self.upper_dir()?, &by.clone().judged_before(), mode)?;
+        let made = make(&self.upper_dir(by)?, &by.clone().judged_before(), mode)?;
         let key = key_of(made.id());
         // What has the name below is hidden, or it would not be free.
         let own = (kind == Kind::Directory).then(|| Dir::new(Box::default()));
@@ -42,11 +42,11 @@ impl OverlayNode {
                     return Err(Error::NotFound);
                 }
                 if let Some(upper) = node.upper.get() {
-                    self.upper_dir()?.link(ROOT, name, upper)?;
+                    self.upper_dir(by)?.link(ROOT, name, upper)?;
                     return node.settle_if_lost(self, name);
                 }
             }
-            node.copy_up()?;
+            node.copy_up(by)?;
         }
     }
 
@@ -66,7 +66,7 @@ impl OverlayNode {
             (true, true) => node.check_empty()?,
             (false, false) => {}
         }
-        let upper = self.upper_dir()?;
+        let upper = self.upper_dir(by)?;
         let shows = self.has_below(name)? && !self.is_hidden(name)?;
         if shows {
             self.hide(name)?;

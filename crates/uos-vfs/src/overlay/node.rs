@@ -205,11 +205,11 @@ impl OverlayNode {
     }
 
     /// Changes something about it in the upper layer, or about a copy before anybody sees that.
-    fn change(&self, most: u64, change: impl Fn(&NodeRef) -> Result<()>) -> Result<()> {
+    fn change(&self, by: &Caller, most: u64, change: impl Fn(&NodeRef) -> Result<()>) -> Result<()> {
         let done = match self.upper.get() {
             Some(_) => false,
-            None if self.is_dir() => self.copy_dir_up_with(&change)?,
-            None => self.copy_up_with(most, &change)?,
+            None if self.is_dir() => self.copy_dir_up_with(by, &change)?,
+            None => self.copy_up_with(by, most, &change)?,
         };
         if done { Ok(()) } else { change(self.current()) }
     }
@@ -243,7 +243,7 @@ impl Node for OverlayNode {
         if !cuts && rest == SetAttr::default() && then.mode == now.mode {
             return Ok(now);
         }
-        self.change(set.size.unwrap_or(u64::MAX), |node| node.set_attr(by, set).map(drop))?;
+        self.change(by, set.size.unwrap_or(u64::MAX), |node| node.set_attr(by, set).map(drop))?;
         self.attr()
     }
 
@@ -336,7 +336,7 @@ impl Node for OverlayNode {
     }
 
     fn set_xattr(&self, by: &Caller, name: &[u8], value: &[u8], how: SetXattr) -> Result<()> {
-        self.change(u64::MAX, |node| node.set_xattr(by, name, value, how))
+        self.change(by, u64::MAX, |node| node.set_xattr(by, name, value, how))
     }
 
     fn list_xattrs(&self, by: &Caller) -> Result<Vec<Vec<u8>>> {
@@ -344,7 +344,7 @@ impl Node for OverlayNode {
     }
 
     fn remove_xattr(&self, by: &Caller, name: &[u8]) -> Result<()> {
-        self.change(u64::MAX, |node| node.remove_xattr(by, name))
+        self.change(by, u64::MAX, |node| node.remove_xattr(by, name))
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

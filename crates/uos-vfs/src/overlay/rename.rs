@@ -22,7 +22,7 @@ impl OverlayNode {
         let step = Move { by, from: self, to: &to, name, to_name, how };
         // Content is copied without holding anybody up, and then all is looked at again.
         while let Some(file) = step.run()? {
-            file.copy_up()?;
+            file.copy_up(by)?;
         }
         Ok(())
     }
@@ -54,10 +54,10 @@ impl Move<'_> {
                 return Ok(Some(Arc::clone(&moves.node)));
             }
         }
-        let (from_upper, to_upper) = (from.upper_dir()?, to.upper_dir()?);
-        from.bring_up(self.name, &from_upper, &source)?;
+        let (from_upper, to_upper) = (from.upper_dir(self.by)?, to.upper_dir(self.by)?);
+        from.bring_up(self.by, self.name, &from_upper, &source)?;
         if let Some(target) = moved_back {
-            to.bring_up(self.to_name, &to_upper, target)?;
+            to.bring_up(self.by, self.to_name, &to_upper, target)?;
         }
         if from.has_below(self.name)? {
             from.hide(self.name)?;
@@ -67,12 +67,12 @@ impl Move<'_> {
                 && target.node.is_dir()
             {
                 // Seen in the upper layer, or it would be gone for a moment.
-                target.node.upper_dir()?;
+                target.node.upper_dir(self.by)?;
             }
             to.hide(self.to_name)?;
         }
         if let Some(target) = target.as_ref().filter(|target| !exchange && target.node.is_dir()) {
-            target.node.upper_dir()?;
+            target.node.upper_dir(self.by)?;
             _removed = target.node.drop_marks(&from.layers.work)?;
         }
         if let Some(target) =
@@ -170,9 +170,9 @@ impl Move<'_> {
 
 impl OverlayNode {
     /// Sees to it that an entry is in the upper layer by its name here, and stays what it is under another.
-    fn bring_up(&self, name: Name<'_>, upper: &NodeRef, entry: &Found) -> Result<()> {
+    fn bring_up(&self, by: &Caller, name: Name<'_>, upper: &NodeRef, entry: &Found) -> Result<()> {
         if entry.node.is_dir() {
-            entry.node.upper_dir()?;
+            entry.node.upper_dir(by)?;
             return entry.node.keep_origin();
         }
         if let (false, Some(file)) = (entry.above, entry.node.upper.get()) {

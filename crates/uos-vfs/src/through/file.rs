@@ -1,15 +1,15 @@
 //! An open file of a node that is seen through something.
 
 use super::Via;
-use super::account::Account;
 use super::claims::OpenClaim;
+use super::tally::Tally;
 use crate::{Allocate, Attr, NodeId, OpenFile, Result, Seek};
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Tells who watches of every change, and charges for what makes the file longer.
 pub(super) struct ThroughFile {
-    pub(super) account: Option<Arc<Account>>,
+    pub(super) tally: Option<Arc<Tally>>,
     pub(super) inner: Arc<dyn OpenFile>,
     pub(super) via: Arc<Via>,
     pub(super) id: NodeId,
@@ -25,9 +25,9 @@ impl ThroughFile {
         longest: impl FnOnce(u64) -> u64,
         act: impl FnOnce(&dyn OpenFile) -> Result<T>,
     ) -> Result<T> {
-        let done = match &self.account {
+        let done = match &self.tally {
             None => act(&*self.inner)?,
-            Some(account) => account.lengthen(&*self.inner, longest, || act(&*self.inner))?,
+            Some(tally) => tally.lengthen(&*self.inner, longest, || act(&*self.inner))?,
         };
         if let Some(watches) = &self.via.watches {
             watches.modified(self.id, self.tag);

@@ -2,23 +2,21 @@
 //! and keep accounts, or watches, which tell what changes. What is seen has the [`NodeId`](crate::NodeId) of
 //! what is beneath; whatever is reached from it is seen through the same.
 
-mod account;
 mod claims;
 mod file;
 mod ledger;
 mod node;
+mod tally;
 
-pub use ledger::{Limit, Used};
-
-pub(crate) use account::Quota;
 pub(crate) use claims::Claims;
+pub(crate) use tally::Quota;
 
 use crate::watch::Watches;
 use crate::{Kind, NodeRef};
-use account::Account;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tally::Tally;
 
 /// Names one thing that nodes are seen through, among all that this process ever makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,15 +49,15 @@ impl Via {
     }
 
     fn seen(self: &Arc<Self>, inner: NodeRef) -> Through {
-        let account = self.quota.as_ref().map(|quota| quota.account(inner.id()));
-        Through { account, kind: inner.kind(), inner, via: Arc::clone(self) }
+        let tally = self.quota.as_ref().map(|quota| quota.tally(inner.id()));
+        Through { tally, kind: inner.kind(), inner, via: Arc::clone(self) }
     }
 }
 
 /// A node as it is seen through something.
 struct Through {
     // Before the node: when this goes, so does what is charged for it.
-    account: Option<Arc<Account>>,
+    tally: Option<Arc<Tally>>,
     kind: Kind,
     inner: NodeRef,
     via: Arc<Via>,
@@ -67,10 +65,10 @@ struct Through {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claims, Limit, Quota, Via};
+    use super::{Claims, Quota, Via};
     use crate::conformance::check;
     use crate::watch::Watches;
-    use crate::{LocalFs, MemFs, NodeRef};
+    use crate::{Limit, LocalFs, MemFs, NodeRef};
 
     /// With all there is, so that nothing of it shows as long as nobody runs into it.
     fn through(root: &NodeRef) -> NodeRef {

@@ -1,7 +1,7 @@
 //! [`Node`] for one that is seen through something.
 
-use super::account::Quota;
 use super::file::ThroughFile;
+use super::tally::Quota;
 use super::{MountId, Through};
 use crate::watch::Told;
 use crate::{
@@ -32,13 +32,10 @@ impl Node for Through {
     fn set_attr(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
         let _claim = self.via.claims.change()?;
         let act = || self.inner.set_attr(by, set);
-        let attr = match &self.account {
-            Some(account) if set.uid.is_some() || set.size.is_some() => account.set(
-                &*self.inner,
-                set.uid,
-                set.size.filter(|size| i64::try_from(*size).is_ok()),
-                act,
-            )?,
+        let attr = match &self.tally {
+            Some(tally) if set.uid.is_some() || set.size.is_some() => {
+                tally.set(&*self.inner, set.uid, set.size.filter(|size| i64::try_from(*size).is_ok()), act)?
+            }
             _ => act()?,
         };
         if let Some(watches) = &self.via.watches {
@@ -144,8 +141,8 @@ impl Node for Through {
         }
         let claim = self.via.claims.open(access.writes())?;
         let inner = NodeRef::clone(&self.inner).open(by, access)?;
-        let (id, via, account) = (self.inner.id(), Arc::clone(&self.via), self.account.clone());
-        Ok(Arc::new(ThroughFile { account, inner, via, id, tag: by.tag, _claim: claim }))
+        let (id, via, tally) = (self.inner.id(), Arc::clone(&self.via), self.tally.clone());
+        Ok(Arc::new(ThroughFile { tally, inner, via, id, tag: by.tag, _claim: claim }))
     }
 
     fn hold(&self) -> Option<Box<dyn Any + Send + Sync>> {
@@ -267,8 +264,8 @@ impl Through {
     }
 
     fn lost_a_name(&self) {
-        if let Some(account) = &self.account {
-            account.lost_a_name(&*self.inner);
+        if let Some(tally) = &self.tally {
+            tally.lost_a_name(&*self.inner);
         }
     }
 

@@ -28,7 +28,9 @@ export const file_uos_v1_processes: GenFile = /*@__PURE__*/
  * - EACCES: no `proc.spawn` on the program.
  * - EINVAL: an argument, variable or grant is malformed; the message names the field.
  * - ENOENT: no such program.
- * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit, or has no descriptor for a handle; the message says which.
+ * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit, or has no descriptor for a handle, as for datagrams; the message says which.
+ * - ENOTCONN: a handle is a socket that is not connected.
+ * - EDQUOT: the program's process has no room for the buffers of connections.
  * - EPERM: a grant that the caller doesn't hold, or a level looser than that of the program the caller is or runs under.
  * - EAGAIN: too many processes.
  * - E2BIG: arguments and environment have more than 2 MiB or are too long for the host, or more than 64 handles.
@@ -138,8 +140,11 @@ export type SpawnProcess = Message<"uos.v1.SpawnProcess"> & {
   name: string;
 
   /**
-   * Handles to give it as real descriptors: one end of a pipe, a segment, or an open file of a host folder, opened anew at its
-   * start. The caller keeps its own. What the host's kernel has been given so can't be taken back from the program.
+   * Handles to give it as real descriptors: one end of a pipe, a segment, a connection (TCP or UNIX_STREAM), or an open file of
+   * a host folder, opened anew at its start. The caller keeps its own. Of files and segments, what the host's kernel has been
+   * given so can't be taken back from the program. A connection is given as one end of a pair of local sockets, relayed to the
+   * other: so it can't be connected elsewhere, and a right that is revoked ends it at once. Closing the descriptor lets go of it
+   * as closing a handle does. Its buffers count with the sockets of the program's process.
    *
    * @generated from field: repeated uos.v1.SpawnHandle handles = 15;
    */
@@ -941,7 +946,8 @@ export const DropGrantsReplySchema: GenMessage<DropGrantsReply> = /*@__PURE__*/
  */
 export type ResourceUsage = Message<"uos.v1.ResourceUsage"> & {
   /**
-   * What: `handles`, `pipe_bytes`, `queue_bytes`, `shm_bytes`, `output_bytes`, `environment_bytes`; of a program's whole tree `memory_bytes`, `pids`.
+   * What: `handles`, `pipe_bytes`, `queue_bytes`, `shm_bytes`, `output_bytes`, `environment_bytes`, and in memory `file_bytes` and
+   * `file_nodes`; of a program's whole tree `memory_bytes`, `pids`.
    *
    * @generated from field: string name = 1;
    */

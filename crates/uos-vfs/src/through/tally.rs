@@ -1,12 +1,12 @@
 //! What is charged for each node, and to whom.
 //!
 //! What an owner holds is the sum over their nodes, known from counting them once and from then on kept by
-//! every change that goes through here. For a node that somebody holds there is one account, shared by all who do,
+//! every change that goes through here. For a node that somebody holds there is one tally, shared by all who do,
 //! and under its lock every change of length or owner is made and booked: so it is exact whoever races.
 //! A node without names is charged until the last of those who hold it lets go, as its space is in use until then.
 
-use super::ledger::{Ledger, Limit, Used};
-use crate::{Attr, Error, Kind, Name, Node, NodeId, NodeRef, OpenFile, Result};
+use super::ledger::Ledger;
+use crate::{Attr, Error, Kind, Limit, Name, Node, NodeId, NodeRef, OpenFile, Result, Used};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -16,7 +16,7 @@ pub(crate) struct Quota {
     pub(super) ledger: Ledger,
     /// Held while a name is taken away or a node gets one more, so that who loses its last name is known.
     names: Mutex<()>,
-    held: Mutex<HashMap<NodeId, Weak<Account>>>,
+    held: Mutex<HashMap<NodeId, Weak<Tally>>>,
 }
 
 impl Quota {
@@ -64,15 +64,15 @@ impl Quota {
         self.ledger.set_limit(uid, limit);
     }
 
-    /// The account of a node that somebody holds.
-    pub(super) fn account(self: &Arc<Self>, id: NodeId) -> Arc<Account> {
+    /// The tally of a node that somebody holds.
+    pub(super) fn tally(self: &Arc<Self>, id: NodeId) -> Arc<Tally> {
         let mut held = self.held.lock();
-        if let Some(account) = held.get(&id).and_then(Weak::upgrade) {
-            return account;
+        if let Some(tally) = held.get(&id).and_then(Weak::upgrade) {
+            return tally;
         }
-        let account = Arc::new(Account { quota: Arc::clone(self), id, charge: Mutex::default() });
-        held.insert(id, Arc::downgrade(&account));
-        account
+        let tally = Arc::new(Tally { quota: Arc::clone(self), id, charge: Mutex::default() });
+        held.insert(id, Arc::downgrade(&tally));
+        tally
     }
 
     pub(super) fn names(&self) -> MutexGuard<'_, ()> {
@@ -100,7 +100,7 @@ impl Quota {
 }
 
 /// What is charged for one node.
-pub(super) struct Account {
+pub(super) struct Tally {
     quota: Arc<Quota>,
     id: NodeId,
     charge: Mutex<Charge>,
@@ -114,7 +114,7 @@ struct Charge {
     nameless: bool,
 }
 
-impl Account {
+impl Tally {
     /// Does something that may make the file longer, up to what `longest` makes of its length now. That is charged
     /// first, and afterwards what has really come of it.
     pub(super) fn lengthen<T>(
@@ -189,11 +189,11 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for Tally {
     fn drop(&mut self) {
         let mut held = self.quota.held.lock();
         // Another one may be there by now.
-        if held.get(&self.id).is_some_and(|account| account.strong_count() == 0) {
+        if held.get(&self.id).is_some_and(|tally| tally.strong_count() == 0) {
             held.remove(&self.id);
         }
         drop(held);

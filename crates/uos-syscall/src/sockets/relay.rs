@@ -1,0 +1,227 @@
+//! A connection in the hands of a program. What the program has is one end of a pair of the host's; a task of ours moves
+//! bytes between the other end and the socket.
+//!
+//! The socket itself is not given away: whoever holds a socket of the network can disconnect it and connect it elsewhere,
+//! and no right taken away would reach it any more. A pair is connected to nothing but its other end for good.
+//!
+//! The two ways end one by one, as they do in a connection. A program that has closed its end altogether lets go of the
+//! socket as any other holder does; what others hold of it goes on. (Shutting down both ways looks the same from here.)
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use rustix::net::{RecvFlags, Shutdown};
+use tokio::{runtime::Handle as Runtime, sync::watch};
+use uos_ipc::{Permit, Quota, Rights, SOCKET_BYTES, Socket, SocketError, SocketKind};
+
+use super::{HostSocket, Line, Whole};
+use crate::{Errno, Error, handles::Licence};
+
+/// How much is moved at a time.
+const PIECE: usize = 64 << 10;
+
+/// What moves bytes for a program that has been given a connection.
+pub(crate) struct Relay {
+    /// Keeps the socket for as long as the program has its end.
+    _whole: Arc<Whole>,
+    far: Far,
+    /// The other end of what the program has.
+    near: HostSocket,
+    rights: Rights,
+    licence: Option<Arc<Licence>>,
+    _room: Permit,
+}
+
+/// Tells a relay, by being dropped, that its program has ended.
+pub(crate) struct Leash {
+    _held: watch::Sender<()>,
+}
+
+/// What the program is connected to.
+enum Far {
+    Host(Arc<HostSocket>),
+    Unix(Arc<Socket>),
+}
+
+/// Why nothing more comes from a program.
+enum Silence {
+    /// It has let go of its end, or has ended.
+    Gone,
+    /// It is done sending, or nobody takes what it sends; it may go on to receive.
+    Sent,
+}
+
+impl Relay {
+    /// For a socket that is connected and carries a stream. Gives what the program is to have.
+    ///
+    /// # Errors
+    /// ENOTCONN, ENOTSUP for datagrams; EDQUOT by the quota, EMFILE and the like.
+    pub(crate) fn new(
+        whole: &Arc<Whole>,
+        rights: Rights,
+        quota: &Quota,
+        runtime: &Runtime,
+    ) -> Result<(std::os::fd::OwnedFd, Self), Error> {
+        let far = match whole.line()? {
+            Line::Tcp(host) => Far::Host(host),
+            Line::Unix(socket) if socket.kind() == SocketKind::Stream => Far::Unix(socket),
+            // A datagram of nothing would read as the end, and where one comes from could not be told.
+            Line::Udp(..) | Line::Named(_) | Line::Unix(_) => {
+                return Err(Error::new(Errno::ENOTSUP, "datagrams are not handed to programs")
+                    .hint("TCP and UNIX_STREAM are; send and receive datagrams by calls"));
+            }
+        };
+        let room = quota.take(2 * SOCKET_BYTES as u64)?;
+        // What is waited for is waited for by the kernel's own runtime, whatever thread this is.
+        let _inside = runtime.enter();
+        let (near, theirs) = HostSocket::pair(SOCKET_BYTES)?;
+        if !rights.contains(Rights::WRITE) {
+            near.shut_down(Shutdown::Read)?;
+        }
+        if !rights.contains(Rights::READ) {
+            near.shut_down(Shutdown::Write)?;
+        }
+        let (whole, licence) = (Arc::clone(whole), whole.licence());
+        Ok((theirs, Self { _whole: whole, far, near, rights, licence, _room: room }))
+    }
+
+    /// Moves bytes until the program has ended and all it sent is on its way, both sides are done, or the right to the
+    /// connection is taken away.
+    pub(crate) fn run(self, runtime: &Runtime) -> Leash {
+        let (held, ended) = watch::channel(());
+        runtime.spawn(async move {
+            let lost = async {
+                match &self.licence {
+                    Some(licence) => licence.lost(self.rights).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // First: not a byte more goes through once the right is gone.
+                biased;
+                () = lost => {}
+                () = self.work(ended) => {}
+            }
+        });
+        Leash { _held: held }
+    }
+
+    async fn work(&self, ended: watch::Receiver<()>) {
+        let (up, down) = (self.up(ended.clone()), self.down());
+        tokio::pin!(up, down);
+        let first = tokio::select! {
+            silence = &mut up => Some(silence),
+            () = &mut down => None,
+        };
+        match first {
+            Some(Silence::Gone) => {}
+            Some(Silence::Sent) => tokio::select! {
+                () = self.let_go(ended) => {}
+                () = down => {}
+            },
+            None => {
+                up.await;
+            }
+        }
+    }
+
+    /// What the program sends.
+    async fn up(&self, ended: watch::Receiver<()>) -> Silence {
+        if !self.rights.contains(Rights::WRITE) {
+            return Silence::Sent;
+        }
+        loop {
+            let came = tokio::select! {
+                // What it sent before its end goes on its way.
+                biased;
+                came = self.near.receive(PIECE, RecvFlags::empty()) => came.map(|came| came.data),
+                () = over(ended.clone()) => return Silence::Gone,
+            };
+            match came {
+                Ok(data) if !data.is_empty() => {
+                    if self.far.send(data).await.is_err() {
+                        // Whatever else it sends is refused as to a peer that is gone.
+                        let _ = self.near.shut_down(Shutdown::Read);
+                        return Silence::Sent;
+                    }
+                }
+                Ok(_) if !self.near.is_hung_up() => {
+                    self.far.end();
+                    return Silence::Sent;
+                }
+                Ok(_) | Err(_) => return Silence::Gone,
+            }
+        }
+    }
+
+    /// What the other side sends, until that or the program's interest ends.
+    async fn down(&self) {
+        if !self.rights.contains(Rights::READ) {
+            return;
+        }
+        while let Ok(mut data) = self.far.receive().await {
+            if data.is_empty() {
+                break;
+            }
+            while !data.is_empty() {
+                match self.near.send(&data).await {
+                    Ok(sent) => drop(data.split_to(sent)),
+                    Err(_) => return,
+                }
+            }
+        }
+        // The end, be it an orderly one: a pair knows no other.
+        let _ = self.near.shut_down(Shutdown::Write);
+    }
+
+    /// Until the program has let go of its end.
+    async fn let_go(&self, ended: watch::Receiver<()>) {
+        tokio::select! {
+            () = self.near.hung_up() => {}
+            () = over(ended) => {}
+        }
+    }
+}
+
+/// Until the program has ended.
+async fn over(mut ended: watch::Receiver<()>) {
+    // Nothing is ever sent, so the only change is the end.
+    while ended.changed().await.is_ok() {}
+}
+
+impl Far {
+    /// Sends all of it.
+    async fn send(&self, mut data: Bytes) -> io::Result<()> {
+        while !data.is_empty() {
+            let sent = match self {
+                Far::Host(host) => host.send(&data).await?,
+                Far::Unix(socket) => {
+                    socket.send(data.clone(), Vec::new()).await.map_err(|_| io::ErrorKind::BrokenPipe)?
+                }
+            };
+            drop(data.split_to(sent));
+        }
+        Ok(())
+    }
+
+    /// What comes next; nothing at the end.
+    async fn receive(&self) -> io::Result<Bytes> {
+        match self {
+            Far::Host(host) => Ok(host.receive(PIECE, RecvFlags::empty()).await?.data),
+            Far::Unix(socket) => match socket.recv(PIECE).await {
+                Ok(parcel) => Ok(parcel.bytes),
+                Err(SocketError::Closed) => Ok(Bytes::new()),
+                Err(_) => Err(io::ErrorKind::ConnectionReset.into()),
+            },
+        }
+    }
+
+    /// Nothing more is sent.
+    fn end(&self) {
+        match self {
+            // That it is gone already shows elsewhere.
+            Far::Host(host) => drop(host.shut_down(Shutdown::Write)),
+            Far::Unix(socket) => socket.shutdown_send(),
+        }
+    }
+}
