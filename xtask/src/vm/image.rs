@@ -14,13 +14,14 @@ use crate::{
 
 /// What tests start, and what the machine itself takes.
 const PROGRAMS: &[&str] = &[
-    "sh",
     "bash",
     "cat",
     "chmod",
     "chroot",
     "chrt",
+    "cksum",
     "cp",
+    "cut",
     "date",
     "dd",
     "echo",
@@ -44,18 +45,22 @@ const PROGRAMS: &[&str] = &[
     "python3",
     "readlink",
     "rm",
+    "sed",
     "seq",
     "setsid",
+    "sh",
     "sleep",
     "sort",
     "stat",
     "stty",
+    "tac",
     "tail",
     "test",
     "touch",
     "tr",
     "true",
     "uname",
+    "uniq",
     "unshare",
     "wc",
     "yes",
@@ -130,13 +135,15 @@ impl Image {
             } else if path.is_dir() {
                 self.tree(&path, wanted)?;
             } else if path.is_file() {
-                self.file(&path.display().to_string(), 0o644, fs::read(&path)?);
+                let bytes = fs::read(&path)?;
+                self.linked_with(&path, &bytes)?;
+                self.file(&path.display().to_string(), 0o644, bytes);
             }
         }
         Ok(())
     }
 
-    /// A program of this host, what it is a link to, and the libraries that it is linked with.
+    /// A program of this host, what it is a link to, and its libraries.
     fn program(&mut self, path: &Path) -> Result {
         let shown = path.display().to_string();
         if let Ok(to) = fs::read_link(path) {
@@ -144,12 +151,19 @@ impl Image {
             return self.program(&path.parent().ok_or("a program lies somewhere")?.join(to));
         }
         let bytes = fs::read(path)?;
-        if bytes.starts_with(b"\x7fELF") {
+        self.linked_with(path, &bytes)?;
+        self.file(&shown, 0o755, bytes);
+        Ok(())
+    }
+
+    /// The libraries that a program or a library is linked with.
+    fn linked_with(&mut self, path: &Path, bytes: &[u8]) -> Result {
+        // Its kind stands at byte 16; what is only a part of one has no libraries.
+        if bytes.starts_with(b"\x7fELF") && matches!(bytes.get(16), Some(2 | 3)) {
             for library in libraries(path)? {
                 self.file(&library, 0o755, fs::read(&library)?);
             }
         }
-        self.file(&shown, 0o755, bytes);
         Ok(())
     }
 
