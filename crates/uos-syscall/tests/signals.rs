@@ -277,10 +277,11 @@ async fn the_end_of_a_child_is_told_to_who_wants_to_hear_it() {
     let world = World::start();
     let (parent, child) = family(&world).await;
     world.call(&parent, act(CHLD, SignalAction::Catch)).await.unwrap();
-    world.call(&parent, send(&child, TERM)).await.unwrap();
-    let pid = world.call(&parent, program("/usr/bin/true", &[])).await.unwrap().pid;
     let hear = || v1::WaitSignal { signals: vec![CHLD], timeout_us: None };
+    world.call(&parent, send(&child, TERM)).await.unwrap();
+    // One after the other: a signal that is pending already is not told twice.
     assert_eq!(world.call(&parent, hear()).await.unwrap().sender_pid, child.pid().0);
+    let pid = world.call(&parent, program("/usr/bin/true", &[])).await.unwrap().pid;
     assert_eq!(world.call(&parent, hear()).await.unwrap().sender_pid, pid);
 }
 
