@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         let round = match which.split_once(':') {
             Some(("sched-memory", policy)) => sched::memory_of(policy),
             Some(("sched-holder", pids)) => sched::hold(pids),
+            Some(("proc-parent", size)) => proc::be_a_parent(size),
             _ if which == "ipc" => ipc::be_the_peer(),
             _ if which == "waiting" => waiting::one_round(),
             _ => vfs::one_round_of(which),

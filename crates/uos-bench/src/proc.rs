@@ -4,6 +4,8 @@
 //! The program is the smallest there is: a static one of a single system call, so that what is measured is what
 //! surrounds it.
 
+mod parents;
+
 use std::{
     ffi::CString,
     fs,
@@ -29,11 +31,8 @@ use crate::{
 const ROUNDS: usize = 51;
 /// Starts in a row, each round.
 const STARTS: u32 = 6;
-/// Rounds with a gigabyte, which takes longer to touch than a program to start.
-const LARGE_ROUNDS: usize = 21;
 /// Trees to kill.
 const TREES: usize = 15;
-const TOUCHED: usize = 1 << 30;
 const TREE: usize = 1000;
 const IDLE: usize = 500;
 
@@ -48,12 +47,14 @@ struct World {
 /// A way to start the program and wait for its end.
 type Start<'a> = Box<dyn Fn() -> Result<()> + 'a>;
 
+pub(crate) use parents::be_one as be_a_parent;
+
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let world = World::new()?;
     let mut all = beside_posix_spawn(&world)?;
     all.push(elsewhere(&world)?);
     all.extend(beside_bubblewrap(&world)?);
-    all.extend(large_parent(&world)?);
+    all.extend(parents::measure()?);
     all.push(kill_tree(&world)?);
     all.push(idle(&world)?);
     Ok(all)
@@ -182,32 +183,6 @@ fn beside_bubblewrap(world: &World) -> Result<Vec<Measurement>> {
     Ok(all)
 }
 
-/// The same from a program with a gigabyte in memory, and from itself without.
-fn large_parent(world: &World) -> Result<Vec<Measurement>> {
-    let ways: [(&'static str, Start<'_>); 4] = [
-        ("no sandbox, from 1 GiB", Box::new(|| world.privileged())),
-        ("no namespaces, from 1 GiB", Box::new(|| world.without_namespaces())),
-        ("Minimal, from 1 GiB", Box::new(|| world.sandboxed(Level::Minimal))),
-        ("Standard, from 1 GiB", Box::new(|| world.sandboxed(Level::Standard))),
-    ];
-    let mut all = Vec::new();
-    for (name, start) in ways {
-        let (mut large, mut small) = (Vec::new(), Vec::new());
-        for round in 0..=LARGE_ROUNDS {
-            let took = time(&start)?;
-            let memory = vec![1u8; TOUCHED];
-            let took_with = time(&start)?;
-            drop(std::hint::black_box(memory));
-            if round > 0 {
-                small.push(took);
-                large.push(took_with);
-            }
-        }
-        all.push(row(name, "itself from a small one", large, small, 1.0 / 1.2));
-    }
-    Ok(all)
-}
-
 /// Until all of them are gone: they all have a uid that nobody else has.
 fn kill_tree(world: &World) -> Result<Measurement> {
     let script = format!("i=1; while [ $i -lt {TREE} ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait");
@@ -281,14 +256,22 @@ fn time(start: &Start<'_>) -> Result<f64> {
 }
 
 fn turns(ours: &Start<'_>, peer: &Start<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+    in_turns(ROUNDS, &mut || time(ours), &mut || time(peer))
+}
+
+/// Each goes first as often as the other. The first round warms up.
+fn in_turns(
+    rounds: usize,
+    ours: &mut dyn FnMut() -> Result<f64>,
+    peer: &mut dyn FnMut() -> Result<f64>,
+) -> Result<(Vec<f64>, Vec<f64>)> {
     let (mut us, mut them) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        // Each goes first as often as the other.
+    for round in 0..=rounds {
         let (one, other) = if round % 2 == 0 {
-            (time(ours)?, time(peer)?)
+            (ours()?, peer()?)
         } else {
-            let other = time(peer)?;
-            (time(ours)?, other)
+            let other = peer()?;
+            (ours()?, other)
         };
         if round > 0 {
             us.push(one);
