@@ -2,7 +2,6 @@
 
 use super::dir::{Dir, clear};
 use super::kernel;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(in crate::control) struct Member {
     pub(in crate::control) dir: Dir,
-    pub(super) before: PathBuf,
+    pub(in crate::control) before: PathBuf,
     /// Where it goes if that is no more.
     pub(super) root: PathBuf,
     pub(super) pid: u32,
@@ -53,8 +52,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         let home = if self.before.is_dir() { &self.before } else { &self.root };
-        // It may have ended; then there is nothing to move, and the group is empty.
-        let _ = fs::write(home.join("cgroup.procs"), self.pid.to_string());
+        // Whoever is in there, and not by its number: it may have ended, and that be another's.
         clear(&self.dir.path, home);
     }
 }

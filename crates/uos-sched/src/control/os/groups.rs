@@ -40,7 +40,8 @@ impl OsControl {
         if self.tree.root.is_some() || self.tree.is_empty() {
             return;
         }
-        let flat = self.adopted.iter().map(|(&pid, one)| (pid, self.flat(pid, &one.wanted)));
+        let living = self.adopted.iter().filter(|(_, one)| !one.process.has_ended());
+        let flat = living.map(|(&pid, one)| (pid, self.flat(pid, &one.wanted)));
         for (pid, flat) in flat.collect::<Vec<_>>() {
             if let Some(one) = self.adopted.get_mut(&pid) {
                 // It may have ended, or not be allowed to weigh more: who asked for something else is not to blame.
@@ -63,8 +64,17 @@ impl OsControl {
         }
     }
 
+    /// Takes the groups of those that have ended away, whose children go back to where these were before. That they are gone
+    /// is still to be said.
+    fn leave_ended(&mut self) {
+        for one in self.adopted.values_mut().filter(|one| one.process.has_ended()) {
+            one.member = None;
+        }
+    }
+
     /// Brings those along whose groups have moved.
     fn resettle(&mut self, group: GroupId) -> Result<(), ControlError> {
+        self.leave_ended();
         let inside = self.tree.inside(group);
         let members = self.adopted.iter().filter(|(_, one)| inside.contains(&one.wanted.group));
         for pid in members.map(|(&pid, _)| pid).collect::<Vec<_>>() {
@@ -93,6 +103,7 @@ impl OsControl {
     pub(super) fn change_group(&mut self, group: GroupId, spec: GroupSpec) -> Result<usize, ControlError> {
         self.tree.find(group)?;
         self.possible_of(group, spec.quota.is_some())?;
+        self.leave_ended();
         let before = self.tree.set(group, spec)?;
         let differing = [before.weight != spec.weight, before.quota != spec.quota];
         if differing[1]
@@ -125,6 +136,7 @@ impl OsControl {
         self.tree.find(group)?;
         let is_in = |one: &&Adopted| one.wanted.group == group && !one.process.has_ended();
         let processes = self.adopted.values().filter(is_in).count();
+        self.leave_ended();
         self.tree.destroy(group, u32::try_from(processes).unwrap_or(u32::MAX))?;
         self.rebalance();
         Ok(())
