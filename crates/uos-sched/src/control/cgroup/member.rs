@@ -1,6 +1,6 @@
 //! One process's group, in the root of the hierarchy or in a group of several.
 
-use super::dir::{Dir, clear};
+use super::dir::{Dir, clear, holds_foreign};
 use super::kernel;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,10 @@ impl Member {
         let Some(name) = self.dir.path.file_name().and_then(|name| name.to_str()) else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
+        // It could not be brought along, and is not ours to remove.
+        if holds_foreign(&self.dir.path) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         let mut dir = Dir::make(self.dir.version, parent, name)?;
         if let Err(error) = settle(&mut dir).and_then(|()| dir.take(self.pid)) {
             let _ = kernel::remove(&dir.path);
