@@ -45,7 +45,12 @@ impl Member {
         Ok(())
     }
 
-    /// Somebody else's group has moved, which this one may have been in before.
+    /// Where it goes when this is dropped.
+    pub(in crate::control) fn home(&self) -> &Path {
+        if self.before.is_dir() { &self.before } else { &self.root }
+    }
+
+    /// Somebody else's group has moved or gone, which this one may have been in before.
     pub(in crate::control) fn follow(&mut self, from: &Path, to: &Path) {
         if self.before == from {
             self.before = to.to_owned();
@@ -55,8 +60,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let home = if self.before.is_dir() { &self.before } else { &self.root };
         // Whoever is in there, and not by its number: it may have ended, and that be another's.
-        clear(&self.dir.path, home);
+        clear(&self.dir.path, self.home());
     }
 }

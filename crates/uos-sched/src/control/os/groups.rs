@@ -4,7 +4,7 @@ use super::{Adopted, OsControl};
 use crate::control::process::refused;
 use crate::control::{ControlError, Wanted};
 use crate::{GroupId, GroupSpec, Weight};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl OsControl {
     /// What nothing here can do for a group.
@@ -59,17 +59,30 @@ impl OsControl {
     pub(super) fn follow(&mut self, pid: u32, from: Option<PathBuf>) {
         let (Some(from), Some(to)) = (from, self.path_of(pid)) else { return };
         if from != to {
-            let members = self.adopted.values_mut().filter_map(|one| one.member.as_mut());
-            members.for_each(|member| member.follow(&from, &to));
+            self.redirect(&from, &to);
         }
     }
 
     /// Takes the groups of those that have ended away, whose children go back to where these were before. That they are gone
     /// is still to be said.
     fn leave_ended(&mut self) {
-        for one in self.adopted.values_mut().filter(|one| one.process.has_ended()) {
-            one.member = None;
+        let ended = self.adopted.iter().filter(|(_, one)| one.process.has_ended());
+        for pid in ended.map(|(&pid, _)| pid).collect::<Vec<_>>() {
+            self.leave(pid);
         }
+    }
+
+    /// Takes somebody's own group away; whoever was in it before is to go where this one goes.
+    pub(super) fn leave(&mut self, pid: u32) {
+        let Some(member) = self.adopted.get_mut(&pid).and_then(|one| one.member.take()) else { return };
+        let (from, to) = (member.dir.path().to_owned(), member.home().to_owned());
+        drop(member);
+        self.redirect(&from, &to);
+    }
+
+    fn redirect(&mut self, from: &Path, to: &Path) {
+        let members = self.adopted.values_mut().filter_map(|one| one.member.as_mut());
+        members.for_each(|member| member.follow(from, to));
     }
 
     /// Brings those along whose groups have moved.

@@ -222,3 +222,31 @@ fn children_of_one_that_has_ended_go_where_it_was_before() {
         fs::remove_dir_all(path).unwrap();
     }
 }
+
+#[test]
+fn who_was_in_the_group_of_one_let_go_goes_where_that_one_went() {
+    for (by_drop, (path, root)) in [(false, v1()), (true, v1()), (false, v2()), (true, v2())] {
+        let mut control = OsControl::with(Some(root));
+        let home = path.join("home");
+        fs::create_dir(&home).unwrap();
+        let all = [Asleep::start(), Asleep::start()];
+        let [parent, child] = [all[0].pid(), all[1].pid()];
+        for pid in [parent, child] {
+            control.adopt(pid, &within(GroupId::ROOT, 1024)).unwrap();
+            let before = control.path_of(parent).filter(|_| pid == child);
+            let member = control.adopted.get_mut(&pid).unwrap().member.as_mut().unwrap();
+            member.before = before.unwrap_or_else(|| home.clone());
+        }
+        [&home, &path].iter().for_each(|at| fs::write(at.join("cgroup.procs"), "").unwrap());
+        if !by_drop {
+            control.release(parent).unwrap();
+            assert_eq!(read(&home, "cgroup.procs"), parent.to_string());
+        }
+        drop(control);
+        assert_eq!(
+            (read(&home, "cgroup.procs"), read(&path, "cgroup.procs")),
+            (child.to_string(), String::new())
+        );
+        fs::remove_dir_all(path).unwrap();
+    }
+}
