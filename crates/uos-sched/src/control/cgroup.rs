@@ -299,4 +299,25 @@ pub(super) mod tests {
             fs::remove_dir_all(path).unwrap();
         }
     }
+
+    #[test]
+    fn groups_that_others_made_within_a_members_stay() {
+        for (path, root) in [v1(), v2()] {
+            let pid = std::process::id();
+            let outer = root.make(&path, "outer").unwrap();
+            let mut member = root.put(pid, &path).unwrap();
+            member.before = path.clone();
+            let at = path.join(format!("uos-sched.{pid}.{pid}"));
+            let theirs = at.join("theirs");
+            make(&theirs).unwrap();
+            fs::write(theirs.join("cgroup.procs"), "88").unwrap();
+            assert!(member.move_to(outer.path(), |_| Ok(())).is_err());
+            assert!(member.is_in(&path) && dir::inside(outer.path()).is_empty());
+            assert_eq!(read(&at, "cgroup.procs"), pid.to_string(), "nobody is moved");
+            drop(member);
+            assert_eq!(read(&path, "cgroup.procs"), pid.to_string());
+            assert_eq!(read(&theirs, "cgroup.procs"), "88", "it is for its owner to remove");
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
 }

@@ -4,6 +4,8 @@ mod groups;
 mod held;
 mod line;
 mod pace;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 use super::{ControlError, Controller, Wanted};

@@ -135,10 +135,15 @@ impl OsControl {
     fn find(&mut self, pid: u32) -> Result<&mut Adopted, ControlError> {
         let known = self.adopted.get(&pid).ok_or(ControlError::NotAdopted { pid })?;
         if known.process.has_ended() {
-            self.adopted.remove(&pid);
+            self.let_go(pid);
             return Err(ControlError::Gone { pid });
         }
         self.adopted.get_mut(&pid).ok_or(ControlError::Gone { pid })
+    }
+
+    fn let_go(&mut self, pid: u32) {
+        self.leave(pid);
+        self.adopted.remove(&pid);
     }
 
     /// What nothing here can do is said before anything is done.
@@ -176,6 +181,14 @@ fn try_classes() -> [bool; 3] {
     [slices, real_time, deadlines]
 }
 
+impl Drop for OsControl {
+    fn drop(&mut self) {
+        while let Some(&pid) = self.adopted.keys().next() {
+            self.let_go(pid);
+        }
+    }
+}
+
 impl Controller for OsControl {
     fn adopt(&mut self, pid: u32, wanted: &Wanted) -> Result<(), ControlError> {
         if self.find(pid).is_ok() {
@@ -201,7 +214,7 @@ impl Controller for OsControl {
         let before = self.tree.place(adopted.wanted.group, adopted.flat());
         let changed = adopted.change(wanted, &self.tree.place(wanted.group, flat), &before);
         if matches!(changed, Err(ControlError::Gone { .. })) {
-            self.adopted.remove(&pid);
+            self.let_go(pid);
         }
         self.follow(pid, from);
         self.rebalance();
@@ -214,7 +227,7 @@ impl Controller for OsControl {
 
     fn release(&mut self, pid: u32) -> Result<(), ControlError> {
         self.find(pid)?;
-        self.adopted.remove(&pid);
+        self.let_go(pid);
         self.rebalance();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! One directory of control groups: what it weighs beside its siblings and how much it has at the most.
 
-use super::{Version, kernel};
+use super::{PREFIX, Version, kernel};
 use crate::{Nanos, Quota, Weight};
 use std::fs::{self, File};
 use std::io;
@@ -133,10 +133,11 @@ impl Dir {
     }
 }
 
-/// Moves everybody out of a group and those in it, and removes them.
+/// Moves everybody out of a group and those of our kind in it, and removes them. One with a group in it that somebody else
+/// has made stays for its owner.
 pub(in crate::control) fn clear(group: &Path, home: &Path) {
-    for inner in inside(group) {
-        clear(&inner, home);
+    for inner in inside(group).iter().filter(|inner| is_our_kind(inner)) {
+        clear(inner, home);
     }
     // Its children may have been born into it, and the dead leave it a moment after their end.
     for _ in 0..50 {
@@ -145,11 +146,20 @@ pub(in crate::control) fn clear(group: &Path, home: &Path) {
         for member in members.lines().filter(|&member| member != "0") {
             let _ = fs::write(home.join("cgroup.procs"), member);
         }
-        if kernel::remove(group).is_ok() || !group.exists() {
+        if kernel::remove(group).is_ok() || !group.exists() || holds_foreign(group) {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
+}
+
+/// Whether somebody else has made a group in this one, or in those of our kind in it.
+pub(super) fn holds_foreign(group: &Path) -> bool {
+    inside(group).iter().any(|inner| !is_our_kind(inner) || holds_foreign(inner))
+}
+
+fn is_our_kind(group: &Path) -> bool {
+    group.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX))
 }
 
 /// The groups in a group.

@@ -1,8 +1,7 @@
 //! One process's group, in the root of the hierarchy or in a group of several.
 
-use super::dir::{Dir, clear};
+use super::dir::{Dir, clear, holds_foreign};
 use super::kernel;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(in crate::control) struct Member {
     pub(in crate::control) dir: Dir,
-    pub(super) before: PathBuf,
+    pub(in crate::control) before: PathBuf,
     /// Where it goes if that is no more.
     pub(super) root: PathBuf,
     pub(super) pid: u32,
@@ -32,6 +31,10 @@ impl Member {
         let Some(name) = self.dir.path.file_name().and_then(|name| name.to_str()) else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
+        // It could not be brought along, and is not ours to remove.
+        if holds_foreign(&self.dir.path) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         let mut dir = Dir::make(self.dir.version, parent, name)?;
         if let Err(error) = settle(&mut dir).and_then(|()| dir.take(self.pid)) {
             let _ = kernel::remove(&dir.path);
@@ -42,7 +45,12 @@ impl Member {
         Ok(())
     }
 
-    /// Somebody else's group has moved, which this one may have been in before.
+    /// Where it goes when this is dropped.
+    pub(in crate::control) fn home(&self) -> &Path {
+        if self.before.is_dir() { &self.before } else { &self.root }
+    }
+
+    /// Somebody else's group has moved or gone, which this one may have been in before.
     pub(in crate::control) fn follow(&mut self, from: &Path, to: &Path) {
         if self.before == from {
             self.before = to.to_owned();
@@ -52,9 +60,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let home = if self.before.is_dir() { &self.before } else { &self.root };
-        // It may have ended; then there is nothing to move, and the group is empty.
-        let _ = fs::write(home.join("cgroup.procs"), self.pid.to_string());
-        clear(&self.dir.path, home);
+        // Whoever is in there, and not by its number: it may have ended, and that be another's.
+        clear(&self.dir.path, self.home());
     }
 }

@@ -98,11 +98,12 @@ impl Line {
     }
 
     /// Charges, takes off and lets through. Answers when to look again, if anything is to be expected by itself.
-    fn step(&mut self, ended: bool) -> Option<Nanos> {
+    pub(super) fn step(&mut self, ended: bool) -> Option<Nanos> {
         let passed = Nanos(self.looked.elapsed().as_nanos() as u64);
         self.looked = Instant::now();
         match self.running {
-            Some(pid) if ended => self.bury(pid),
+            // An order may have given the turn to another since it was seen.
+            Some(pid) if ended && self.held.get(&pid).is_some_and(Held::has_ended) => self.bury(pid),
             Some(pid) => self.judge(pid, passed),
             None => self.now = self.now + passed,
         }

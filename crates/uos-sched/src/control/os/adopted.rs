@@ -167,6 +167,10 @@ impl Adopted {
             && !wanted.class.is_strict()
         {
             let put = root.put(pid, place.parent).map_err(|error| refused("control group", pid, error))?;
+            // By number: if it has ended, that may be another's, who goes back.
+            if self.process.has_ended() {
+                return Err(ControlError::Gone { pid });
+            }
             self.member = Some(put);
             // Before 6.2, the kernel lets whoever changes groups run on all CPUs of the new one.
             self.bind(&wanted.affinity)?;

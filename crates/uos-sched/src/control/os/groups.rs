@@ -4,7 +4,7 @@ use super::{Adopted, OsControl};
 use crate::control::process::refused;
 use crate::control::{ControlError, Wanted};
 use crate::{GroupId, GroupSpec, Weight};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl OsControl {
     /// What nothing here can do for a group.
@@ -40,7 +40,8 @@ impl OsControl {
         if self.tree.root.is_some() || self.tree.is_empty() {
             return;
         }
-        let flat = self.adopted.iter().map(|(&pid, one)| (pid, self.flat(pid, &one.wanted)));
+        let living = self.adopted.iter().filter(|(_, one)| !one.process.has_ended());
+        let flat = living.map(|(&pid, one)| (pid, self.flat(pid, &one.wanted)));
         for (pid, flat) in flat.collect::<Vec<_>>() {
             if let Some(one) = self.adopted.get_mut(&pid) {
                 // It may have ended, or not be allowed to weigh more: who asked for something else is not to blame.
@@ -58,13 +59,35 @@ impl OsControl {
     pub(super) fn follow(&mut self, pid: u32, from: Option<PathBuf>) {
         let (Some(from), Some(to)) = (from, self.path_of(pid)) else { return };
         if from != to {
-            let members = self.adopted.values_mut().filter_map(|one| one.member.as_mut());
-            members.for_each(|member| member.follow(&from, &to));
+            self.redirect(&from, &to);
         }
+    }
+
+    /// Takes the groups of those that have ended away, whose children go back to where these were before. That they are gone
+    /// is still to be said.
+    fn leave_ended(&mut self) {
+        let ended = self.adopted.iter().filter(|(_, one)| one.process.has_ended());
+        for pid in ended.map(|(&pid, _)| pid).collect::<Vec<_>>() {
+            self.leave(pid);
+        }
+    }
+
+    /// Takes somebody's own group away; whoever was in it before is to go where this one goes.
+    pub(super) fn leave(&mut self, pid: u32) {
+        let Some(member) = self.adopted.get_mut(&pid).and_then(|one| one.member.take()) else { return };
+        let (from, to) = (member.dir.path().to_owned(), member.home().to_owned());
+        drop(member);
+        self.redirect(&from, &to);
+    }
+
+    fn redirect(&mut self, from: &Path, to: &Path) {
+        let members = self.adopted.values_mut().filter_map(|one| one.member.as_mut());
+        members.for_each(|member| member.follow(from, to));
     }
 
     /// Brings those along whose groups have moved.
     fn resettle(&mut self, group: GroupId) -> Result<(), ControlError> {
+        self.leave_ended();
         let inside = self.tree.inside(group);
         let members = self.adopted.iter().filter(|(_, one)| inside.contains(&one.wanted.group));
         for pid in members.map(|(&pid, _)| pid).collect::<Vec<_>>() {
@@ -93,6 +116,7 @@ impl OsControl {
     pub(super) fn change_group(&mut self, group: GroupId, spec: GroupSpec) -> Result<usize, ControlError> {
         self.tree.find(group)?;
         self.possible_of(group, spec.quota.is_some())?;
+        self.leave_ended();
         let before = self.tree.set(group, spec)?;
         let differing = [before.weight != spec.weight, before.quota != spec.quota];
         if differing[1]
@@ -125,6 +149,7 @@ impl OsControl {
         self.tree.find(group)?;
         let is_in = |one: &&Adopted| one.wanted.group == group && !one.process.has_ended();
         let processes = self.adopted.values().filter(is_in).count();
+        self.leave_ended();
         self.tree.destroy(group, u32::try_from(processes).unwrap_or(u32::MAX))?;
         self.rebalance();
         Ok(())

@@ -178,3 +178,75 @@ fn a_quota_looser_than_those_around_it_is_in_force_again_when_they_are_not() {
     drop(control);
     fs::remove_dir_all(path).unwrap();
 }
+
+#[test]
+fn the_number_of_one_that_has_ended_is_moved_nowhere() {
+    for (path, root) in [v1(), v2()] {
+        let mut control = OsControl::with(Some(root));
+        let asleep = Asleep::start();
+        let pid = asleep.pid();
+        let group = control.create_group(GroupId::ROOT, weighing(1024)).unwrap();
+        let other = control.create_group(GroupId::ROOT, weighing(1024)).unwrap();
+        control.adopt(pid, &within(group, 1024)).unwrap();
+        drop(asleep);
+        let own = control.path_of(pid).unwrap();
+        [&own, &path].iter().for_each(|at| fs::write(at.join("cgroup.procs"), "").unwrap());
+        let is_somewhere = || files(&path).values().any(|text| *text == pid.to_string());
+        control.move_group(group, other).unwrap();
+        assert!(!is_somewhere(), "its number may be another's by now");
+        assert!(matches!(control.used(pid), Err(ControlError::Gone { .. })), "it is told once");
+        drop(control);
+        assert!(!is_somewhere());
+        fs::remove_dir_all(path).unwrap();
+    }
+}
+
+#[test]
+fn children_of_one_that_has_ended_go_where_it_was_before() {
+    for (path, root) in [v1(), v2()] {
+        let mut control = OsControl::with(Some(root));
+        let asleep = Asleep::start();
+        let pid = asleep.pid();
+        let group = control.create_group(GroupId::ROOT, weighing(1024).quota(percent(50))).unwrap();
+        control.adopt(pid, &within(group, 1024)).unwrap();
+        let home = path.join("home");
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("cgroup.procs"), "").unwrap();
+        control.adopted.get_mut(&pid).unwrap().member.as_mut().unwrap().before = home.clone();
+        drop(asleep);
+        fs::write(path.join("cgroup.procs"), "").unwrap();
+        fs::write(control.path_of(pid).unwrap().join("cgroup.procs"), "77").unwrap();
+        control.destroy_group(group).unwrap();
+        assert_eq!((read(&home, "cgroup.procs"), read(&path, "cgroup.procs")), ("77".into(), String::new()));
+        drop(control);
+        fs::remove_dir_all(path).unwrap();
+    }
+}
+
+#[test]
+fn who_was_in_the_group_of_one_let_go_goes_where_that_one_went() {
+    for (by_drop, (path, root)) in [(false, v1()), (true, v1()), (false, v2()), (true, v2())] {
+        let mut control = OsControl::with(Some(root));
+        let home = path.join("home");
+        fs::create_dir(&home).unwrap();
+        let all = [Asleep::start(), Asleep::start()];
+        let [parent, child] = [all[0].pid(), all[1].pid()];
+        for pid in [parent, child] {
+            control.adopt(pid, &within(GroupId::ROOT, 1024)).unwrap();
+            let before = control.path_of(parent).filter(|_| pid == child);
+            let member = control.adopted.get_mut(&pid).unwrap().member.as_mut().unwrap();
+            member.before = before.unwrap_or_else(|| home.clone());
+        }
+        [&home, &path].iter().for_each(|at| fs::write(at.join("cgroup.procs"), "").unwrap());
+        if !by_drop {
+            control.release(parent).unwrap();
+            assert_eq!(read(&home, "cgroup.procs"), parent.to_string());
+        }
+        drop(control);
+        assert_eq!(
+            (read(&home, "cgroup.procs"), read(&path, "cgroup.procs")),
+            (child.to_string(), String::new())
+        );
+        fs::remove_dir_all(path).unwrap();
+    }
+}
