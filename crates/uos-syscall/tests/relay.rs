@@ -348,3 +348,56 @@ async fn it_takes_room_of_the_programs_and_a_right_that_holds() {
     );
     world.kernel.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_right_that_is_revoked_stops_a_stream_that_is_never_idle() {
+    const MUCH: usize = 512 << 20;
+    let world = World::start();
+    let agent = world.agent(GRANTS).await;
+    let (id, mut there) = connected(&world, &agent).await;
+    let script = "os.set_blocking(3, True)\nwhile True: os.write(3, bytes(1 << 20))";
+    let (begun, flows) = tokio::sync::oneshot::channel();
+    let reader = tokio::task::spawn_blocking(move || {
+        let (mut total, mut part, mut begun) = (0, vec![0; 1 << 20], Some(begun));
+        while total < MUCH {
+            match there.read(&mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => total += read,
+            }
+            if total > 1 << 20 {
+                begun.take().map(|begun| begun.send(()));
+            }
+        }
+        total
+    });
+    let pid = given(&world, &agent, python(script, SandboxLevel::Privileged, id)).await;
+    within(flows).await.unwrap();
+    // All on one thread: who would not let others come to it would send on until nobody takes it.
+    world.set_grants(&agent, &["proc.spawn:/**"]);
+    assert!(within(reader).await.unwrap() < MUCH);
+    wait(&world, &agent, pid).await;
+    world.kernel.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_a_program_did_not_read_is_an_end_for_others_and_no_gap() {
+    let world = World::start();
+    let agent = world.agent(GRANTS).await;
+    for done_sending in ["", "s.shutdown(socket.SHUT_WR)"] {
+        let (id, mut there) = connected(&world, &agent).await;
+        there.write_all(&[b'x'; 100_000]).unwrap();
+        let script = format!("{done_sending}\ns.recv(1)");
+        let spawn = python(&script, SandboxLevel::Privileged, id);
+        let pid = world.call(&agent, spawn).await.unwrap().pid;
+        wait(&world, &agent, pid).await;
+        until("the pair is given back", || {
+            world.kernel.in_use().socket_bytes == 2 * uos_ipc::SOCKET_BYTES as u64
+        })
+        .await;
+        there.write_all(b"later").unwrap();
+        let came = world.call(&agent, v1::Receive { id, ..Default::default() }).await.unwrap();
+        assert!(came.end, "{} bytes from after the gap", came.data.len());
+        world.call(&agent, v1::Close { id }).await.unwrap();
+    }
+    world.kernel.shut_down().await;
+}

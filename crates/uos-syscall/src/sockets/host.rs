@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(crate) struct HostSocket {
     /// Whatever kind of socket it is: nothing but its waiting is used of this type, which takes any of them.
     fd: UdpSocket,
     family: AddressFamily,
+    /// Whether nothing more is received by it, be it there already: which the host knows no way to ask for.
+    is_deaf: AtomicBool,
 }
 
 /// A datagram, or a part of a stream.
@@ -62,7 +65,7 @@ impl HostSocket {
     }
 
     fn adopt(fd: OwnedFd, family: AddressFamily) -> io::Result<Self> {
-        Ok(Self { fd: UdpSocket::from_std(fd.into())?, family })
+        Ok(Self { fd: UdpSocket::from_std(fd.into())?, family, is_deaf: AtomicBool::new(false) })
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -115,6 +118,9 @@ impl HostSocket {
     /// Up to `most` bytes of a stream, or of one datagram, and for that how much was there.
     pub(crate) async fn receive(&self, most: usize, flags: RecvFlags) -> io::Result<Came> {
         self.attempt(Interest::READABLE, |fd| {
+            if self.is_deaf.load(Ordering::Acquire) {
+                return Ok(Came { data: Bytes::new(), is_truncated: false });
+            }
             // Made only once there is something, so that who waits holds no memory.
             let mut data = Vec::with_capacity(most);
             let (_, length) = rustix::net::recv(fd, spare_capacity(&mut data), flags)?;
@@ -138,6 +144,18 @@ impl HostSocket {
 
     pub(crate) fn shut_down(&self, how: Shutdown) -> io::Result<()> {
         Ok(rustix::net::shutdown(self.fd(), how)?)
+    }
+
+    /// Ends what is received, for all who do.
+    pub(crate) fn deafen(&self) {
+        self.is_deaf.store(true, Ordering::Release);
+        // Wakes those who wait; that it is gone already shows elsewhere.
+        let _ = self.shut_down(Shutdown::Read);
+    }
+
+    /// Whether something went wrong since the last look: the other end of a pair has closed and not read all.
+    pub(crate) fn has_failed(&self) -> bool {
+        !matches!(sockopt::socket_error(self.fd()), Ok(Ok(())))
     }
 
     /// Where it is.

@@ -1,5 +1,6 @@
 //! Sockets, as processes hold them: what kind one is, what has become of it, and what it costs.
 
+mod far;
 mod host;
 mod knobs;
 mod relay;

@@ -7,18 +7,22 @@
 //! The two ways end one by one, as they do in a connection. A program that has closed its end altogether lets go of the
 //! socket as any other holder does; what others hold of it goes on. (Shutting down both ways looks the same from here.)
 
-use std::{io, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use rustix::net::{RecvFlags, Shutdown};
 use tokio::{runtime::Handle as Runtime, sync::watch};
-use uos_ipc::{Permit, Quota, Rights, SOCKET_BYTES, Socket, SocketError, SocketKind};
+use uos_ipc::{Permit, Quota, Rights, SOCKET_BYTES, SocketKind};
 
-use super::{HostSocket, Line, Whole};
+use super::{
+    HostSocket, Line, Whole,
+    far::{Far, Piece},
+};
 use crate::{Errno, Error, handles::Licence};
 
 /// How much is moved at a time.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
+/// How long what a program has sent may take to go on its way once it has ended. A peer that takes nothing would keep it for good.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// What moves bytes for a program that has been given a connection.
 pub(crate) struct Relay {
@@ -29,18 +33,13 @@ pub(crate) struct Relay {
     near: HostSocket,
     rights: Rights,
     licence: Option<Arc<Licence>>,
+    linger: Duration,
     _room: Permit,
 }
 
 /// Tells a relay, by being dropped, that its program has ended.
 pub(crate) struct Leash {
     _held: watch::Sender<()>,
-}
-
-/// What the program is connected to.
-enum Far {
-    Host(Arc<HostSocket>),
-    Unix(Arc<Socket>),
 }
 
 /// Why nothing more comes from a program.
@@ -82,11 +81,11 @@ impl Relay {
             near.shut_down(Shutdown::Write)?;
         }
         let (whole, licence) = (Arc::clone(whole), whole.licence());
-        Ok((theirs, Self { _whole: whole, far, near, rights, licence, _room: room }))
+        Ok((theirs, Self { _whole: whole, far, near, rights, licence, linger: LINGER, _room: room }))
     }
 
-    /// Moves bytes until the program has ended and all it sent is on its way, both sides are done, or the right to the
-    /// connection is taken away.
+    /// Moves bytes until the program has ended and all it sent is on its way, or could have been; both sides are done; or the
+    /// right to the connection is taken away.
     pub(crate) fn run(self, runtime: &Runtime) -> Leash {
         let (held, ended) = watch::channel(());
         runtime.spawn(async move {
@@ -96,11 +95,17 @@ impl Relay {
                     None => std::future::pending().await,
                 }
             };
+            let late = async {
+                over(ended.clone()).await;
+                tokio::time::sleep(self.linger).await;
+            };
             tokio::select! {
-                // First: not a byte more goes through once the right is gone.
+                // First: not a piece more goes through once the right is gone.
                 biased;
                 () = lost => {}
-                () = self.work(ended) => {}
+                // What others send must not follow on what is missing.
+                () = late => self.far.end(),
+                () = self.work(ended.clone()) => {}
             }
         });
         Leash { _held: held }
@@ -115,10 +120,15 @@ impl Relay {
         };
         match first {
             Some(Silence::Gone) => {}
-            Some(Silence::Sent) => tokio::select! {
-                () = self.let_go(ended) => {}
-                () = down => {}
-            },
+            Some(Silence::Sent) => {
+                tokio::select! {
+                    () = self.let_go(ended) => {}
+                    () = down => {}
+                }
+                if self.near.has_failed() {
+                    self.far.deafen();
+                }
+            }
             None => {
                 up.await;
             }
@@ -149,8 +159,15 @@ impl Relay {
                     self.far.end();
                     return Silence::Sent;
                 }
-                Ok(_) | Err(_) => return Silence::Gone,
+                Ok(_) => return Silence::Gone,
+                Err(_) => {
+                    // It did not read all that it was given.
+                    self.far.deafen();
+                    return Silence::Gone;
+                }
             }
+            // Both sides may be ready for good: others have their turn, and it is looked whether the right still holds.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -163,12 +180,15 @@ impl Relay {
             if data.is_empty() {
                 break;
             }
+            let piece = Piece::of(&self.far);
             while !data.is_empty() {
                 match self.near.send(&data).await {
                     Ok(sent) => drop(data.split_to(sent)),
                     Err(_) => return,
                 }
             }
+            piece.delivered();
+            tokio::task::yield_now().await;
         }
         // The end, be it an orderly one: a pair knows no other.
         let _ = self.near.shut_down(Shutdown::Write);
@@ -189,39 +209,5 @@ async fn over(mut ended: watch::Receiver<()>) {
     while ended.changed().await.is_ok() {}
 }
 
-impl Far {
-    /// Sends all of it.
-    async fn send(&self, mut data: Bytes) -> io::Result<()> {
-        while !data.is_empty() {
-            let sent = match self {
-                Far::Host(host) => host.send(&data).await?,
-                Far::Unix(socket) => {
-                    socket.send(data.clone(), Vec::new()).await.map_err(|_| io::ErrorKind::BrokenPipe)?
-                }
-            };
-            drop(data.split_to(sent));
-        }
-        Ok(())
-    }
-
-    /// What comes next; nothing at the end.
-    async fn receive(&self) -> io::Result<Bytes> {
-        match self {
-            Far::Host(host) => Ok(host.receive(PIECE, RecvFlags::empty()).await?.data),
-            Far::Unix(socket) => match socket.recv(PIECE).await {
-                Ok(parcel) => Ok(parcel.bytes),
-                Err(SocketError::Closed) => Ok(Bytes::new()),
-                Err(_) => Err(io::ErrorKind::ConnectionReset.into()),
-            },
-        }
-    }
-
-    /// Nothing more is sent.
-    fn end(&self) {
-        match self {
-            // That it is gone already shows elsewhere.
-            Far::Host(host) => drop(host.shut_down(Shutdown::Write)),
-            Far::Unix(socket) => socket.shutdown_send(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
