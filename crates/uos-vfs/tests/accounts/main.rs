@@ -205,7 +205,12 @@ impl World {
                     return;
                 }
                 let node = self.root.lookup(ROOT, named(from)).unwrap();
-                self.root.link(ROOT, named(to), &node).unwrap();
+                let over = self.is_over(ino.account, 0, 1);
+                match self.root.link(ROOT, named(to), &node) {
+                    Ok(()) => assert!(!over),
+                    Err(Error::QuotaExceeded { .. }) => return assert!(over),
+                    Err(error) => panic!("{error}"),
+                }
                 ino.names.set(ino.names.get() + 1);
                 self.tree.insert(to.clone(), ino);
             }

@@ -197,7 +197,8 @@ pub(crate) fn sums(
     for (ino, then) in states {
         let sum = &mut sums[ino.account];
         if nodes.insert(Rc::as_ptr(&ino)) {
-            *sum = (sum.0 + ino.target, sum.1 + 1);
+            // A node with its first name, or none, and each further name.
+            *sum = (sum.0 + ino.target, sum.1 + u64::from(ino.names.get().max(1)));
         }
         let now = ino.state.borrow().clone();
         for piece in [now.chunk, now.xattrs, then.chunk, then.xattrs].into_iter().flatten() {
