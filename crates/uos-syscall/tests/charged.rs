@@ -71,7 +71,7 @@ async fn every_call_that_makes_something_in_memory_is_charged_for_it() {
         (truncate("/home/a", 25).into(), -50, 0),
         (mkdir("/home/d/e/f").into(), 0, 3),
         (symlink("to", "/home/d/l").into(), 2, 1),
-        (link("/home/b", "/home/d/b").into(), 0, 0),
+        (link("/home/b", "/home/d/b").into(), 0, 1),
         (xattr.into(), 20, 0),
         (copy("/home/a", "/home/d/a").into(), 25, 1),
         // Two directories below, a link, the file of two names, and a copy.
@@ -81,7 +81,7 @@ async fn every_call_that_makes_something_in_memory_is_charged_for_it() {
         // Moved to another filesystem it is copied, attributes of its own are not; and goes where it was.
         (move_file("/home/a", "/tmp/a").into(), -20, 0),
         (delete("/tmp/a").into(), -25, -1),
-        (delete("/home/moved").into(), 0, 0),
+        (delete("/home/moved").into(), 0, -1),
         (delete("/home/d/b").into(), -9, -1),
         (remove("/home/copies", true).into(), -36, -6),
     ] {

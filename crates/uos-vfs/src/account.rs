@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub struct Limit {
     /// Bytes.
     pub bytes: u64,
-    /// Nodes: files, directories and all others, each once however many names it has.
+    /// Nodes: files, directories and all others. In a [`MemFs`](crate::MemFs) every name beyond a node's first counts as one more, as it
+    /// takes memory too; for a mount's quota each node counts once however many names it has.
     pub nodes: u64,
 }
 

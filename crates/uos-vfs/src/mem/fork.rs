@@ -107,7 +107,7 @@ pub(super) fn restore(root: &Arc<Inode>, snapshot: &Snapshot) -> Result<()> {
         if node.kind() == Kind::Directory {
             removed_state.die(now);
         } else {
-            node.lane.give_nodes_back(lose_name(&removed_state.meta));
+            node.give_nodes_back(lose_name(&removed_state.meta));
             removed_state.meta.nlink -= 1;
             removed_state.meta.touch_attributes(now);
         }
@@ -155,7 +155,7 @@ impl Taking {
         let target_bytes = then.target.as_ref().map_or(0, |target| target.len() as u64);
         lane.count_in(target_bytes, names.into());
         if let Some(account) = &origin.account {
-            account.note(target_bytes, 1);
+            account.note(target_bytes, names.into());
         }
         let body = match (then.target, then.special) {
             _ if is_dir && then.len > 0 => Body::Directory(Box::new(Directory::unfilled(

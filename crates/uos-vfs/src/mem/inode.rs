@@ -164,6 +164,21 @@ impl Inode {
         self.lane.give_bytes_back(amount);
     }
 
+    /// Takes room for a further name, and charges it, or does neither.
+    pub(super) fn take_name(&self) -> Result<()> {
+        let Some(account) = &self.account else { return self.lane.take_node() };
+        account.take(0, 1)?;
+        self.lane.take_node().inspect_err(|_| account.give_back(0, 1))
+    }
+
+    /// Further names have gone.
+    pub(super) fn give_nodes_back(&self, amount: u64) {
+        if let Some(account) = self.account.as_ref().filter(|_| amount > 0) {
+            account.give_back(0, amount);
+        }
+        self.lane.give_nodes_back(amount);
+    }
+
     /// Gives back what was taken for a change and not needed, and what the change has set free.
     pub(super) fn settle(&self, taken: u64, balance: Balance) {
         debug_assert!(balance.added <= taken, "{balance:?} of {taken}");
@@ -362,11 +377,11 @@ impl Drop for Inode {
             Body::Directory(_) | Body::Special(_) => {}
         }
         self.lane.give_bytes_back(bytes);
-        if let Some(account) = &self.account {
-            account.give_back(bytes, 1);
-        }
         // Names are left only if the directories that held them are gone too.
         let names = if self.kind == Kind::Directory { 1 } else { state.meta.nlink.max(1) };
+        if let Some(account) = &self.account {
+            account.give_back(bytes, names.into());
+        }
         self.lane.give_nodes_back(names.into());
     }
 }

@@ -98,7 +98,7 @@ impl Inode {
         if linked.meta.nlink >= self.lane.space.link_max {
             return Err(Error::LinkLimit);
         }
-        node.lane.take_node()?;
+        node.take_name()?;
         let epoch = self.epoch();
         let linked_state = node.edit(&mut linked, epoch);
         linked_state.meta.nlink += 1;
@@ -129,7 +129,7 @@ impl Inode {
         removed.meta.touch_attributes(now);
         removed.leave(self, cookie);
         drop(removed);
-        node.lane.give_nodes_back(freed);
+        node.give_nodes_back(freed);
         let state = self.edit(&mut state, epoch);
         _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.touch(now);

@@ -204,7 +204,7 @@ impl Move<'_> {
                 if is_dir(target) {
                     state.die(now);
                 } else {
-                    target.lane.give_nodes_back(lose_name(&state.meta));
+                    target.give_nodes_back(lose_name(&state.meta));
                     state.meta.nlink -= 1;
                     state.meta.touch_attributes(now);
                     state.leave(self.to, to_cookie);

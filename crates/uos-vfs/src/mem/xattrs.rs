@@ -110,12 +110,17 @@ impl Inode {
         self.permit_xattr(self.owner(&state.meta), &state.body, by, name, Want::WRITE)?;
         let mut xattrs = state.extra.as_ref().map(|extra| Xattrs::clone(&extra.xattrs)).unwrap_or_default();
         change(&mut xattrs)?;
-        self.take_bytes(xattrs.bytes())?;
+        // What is put aside for a snapshot is shared from then on, and makes no room.
         let epoch = self.epoch();
         let state = self.edit(&mut state, epoch);
+        // What is its own alone is set free by this, so that may be needed for it. Nobody can share it meanwhile.
+        let own = state.extra.as_ref().filter(|extra| Arc::strong_count(&extra.xattrs) == 1);
+        let (len, own) = (xattrs.bytes(), own.map_or(0, |extra| extra.xattrs.bytes()));
+        let taken = len.saturating_sub(own);
+        self.take_bytes(taken)?;
         state.meta.touch_attributes(now);
         let old = std::mem::replace(&mut state.extra().xattrs, Arc::new(xattrs));
-        self.give_bytes_back(Xattrs::release(old));
+        self.give_bytes_back(taken + Xattrs::release(old) - len);
         Ok(())
     }
 

@@ -33,6 +33,7 @@ enum Step {
     Cut(Via, u64),
     Allocate(Via, u64, u64, usize),
     Mark(String, u64),
+    Unmark(String),
     Snapshot,
     Forget(usize),
     Restore(usize),
@@ -73,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (via(), 0..500u64, 1..300u64, 0..5usize)
             .prop_map(|(at, from, len, how)| Step::Allocate(at, from, len, how)),
         2 => (name(), 0..90u64).prop_map(|(at, len)| Step::Mark(at, len)),
+        1 => name().prop_map(Step::Unmark),
         2 => Just(Step::Snapshot),
         2 => any().prop_map(Step::Forget),
         1 => any().prop_map(Step::Restore),
@@ -203,7 +205,12 @@ impl World {
                     return;
                 }
                 let node = self.root.lookup(ROOT, named(from)).unwrap();
-                self.root.link(ROOT, named(to), &node).unwrap();
+                let over = self.is_over(ino.account, 0, 1);
+                match self.root.link(ROOT, named(to), &node) {
+                    Ok(()) => assert!(!over),
+                    Err(Error::QuotaExceeded { .. }) => return assert!(over),
+                    Err(error) => panic!("{error}"),
+                }
                 ino.names.set(ino.names.get() + 1);
                 self.tree.insert(to.clone(), ino);
             }
@@ -231,7 +238,8 @@ impl World {
                 self.change(via, cost, |file| file.set_len(*len), |ino| ino.cut(*len));
             }
             Step::Allocate(via, from, len, how) => self.allocate(via, *from, *len, *how),
-            Step::Mark(name, len) => self.mark(name, *len),
+            Step::Mark(name, len) => self.mark(name, Some(*len)),
+            Step::Unmark(name) => self.mark(name, None),
             Step::Snapshot => {
                 let open = self.open.iter().map(|(ino, _)| ino);
                 self.snapshots.push((naive::show(&self.tree, open), self.fs.snapshot()));
@@ -339,16 +347,22 @@ impl World {
         );
     }
 
-    fn mark(&self, name: &str, len: u64) {
+    /// Sets the attribute to so many bytes, or removes it.
+    fn mark(&self, name: &str, len: Option<u64>) {
         let Some(ino) = self.tree.get(name).filter(|ino| ino.is_file || ino.is_dir) else { return };
         let node = self.root.lookup(ROOT, named(name)).unwrap();
-        let bytes = XATTR.len() as u64 + len;
-        let over = self.is_over(ino.account, bytes, 0);
-        match node.set_xattr(ROOT, XATTR, &vec![2; len as usize], SetXattr::Any) {
+        let bytes = len.map_or(0, |len| XATTR.len() as u64 + len);
+        let over = self.is_over(ino.account, ino.cost_of_marks(bytes), 0);
+        let marked = match len {
+            Some(len) => node.set_xattr(ROOT, XATTR, &vec![2; len as usize], SetXattr::Any),
+            None => node.remove_xattr(ROOT, XATTR),
+        };
+        match marked {
             Ok(()) => {
                 assert!(!over);
                 ino.mark(bytes);
             }
+            Err(Error::NoAttribute) => assert!(len.is_none() && !ino.is_marked()),
             Err(Error::QuotaExceeded { .. }) => assert!(over),
             Err(error) => panic!("{error}"),
         }

@@ -111,6 +111,17 @@ impl Ino {
         }
     }
 
+    pub(crate) fn is_marked(&self) -> bool {
+        self.state.borrow().xattrs.as_deref().is_some_and(|bytes| *bytes > 0)
+    }
+
+    /// What others see of the old ones stays; else they make room for the new.
+    pub(crate) fn cost_of_marks(&self, bytes: u64) -> u64 {
+        let state = self.state.borrow();
+        let own = state.xattrs.as_ref().filter(|old| Rc::strong_count(old) == 1).map_or(0, |old| **old);
+        bytes.saturating_sub(own)
+    }
+
     pub(crate) fn mark(&self, bytes: u64) {
         self.state.borrow_mut().xattrs = Some(Rc::new(bytes));
     }
@@ -186,7 +197,8 @@ pub(crate) fn sums(
     for (ino, then) in states {
         let sum = &mut sums[ino.account];
         if nodes.insert(Rc::as_ptr(&ino)) {
-            *sum = (sum.0 + ino.target, sum.1 + 1);
+            // A node with its first name, or none, and each further name.
+            *sum = (sum.0 + ino.target, sum.1 + u64::from(ino.names.get().max(1)));
         }
         let now = ino.state.borrow().clone();
         for piece in [now.chunk, now.xattrs, then.chunk, then.xattrs].into_iter().flatten() {

@@ -4,7 +4,7 @@ use super::ROOT;
 use std::sync::Barrier;
 use uos_vfs::{
     Access, Account, Caller, Error, FileSystem, Limit, MemFs, MountOptions, Mounts, NodeRef, OverlayFs,
-    SetAttr, Tree, Used,
+    SetAttr, SetXattr, Tree, Used,
 };
 
 fn account() -> (Account, Caller) {
@@ -94,6 +94,28 @@ fn what_is_refused_has_changed_nothing_and_what_is_given_back_can_be_had() {
     // Without an account nothing is limited.
     fs.write("/free", [1; 1_000]).unwrap();
     assert_eq!(ada.used(), Used { bytes: 10, nodes: 2 });
+}
+
+#[test]
+fn attributes_are_shortened_and_removed_where_there_is_no_room() {
+    let fs = MemFs::builder().capacity_bytes(90).build();
+    let (ada, by_ada) = account();
+    let theirs = fs.seen_by(by_ada);
+    let over = |limit, used, asked| Err(Error::QuotaExceeded { limit, used, asked });
+    theirs.write("/plan", [1; 40]).unwrap();
+    theirs.set_xattr("/plan", "user.x", [1; 44], SetXattr::Any).unwrap();
+    ada.set_limit(Limit { bytes: 90, ..Limit::NONE });
+    // Neither on the account nor in the filesystem is there a byte left.
+    assert_eq!(theirs.set_xattr("/plan", "user.x", [1; 45], SetXattr::Any), over(90, 90, 1));
+    theirs.set_xattr("/plan", "user.x", [2; 44], SetXattr::Any).unwrap();
+    theirs.set_xattr("/plan", "user.x", [2; 30], SetXattr::Any).unwrap();
+    assert_eq!((bytes(&ada), fs.used_bytes()), (76, 76));
+    // What a snapshot shows makes no room.
+    let snapshot = fs.snapshot();
+    assert_eq!(theirs.set_xattr("/plan", "user.x", [3; 29], SetXattr::Any), over(90, 76, 35));
+    theirs.remove_xattr("/plan", "user.x").unwrap();
+    drop(snapshot);
+    assert_eq!((bytes(&ada), fs.used_bytes()), (40, 40));
 }
 
 #[test]

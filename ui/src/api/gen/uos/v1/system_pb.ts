@@ -511,7 +511,7 @@ export type GetProcessMemoryStatsReply = Message<"uos.v1.GetProcessMemoryStatsRe
   areas: MemoryArea[];
 
   /**
-   * Files, directories and links in memory that the process has made, each once however many names it has.
+   * Files, directories and links in memory that the process has made, and every further name of one.
    *
    * @generated from field: uint64 file_nodes = 5;
    */
