@@ -105,8 +105,8 @@ impl Inner {
             }
             process.handles.close();
             if let Some(parent) = &orphans.parent {
-                // What it has made outlives it: whoever made the process pays from now on, or a limit would be passed by
-                // making processes that write and end.
+                // What it has made outlives it: whoever made the process pays from now on, and makes no more of them once that
+                // is over a limit.
                 process.files.pass_on_to(&parent.files);
             }
             process.signals.close();

@@ -6,12 +6,17 @@ use uos_vfs::{FileSystem, LocalFs, MemFs, Mounts};
 
 pub use crate::staged::remove_unfinished;
 
+/// Each file, and each further name of one, takes memory of its own, so there are no more than with one KiB each; but some in
+/// any case.
+const BYTES_A_NODE: u64 = 1 << 10;
+const NODES: u64 = 1_024;
+
 /// How large the memory filesystems at `/home` and `/tmp` may grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// `/home`.
+    /// `/home`. It holds a name for each KiB, and 1,024 in any case.
     pub home_bytes: u64,
-    /// `/tmp`.
+    /// `/tmp`, likewise.
     pub tmp_bytes: u64,
 }
 
@@ -36,10 +41,15 @@ pub fn standard(capacity: Capacity) -> io::Result<Mounts> {
     }
     for (name, bytes) in [("/home", capacity.home_bytes), ("/tmp", capacity.tmp_bytes)] {
         make_directories(&mounts, name)?;
-        let memory = MemFs::builder().capacity_bytes(bytes).build();
-        mounts.mount(name.as_bytes(), memory.root()).map_err(|error| said(name, &error))?;
+        mounts.mount(name.as_bytes(), memory(bytes).root()).map_err(|error| said(name, &error))?;
     }
     Ok(mounts)
+}
+
+/// A filesystem in memory that holds so many bytes, and as many names as go with them.
+pub(crate) fn memory(capacity_bytes: u64) -> MemFs {
+    let nodes = (capacity_bytes / BYTES_A_NODE).max(NODES);
+    MemFs::builder().capacity_bytes(capacity_bytes).capacity_nodes(nodes).build()
 }
 
 /// Puts a directory of the host into the namespace, making the directories above it.

@@ -194,7 +194,7 @@ async fn who_made_a_process_pays_for_the_files_it_leaves() {
     let end = async |who: &Caller| {
         world.call(&init, v1::KillProcess { pid: who.pid().0, tree: true }).await.unwrap();
     };
-    // Many that write and end have no more room together than who makes them.
+    // What they leave counts against who makes them, who in the end makes nobody any more.
     for round in 0..3 {
         let child = world.child(&maker, &["fs.read:/**", "fs.write:/**"]).await;
         world.call(&child, write(&format!("/home/{round}"), [1; 400])).await.unwrap();
@@ -204,10 +204,20 @@ async fn who_made_a_process_pays_for_the_files_it_leaves() {
         assert_eq!(charged(&world, &maker).await, (400 * (round + 1), round + 1));
     }
     assert_eq!(world.errno(&maker, write("/home/own", [1; 1])).await, Errno::EDQUOT);
+    let born = || within(world.kernel.create_process(&maker, v1::CreateProcessRequest::default()));
+    let refused = born().await.unwrap_err();
+    assert_eq!(refused.errno, Errno::EDQUOT);
+    assert!(matches!(
+        refused.cause.as_deref(),
+        Some(Cause::Limit { name: "file_bytes", used: 1_200, max: 1_000 })
+    ));
+    let program = v1::SpawnProcess { program: "/usr/bin/true".into(), ..Default::default() };
+    assert_eq!(world.errno(&maker, program).await, Errno::EDQUOT);
     // Whoever removes one gives back what its heir is charged with.
     world.call(&init, delete("/home/0")).await.unwrap();
     assert_eq!(charged(&world, &maker).await, (800, 2));
     // With its maker's end it goes on to the next who lives; a child of the maker ends with it.
+    assert!(born().await.is_ok());
     let child = world.child(&maker, &["fs.read:/**", "fs.write:/**"]).await;
     world.call(&child, write("/home/last", [1; 50])).await.unwrap();
     let before = charged(&world, &init).await;
@@ -236,4 +246,22 @@ async fn what_snapshots_keep_stays_on_the_account_of_who_made_it() {
     // The directory it is mounted on, and what was restored.
     assert_eq!(charged(&world, &agent).await, (100, 2));
     world.clear().await;
+}
+
+#[tokio::test]
+async fn names_of_nobodys_files_are_bounded_too() {
+    let world = World::start();
+    let init = world.kernel.init();
+    world.call(&init, write("/home/one", [])).await.unwrap();
+    let mut names = 1;
+    let refused = loop {
+        let link = v1::Link { from: "/home/one".into(), to: format!("/home/{names}"), ..Default::default() };
+        match world.call(&init, link).await {
+            Ok(_) => names += 1,
+            Err(error) => break error.errno,
+        }
+        assert!(names <= 1_024, "one for each KiB");
+    };
+    assert_eq!(refused, Errno::ENOSPC);
+    assert!(names > 1_000);
 }

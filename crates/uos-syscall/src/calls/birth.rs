@@ -12,7 +12,7 @@ use uos_ipc::Quota;
 use uos_proc::{Cwd, Level, Spec};
 use uos_proto::{Right, v1};
 use uos_sched::Priority;
-use uos_vfs::{Access, Kind, NodeRef};
+use uos_vfs::{Access, Account, Kind, NodeRef};
 
 use super::{
     LONGEST,
@@ -202,6 +202,7 @@ impl Wish<'_> {
                 format!("the caller's programs run at {:?} at the loosest", caller.ceiling),
             ));
         }
+        room_for_files(&caller.files)?;
         let rank = match self.priority {
             None => caller.priority(),
             Some(asked) => self::rank(asked)?,
@@ -273,6 +274,20 @@ impl Wish<'_> {
         };
         kernel.begin(caller, origin, started)
     }
+}
+
+/// Whoever has no room for files makes nobody who has: what a process leaves is its maker's.
+fn room_for_files(account: &Account) -> Result<(), Error> {
+    let (used, limit) = (account.used(), account.limit());
+    for (name, used, limit) in
+        [("file_bytes", used.bytes, limit.bytes), ("file_nodes", used.nodes, limit.nodes)]
+    {
+        // Where nothing is allowed at all, nothing is left either.
+        if used > 0 && used >= limit {
+            return Err(Error::limit(Errno::EDQUOT, name, used, limit));
+        }
+    }
+    Ok(())
 }
 
 impl WishedProgram<'_> {

@@ -16,6 +16,7 @@ use crate::{
     audit::{Decision, Subject},
     events::FileChange,
     mounted::{Made, Room},
+    namespace,
     perform::Syscall,
     rights::Grants,
     target::{KERNEL, PathTarget, Scope, System, denied_below, held},
@@ -25,9 +26,6 @@ use crate::{
 const LAYERS: usize = 16;
 /// How much a filesystem in memory holds when nothing is said.
 const CAPACITY: u64 = 64 << 20;
-/// Each file takes memory of its own, so there are no more than with one KiB each; but some in any case.
-const BYTES_A_NODE: u64 = 1 << 10;
-const NODES: u64 = 1_024;
 
 /// A place where something is to be mounted, and what is to be seen there.
 pub(crate) struct Mounting {
@@ -105,10 +103,12 @@ impl Syscall for v1::Mount {
             MountKind::Unspecified => {
                 return Err(Error::invalid("kind", format_args!("{} is none", self.kind)));
             }
-            MountKind::Memory => (memory(capacity).root(), Some(kernel.quotas.mounted_bytes.take(capacity)?)),
+            MountKind::Memory => {
+                (namespace::memory(capacity).root(), Some(kernel.quotas.mounted_bytes.take(capacity)?))
+            }
             MountKind::Overlay => {
                 let room = kernel.quotas.mounted_bytes.take(capacity)?;
-                (OverlayFs::new(sources, memory(capacity).root())?.root(), Some(room))
+                (OverlayFs::new(sources, namespace::memory(capacity).root())?.root(), Some(room))
             }
             MountKind::Bind => (sources.into_iter().next().ok_or(Errno::EINVAL)?, None),
             MountKind::Host if caller.pid == Pid::INIT => {
@@ -161,10 +161,6 @@ fn fits(asked: &v1::Mount, kind: MountKind) -> Result<(), Error> {
         return Err(Error::invalid("host_path", "a folder of the host has one, which begins with `/`"));
     }
     Ok(())
-}
-
-fn memory(capacity: u64) -> MemFs {
-    MemFs::builder().capacity_bytes(capacity).capacity_nodes((capacity / BYTES_A_NODE).max(NODES)).build()
 }
 
 /// A place where something is mounted that is to go.

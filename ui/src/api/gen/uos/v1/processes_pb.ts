@@ -30,7 +30,7 @@ export const file_uos_v1_processes: GenFile = /*@__PURE__*/
  * - ENOENT: no such program.
  * - ENOTSUP: the machine can't hold a guarantee of the level, or a limit, or has no descriptor for a handle, as for datagrams; the message says which.
  * - ENOTCONN: a handle is a socket that is not connected.
- * - EDQUOT: the program's process has no room for the buffers of connections.
+ * - EDQUOT: the program's process has no room for the buffers of connections, or the caller is at its limit of files in memory.
  * - EPERM: a grant that the caller doesn't hold, or a level looser than that of the program the caller is or runs under.
  * - EAGAIN: too many processes.
  * - E2BIG: arguments and environment have more than 2 MiB or are too long for the host, or more than 64 handles.
@@ -144,7 +144,9 @@ export type SpawnProcess = Message<"uos.v1.SpawnProcess"> & {
    * a host folder, opened anew at its start. The caller keeps its own. Of files and segments, what the host's kernel has been
    * given so can't be taken back from the program. A connection is given as one end of a pair of local sockets, relayed to the
    * other: so it can't be connected elsewhere, and a right that is revoked ends it at once. Closing the descriptor lets go of it
-   * as closing a handle does. Its buffers count with the sockets of the program's process.
+   * as closing a handle does. Its buffers count with the sockets of the program's process. What the program has sent has 30
+   * seconds after its end to go out. Where it leaves unread what was on its way to it, others who hold the connection receive
+   * the end, and never what follows on a gap.
    *
    * @generated from field: repeated uos.v1.SpawnHandle handles = 15;
    */
