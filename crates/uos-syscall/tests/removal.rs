@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use common::{Log, World, exists, remove, write};
+use common::{Log, World, exists, mkdir, mount, remove, write};
 use proptest::prelude::*;
 use uos_proc::LinuxSpawner;
 use uos_proto::v1;
@@ -155,8 +155,11 @@ async fn a_deep_tree_goes_like_a_flat_one() {
     let watch = Descriptors::default();
     let log = watch.log.clone();
     let world = World::observed(LinuxSpawner::new().unwrap(), watch.clone());
-    let agent = world.agent(OPEN).await;
-    for (base, depth) in [("/home", 3_000), ("/data", 1_000)] {
+    let agent = world.agent(&[OPEN, &["fs.admin"]].concat()).await;
+    // With room for so many names.
+    world.call(&agent, mkdir("/home/wide")).await.unwrap();
+    world.call(&agent, v1::Mount { capacity_bytes: 16 << 20, ..mount("/home/wide") }).await.unwrap();
+    for (base, depth) in [("/home/wide", 3_000), ("/data", 1_000)] {
         let mut dir = node(&world, base).mkdir(ROOT, named(b"top"), 0o755).unwrap();
         for _ in 0..depth {
             dir.create(ROOT, named(b"a"), 0o755).unwrap();
