@@ -39,3 +39,30 @@ async fn a_peer_that_never_reads_does_not_keep_what_a_program_that_has_ended_had
     assert!(matches!(ours.try_send(b"later", &mut Vec::new()), Err(SocketError::Closed)));
     while !timeout(LINGER, theirs.recv(100)).await.unwrap().unwrap().end {}
 }
+
+#[tokio::test]
+async fn others_have_their_turn_after_each_piece_however_much_there_is_to_move() {
+    let (room, kind) = (Quota::root("room", 1 << 20), SocketKind::Stream);
+    let (ours, theirs) = Socket::pair(kind, 1 << 20, &Quota::root("pair", 4 << 20)).unwrap();
+    let line = Line::Unix(Arc::new(ours));
+    let whole = SocketHandle::new(Kind::Unix(kind), Phase::Open(line), None, None).whole;
+    let runtime = Runtime::current();
+    let (fd, relay) = Relay::new(&whole, Rights::READ | Rights::WRITE, &room, &runtime).unwrap();
+    let mut program = UnixStream::from(fd);
+    program.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while let Ok(count) = program.write(&[b'x'; 8 << 10]) {
+        sent += count;
+    }
+    assert!(sent > PIECE, "{sent} bytes are ready at once");
+    let leash = relay.run(&runtime);
+    // There is one thread, and this is its second task.
+    tokio::task::yield_now().await;
+    let first = theirs.try_recv(1 << 20).unwrap().bytes.len();
+    assert!(first <= PIECE, "{first} bytes in one turn");
+    let mut heard = first;
+    while heard < sent {
+        heard += timeout(LINGER, theirs.recv(1 << 20)).await.unwrap().unwrap().bytes.len();
+    }
+    drop(leash);
+}
