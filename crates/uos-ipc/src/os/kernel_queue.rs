@@ -28,6 +28,9 @@ const OVERHEAD: usize = 1 << 10;
 ///
 /// A foreign program that has the sending end is believed nothing: a message that is too long answers
 /// [`QueueError::PeerCorrupt`] and ends the queue, and descriptors in a message are closed by the kernel before they are here.
+/// It closes them on the thread that receives, though, and closing can take as long as the sender has arranged (a connection
+/// with `SO_LINGER` whose peer takes nothing). So have a thread of its own receive from a program that is not trusted, or have
+/// it use a ring in shared memory, which carries no descriptors.
 pub struct KernelQueue {
     receiver: KernelEnd,
     sender: KernelEnd,

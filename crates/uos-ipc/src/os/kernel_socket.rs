@@ -13,6 +13,9 @@ use std::os::fd::OwnedFd;
 ///
 /// Its capacity is what surely fits in one write. The kernel counts what the bytes cost it: more may fit, and less in many
 /// short writes. A writer that waits is woken once three quarters are free.
+///
+/// Descriptors that a foreign writer passes are closed by the kernel on the thread that reads, as with
+/// [`KernelQueue`](super::KernelQueue).
 pub struct KernelSocket {
     ends: Ends,
 }

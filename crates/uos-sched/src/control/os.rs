@@ -20,7 +20,8 @@ use tree::Tree;
 ///
 /// Groups are control groups around those of their members, so that what a group weighs and may have at the most is its
 /// own, whoever in it wants to run. By nice values a member weighs its part of what its group does, whether the others
-/// want theirs or not: [`Abilities::groups`] says which it is.
+/// want theirs or not: [`Abilities::groups`] says which it is. A control group that somebody else has made within a member's
+/// is theirs: the member is not moved to another group then, and what was made for it stays when it is let go.
 ///
 /// Quotas can't be had by nice values, and are refused then. One nice step is a factor of 1.25, so weights between
 /// steps are off by up to an eighth. Version 2 knows weights from a hundredth to a hundredfold of the default,
