@@ -2,10 +2,11 @@
 //! filesystem to POSIX, beside the host's tmpfs; fsx does anything to one file and compares with what it remembers.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
 };
 
 use crate::{
@@ -68,8 +69,8 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
         "--example",
         "mount",
     ]))?;
-    let folder = shell::root().join("target/fuse");
-    let _ = fs::remove_dir_all(&folder);
+    let scratch = Scratch::new()?;
+    let folder = scratch.0.clone();
     let place = |name: &str| -> Result<PathBuf> {
         let place = folder.join(name);
         fs::create_dir_all(&place)?;
@@ -81,6 +82,9 @@ pub(crate) fn run(campaign: Campaign) -> Result<String> {
     let _second = Mounted::tmpfs(&second)?;
     let _tmpfs = Mounted::tmpfs(&tmpfs)?;
     let bar = judged(&tools, &folder, &tmpfs, &second)?;
+    if bar.failed > 0 {
+        return Err(format!("pjdfstest: tmpfs is to be the measure, and has {bar:?} here").into());
+    }
     // The overlay is judged in a directory that it has from two layers, beside files that fsx finds there.
     let (upper_layer, lower_layer) = (place("layers/1/j")?, place("layers/2/j")?);
     for seed in SEEDS {
@@ -125,6 +129,34 @@ fn missing() -> Option<String> {
     let trial = shell::root().join("target/fuse/trial");
     let mounted = fs::create_dir_all(&trial).map_err(Into::into).and_then(|()| Mounted::tmpfs(&trial));
     mounted.err().map(|error| format!("mounting: {error}"))
+}
+
+/// Where the judges do their work. They go on as users who may not be let through to the repository, as when it lies in
+/// somebody's home.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = fs::canonicalize(env::temp_dir())?.join(format!("uos-judges-{}", process::id()));
+        let closed = folder
+            .ancestors()
+            .skip(1)
+            .find(|above| fs::metadata(above).map_or(true, |above| above.permissions().mode() & 0o001 == 0));
+        if let Some(closed) = closed {
+            return Err(format!("{} is closed to others: set TMPDIR to what is not", closed.display()).into());
+        }
+        fs::create_dir(&folder)?;
+        let scratch = Self(folder);
+        fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755))?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is mounted there has gone before: it was made after this.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What pjdfstest says at its end.
