@@ -1,67 +1,20 @@
 //! Real processes at a gate: one at a time, in strict order, and free again whatever becomes of the gate.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod common;
+mod conformance;
+
+use common::Run;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use uos_sched::{
     Class, ControlError, Controller, Cpu, CpuSet, Gate, GroupId, GroupSpec, Nanos, Policy, Priority, Quantum,
     Quota, Reservation, Spec, Standing, Wanted, Weight,
 };
 
-mod conformance;
-
 const CPU: Cpu = Cpu(0);
-
-/// A real process that uses up all it gets; with a lock, only once it has been told to.
-struct Busy(Child);
-
-impl Busy {
-    fn start() -> Busy {
-        Busy::run("while :; do :; done")
-    }
-
-    fn when_told() -> Busy {
-        Busy::run("read -r go; while :; do :; done")
-    }
-
-    fn run(script: &str) -> Busy {
-        let shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn();
-        Busy(shell.unwrap())
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn tell(&mut self) {
-        self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-    }
-
-    fn end(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    fn state(&self) -> char {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
-    }
-
-    /// What it has used by the kernel's account.
-    fn used(&self) -> Nanos {
-        let stat = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap();
-        Nanos(stat.split(' ').next().unwrap().parse().unwrap())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -71,7 +24,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn runs(process: &Busy, more: Nanos) {
+fn runs(process: &Run, more: Nanos) {
     let from = process.used();
     eventually("it should run", || process.used().since(from) >= more);
 }
@@ -79,7 +32,7 @@ fn runs(process: &Busy, more: Nanos) {
 #[test]
 fn a_gate_conforms() {
     let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
-    let (mut first, second) = (Busy::start(), Busy::start());
+    let (mut first, second) = (Run::busy(), Run::busy());
     let wait = |_: &mut Gate| std::thread::sleep(Duration::from_millis(5));
     conformance::conforms(&mut gate, [first.pid(), second.pid()], wait, |_| first.end());
 }
@@ -88,7 +41,7 @@ fn a_gate_conforms() {
 fn a_gate_conforms_with_groups() {
     for policy in [Policy::FAIR, Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::EEVDF] {
         let mut gate = Gate::start(policy, CPU).unwrap();
-        let (first, second) = (Busy::start(), Busy::start());
+        let (first, second) = (Run::busy(), Run::busy());
         conformance::groups::conforms(&mut gate, [first.pid(), second.pid()], true);
         for process in [&first, &second] {
             eventually("it should not be stopped", || process.state() == 'R');
@@ -99,7 +52,7 @@ fn a_gate_conforms_with_groups() {
 #[test]
 fn the_lower_priority_gets_nothing_while_the_higher_wants_to_run() {
     let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
-    let (mut high, low) = (Busy::start(), Busy::start());
+    let (mut high, low) = (Run::busy(), Run::busy());
     gate.hold(high.pid(), Priority(200)).unwrap();
     gate.hold(low.pid(), Priority(100)).unwrap();
     eventually("the lower should be stopped", || low.state() == 'T');
@@ -116,7 +69,7 @@ fn the_lower_priority_gets_nothing_while_the_higher_wants_to_run() {
 #[test]
 fn whoever_sleeps_lets_others_run_and_has_its_turn_when_it_wakes() {
     let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
-    let (mut high, low) = (Busy::when_told(), Busy::start());
+    let (mut high, low) = (Run::script("read -r go; while :; do :; done"), Run::busy());
     eventually("it should come to sleep", || high.state() == 'S');
     gate.hold(high.pid(), Priority(200)).unwrap();
     gate.hold(low.pid(), Priority(100)).unwrap();
@@ -132,7 +85,7 @@ fn whoever_sleeps_lets_others_run_and_has_its_turn_when_it_wakes() {
 #[test]
 fn who_is_stopped_by_others_does_not_keep_the_turn() {
     let gate = Gate::start(Policy::PRIORITY, CPU).unwrap();
-    let (high, low) = (Busy::start(), Busy::start());
+    let (high, low) = (Run::busy(), Run::busy());
     gate.hold(high.pid(), Priority(200)).unwrap();
     gate.hold(low.pid(), Priority(100)).unwrap();
     runs(&high, Nanos::from_millis(20));
@@ -148,7 +101,7 @@ fn who_is_stopped_by_others_does_not_keep_the_turn() {
 fn turns_are_alike_whatever_the_weights() {
     let quantum = Quantum::new(Nanos::from_millis(10)).unwrap();
     let gate = Gate::start(Policy::RoundRobin { quantum }, CPU).unwrap();
-    let processes = [Busy::start(), Busy::start(), Busy::start()];
+    let processes = [Run::busy(), Run::busy(), Run::busy()];
     for (process, weight) in processes.iter().zip([1024, 2048, 8192]) {
         gate.hold(process.pid(), Weight::new(weight).unwrap()).unwrap();
     }
@@ -163,21 +116,21 @@ fn turns_are_alike_whatever_the_weights() {
 }
 
 /// Three in a group, and one in another.
-fn in_two_groups(gate: &mut Gate, of_three: GroupSpec, of_one: GroupSpec) -> [Busy; 4] {
+fn in_two_groups(gate: &mut Gate, of_three: GroupSpec, of_one: GroupSpec) -> [Run; 4] {
     let (three, one) = (gate.create_group(GroupId::ROOT, of_three), gate.create_group(GroupId::ROOT, of_one));
     let (three, one) = (three.unwrap(), one.unwrap());
     [three, three, three, one].map(|group| {
-        let busy = Busy::start();
+        let busy = Run::busy();
         gate.adopt(busy.pid(), &Wanted { group, ..Wanted::default() }).unwrap();
         busy
     })
 }
 
 /// What part the last of them had, once all together have had so much.
-fn part_of_last(gate: &Gate, processes: &[Busy], in_all: Nanos) -> f64 {
+fn part_of_last(gate: &Gate, processes: &[Run], in_all: Nanos) -> f64 {
     let ran = || -> Vec<u64> {
         let held = gate.held().unwrap();
-        let of = |process: &Busy| held.iter().find(|(pid, _)| *pid == process.pid()).unwrap().1.runtime.0;
+        let of = |process: &Run| held.iter().find(|(pid, _)| *pid == process.pid()).unwrap().1.runtime.0;
         processes.iter().map(of).collect()
     };
     let before = ran();
@@ -223,7 +176,7 @@ fn groups_at_a_gate_have_their_parts_and_quotas_as_a_whole() {
 #[test]
 fn nobody_is_lost_when_the_policy_changes() {
     let gate = Gate::start(Policy::FAIR, CPU).unwrap();
-    let processes: Vec<Busy> = (0..4).map(|_| Busy::start()).collect();
+    let processes: Vec<Run> = (0..4).map(|_| Run::busy()).collect();
     for process in &processes {
         gate.hold(process.pid(), Weight::DEFAULT).unwrap();
     }
@@ -243,7 +196,7 @@ fn affinity(pid: u32) -> String {
 
 #[test]
 fn what_was_changed_is_put_back_on_release_and_on_drop() {
-    let (first, second) = (Busy::start(), Busy::start());
+    let (first, second) = (Run::busy(), Run::busy());
     let before = (affinity(first.pid()), affinity(second.pid()));
     let mut gate = Gate::start(Policy::ROUND_ROBIN, CPU).unwrap();
     gate.hold(first.pid(), Weight::DEFAULT).unwrap();
@@ -260,7 +213,7 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
 #[test]
 fn classes_count_at_a_gate_too() {
     let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
-    let (one, other) = (Busy::start(), Busy::start());
+    let (one, other) = (Run::busy(), Run::busy());
     let class = |class| Wanted { class, ..Wanted::default() };
     gate.adopt(one.pid(), &class(Class::Idle)).unwrap();
     gate.adopt(other.pid(), &class(Class::Normal)).unwrap();
@@ -276,7 +229,7 @@ fn classes_count_at_a_gate_too() {
     runs(&one, Nanos::from_millis(20));
     let refused = gate.apply(other.pid(), &reserve(60));
     assert!(matches!(refused, Err(ControlError::Overload { pid }) if pid == other.pid()), "{refused:?}");
-    let third = Busy::start();
+    let third = Run::busy();
     assert!(matches!(gate.adopt(third.pid(), &reserve(60)), Err(ControlError::Overload { .. })));
     assert_eq!(third.state(), 'R', "nothing was done to it");
     runs(&other, Nanos::from_millis(20));
@@ -287,7 +240,7 @@ fn classes_count_at_a_gate_too() {
 #[test]
 fn what_a_gate_cannot_do_is_refused() {
     let mut gate = Gate::start(Policy::FAIR, CPU).unwrap();
-    let busy = Busy::start();
+    let busy = Run::busy();
     let quota = Quota::new(Nanos::from_millis(100), Nanos::from_millis(10)).unwrap();
     let refused = gate.adopt(busy.pid(), &Wanted { quota: Some(quota), ..Wanted::default() });
     assert!(matches!(refused, Err(ControlError::NotEnforceable { .. })));
@@ -315,11 +268,11 @@ fn role_of_one_who_holds_others() {
 
 #[test]
 fn everybody_runs_again_when_the_holder_is_killed() {
-    let processes = [Busy::start(), Busy::start(), Busy::start()];
+    let processes = [Run::busy(), Run::busy(), Run::busy()];
     let pids = processes.iter().map(|process| process.pid().to_string()).collect::<Vec<_>>().join(" ");
     let mut holder = Command::new(std::env::current_exe().unwrap());
     holder.args(["--ignored", "--exact", "--nocapture", "role_of_one_who_holds_others"]);
-    let mut holder = Busy(holder.env("UOS_TEST_HELD", pids).stdout(Stdio::piped()).spawn().unwrap());
+    let mut holder = Run(holder.env("UOS_TEST_HELD", pids).stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(holder.0.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
     eventually("all but one should be stopped", || {
@@ -337,7 +290,7 @@ fn a_turn_can_be_ended_and_whose_it_is_is_told() {
     // Longer than this test takes, so that no turn ends by itself.
     let gate = Gate::start(Policy::ROUND_ROBIN.with_slice(Quantum::MAX), CPU).unwrap();
     assert_eq!((gate.current().unwrap(), gate.next().unwrap()), (None, None));
-    let all = [Busy::start(), Busy::start(), Busy::start()];
+    let all = [Run::busy(), Run::busy(), Run::busy()];
     for busy in &all {
         eventually("it should be busy", || busy.used() > Nanos::from_millis(5));
         gate.hold(busy.pid(), Spec::default()).unwrap();
@@ -356,7 +309,7 @@ fn a_turn_can_be_ended_and_whose_it_is_is_told() {
 
     // One whose turn it is not has nothing to give.
     let now = turn().unwrap();
-    let other = all.iter().map(Busy::pid).find(|&pid| pid != now).unwrap();
+    let other = all.iter().map(Run::pid).find(|&pid| pid != now).unwrap();
     assert_eq!(gate.give_way(other).unwrap().unwrap().pid, now);
     assert_ne!(gate.give_way(now).unwrap().unwrap().pid, now);
     assert!(matches!(gate.give_way(1), Err(ControlError::NotAdopted { pid: 1 })));
@@ -364,7 +317,7 @@ fn a_turn_can_be_ended_and_whose_it_is_is_told() {
     let running = turn().unwrap();
     let explained = gate.explain(running).unwrap();
     assert!(matches!(explained.standing, Standing::Running { .. }), "{explained:?}");
-    let waiting = all.iter().map(Busy::pid).find(|&pid| pid != running).unwrap();
+    let waiting = all.iter().map(Run::pid).find(|&pid| pid != running).unwrap();
     let explained = gate.explain(waiting).unwrap();
     let Standing::Waiting { behind: Some((task, _)), .. } = explained.standing else {
         panic!("{explained:?}")

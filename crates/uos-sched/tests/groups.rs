@@ -1,43 +1,17 @@
 //! Groups of real processes: what they weigh and may have together, whoever is in them and wherever they are moved.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod common;
+
+use common::Run;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use uos_sched::{
     Class, Controller, Cpu, CpuSet, GroupId, GroupSpec, Groups, Nanos, OsControl, Quota, SimulatedControl,
     Wanted, Weight,
 };
-
-/// A real process.
-struct Run(Child);
-
-impl Run {
-    fn busy() -> Run {
-        Run(Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap())
-    }
-
-    fn asleep() -> Run {
-        Run(Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap())
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn end(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn weighing(weight: u32) -> GroupSpec {
     GroupSpec::default().weight(Weight::new(weight).unwrap())

@@ -1,11 +1,13 @@
 //! One suite for every controller, and what real processes show of it.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod common;
 mod conformance;
 
+use common::Run;
 use conformance::{conforms, wanted};
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use uos_sched::{
     Class, ControlError, Controller, Cpu, CpuSet, Means, Nanos, OsControl, Quantum, Quota, Reservation,
@@ -24,7 +26,7 @@ fn simulated_control_conforms() {
 #[test]
 fn control_of_this_machine_conforms() {
     for mut control in [OsControl::probe(), OsControl::by_nice()] {
-        let (mut first, second) = (Busy::start(), Busy::start());
+        let (mut first, second) = (Run::busy(), Run::busy());
         let pids = [first.0.id(), second.0.id()];
         conforms(&mut control, pids, |_| std::thread::sleep(Duration::from_millis(5)), |_| first.end());
     }
@@ -41,7 +43,7 @@ fn simulated_control_conforms_with_groups() {
 #[test]
 fn control_of_this_machine_conforms_with_groups() {
     for mut control in [OsControl::probe(), OsControl::by_nice()] {
-        let (first, second) = (Busy::asleep(), Busy::asleep());
+        let (first, second) = (Run::asleep(), Run::asleep());
         let pids = [first.0.id(), second.0.id()];
         let before = pids.map(condition);
         let quotas = control.abilities().quotas;
@@ -83,7 +85,7 @@ fn condition(pid: u32) -> (String, String, String) {
 fn what_was_changed_is_put_back_on_release_and_on_drop() {
     for by_drop in [false, true] {
         for mut control in [OsControl::probe(), OsControl::by_nice()] {
-            let busy = Busy::start();
+            let busy = Run::busy();
             let pid = busy.0.id();
             let before = condition(pid);
             let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..wanted(512) };
@@ -114,14 +116,14 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
 #[test]
 fn who_vanishes_at_any_moment_is_gone_and_nothing_else_is_wrong() {
     for mut control in [OsControl::probe(), OsControl::by_nice()] {
-        let stays = Busy::asleep();
+        let stays = Run::asleep();
         control.adopt(stays.0.id(), &wanted(2048)).unwrap();
         let settings = [Class::Batch, Class::Idle, Class::Fifo(RtPriority::new(1).unwrap()), Class::Normal];
         for round in 0..200u64 {
             // It ends while it is adopted, changed, asked or released: at another moment each time.
             let ending =
                 Command::new("sleep").arg(format!("0.{:04}", round % 40)).stdin(Stdio::null()).spawn();
-            let mut ending = Busy(ending.unwrap());
+            let mut ending = Run(ending.unwrap());
             let pid = ending.0.id();
             let mut answers = vec![control.adopt(pid, &wanted(512)).map(|()| 0)];
             for (at, &class) in settings.iter().cycle().take(40).enumerate() {
@@ -144,7 +146,7 @@ fn who_vanishes_at_any_moment_is_gone_and_nothing_else_is_wrong() {
 
 #[test]
 fn what_nice_values_cannot_do_is_refused() {
-    let busy = Busy::start();
+    let busy = Run::busy();
     let mut control = OsControl::by_nice();
     assert_eq!(control.means(), Means::Nice);
     let quota = Quota::new(Nanos::from_millis(100), Nanos::from_millis(10)).unwrap();
@@ -205,7 +207,7 @@ fn classes() -> [(Class, (u32, u32)); 7] {
 #[test]
 fn classes_are_the_kernels_and_are_put_back() {
     for mut control in [OsControl::probe(), OsControl::by_nice()] {
-        let (abilities, asleep) = (control.abilities(), Busy::asleep());
+        let (abilities, asleep) = (control.abilities(), Run::asleep());
         assert!(abilities.real_time && abilities.deadlines, "it takes root: {abilities:?}");
         let (pid, main) = (asleep.0.id(), format!("/proc/{}", asleep.0.id()));
         let before = (condition(pid), policy_of(&main), threads(pid));
@@ -229,7 +231,7 @@ fn a_weight_counts_again_after_a_class_that_has_none() {
     if control.means() == Means::Nice {
         panic!("it takes control groups: {:?}", control.abilities());
     }
-    let asleep = Busy::asleep();
+    let asleep = Run::asleep();
     let pid = asleep.0.id();
     let weight = || {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
@@ -257,7 +259,7 @@ fn a_weight_counts_again_after_a_class_that_has_none() {
 fn a_quota_is_the_kernels_with_what_it_saves_up() {
     let mut control = OsControl::probe();
     assert!(control.abilities().quotas, "it takes control groups: {:?}", control.abilities());
-    let asleep = Busy::asleep();
+    let asleep = Run::asleep();
     let pid = asleep.0.id();
     let file = |names: [&str; 2]| {
         let group = format!("uos-sched.{}.{pid}", std::process::id());
@@ -279,7 +281,7 @@ fn a_quota_is_the_kernels_with_what_it_saves_up() {
 #[test]
 fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
     let mut control = OsControl::probe();
-    let sleepers: Vec<Busy> = (0..64).map(|_| Busy::asleep()).collect();
+    let sleepers: Vec<Run> = (0..64).map(|_| Run::asleep()).collect();
     let reserve = |runtime| {
         let reservation = Reservation::new(MS * runtime, MS * 100, MS * 100).unwrap();
         Wanted { class: Class::Deadline(reservation), ..Wanted::default() }
@@ -303,7 +305,7 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
     }
     // The CPUs are written first, and then the kernel reserves nothing for one that may not use all there are.
     let bound = Wanted { affinity: CpuSet::only(Cpu(0)), ..reserve(1) };
-    let (asleep, cpus) = (Busy::asleep(), std::thread::available_parallelism().unwrap().get());
+    let (asleep, cpus) = (Run::asleep(), std::thread::available_parallelism().unwrap().get());
     let pid = asleep.0.id();
     control.adopt(pid, &wanted(2048)).unwrap();
     let adopted = threads(pid);
@@ -323,7 +325,7 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
 #[test]
 fn slices_and_what_no_kernel_knows() {
     for mut control in [OsControl::probe(), OsControl::by_nice()] {
-        let asleep = Busy::asleep();
+        let asleep = Run::asleep();
         let pid = asleep.0.id();
         let before = threads(pid);
         let slice = |micros| Some(Quantum::new(Nanos::from_micros(micros)).unwrap());
@@ -367,7 +369,7 @@ fn role_of_one_with_several_threads() {
 fn all_threads_are_meant_and_a_reservation_is_for_one() {
     let mut role = Command::new(std::env::current_exe().unwrap());
     role.args(["--ignored", "--exact", "--nocapture", "role_of_one_with_several_threads"]);
-    let mut role = Busy(role.stdout(Stdio::piped()).spawn().unwrap());
+    let mut role = Run(role.stdout(Stdio::piped()).spawn().unwrap());
     let lines = std::io::BufRead::lines(std::io::BufReader::new(role.0.stdout.take().unwrap()));
     assert!(lines.map_while(Result::ok).any(|line| line == "born"));
     let pid = role.0.id();
@@ -388,32 +390,5 @@ fn all_threads_are_meant_and_a_reservation_is_for_one() {
         assert!(threads(pid).iter().all(|thread| thread.policy.2 == 2), "nothing is half applied");
         drop(control);
         assert_eq!(threads(pid), before);
-    }
-}
-
-/// A real process that uses up all it gets.
-struct Busy(Child);
-
-impl Busy {
-    fn start() -> Busy {
-        let shell = Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn();
-        Busy(shell.unwrap())
-    }
-
-    /// One that uses nothing, for what must not be tried on one that would take the machine.
-    fn asleep() -> Busy {
-        Busy(Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap())
-    }
-
-    fn end(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

@@ -1,0 +1,58 @@
+//! Real processes to be controlled.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use uos_sched::Nanos;
+
+/// A real process, which ends with this.
+pub(crate) struct Run(pub(crate) Child);
+
+impl Run {
+    /// One that uses up all it gets.
+    pub(crate) fn busy() -> Run {
+        Run::script("while :; do :; done")
+    }
+
+    /// One that uses nothing, for what must not be tried on one that would take the machine.
+    pub(crate) fn asleep() -> Run {
+        Run(Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// A shell's, which can be told something.
+    pub(crate) fn script(script: &str) -> Run {
+        Run(Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
+    }
+
+    /// What it has used by the kernel's account.
+    pub(crate) fn used(&self) -> Nanos {
+        let stat = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap();
+        Nanos(stat.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    pub(crate) fn tell(&mut self) {
+        self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
