@@ -53,13 +53,18 @@ async fn options_do_what_they_say() {
     // The host's kernel looks after a connection, or doesn't.
     let (id, there) = connected(&world, &agent).await;
     let timer = || {
-        let mine = format!(":{:04X} ", there.peer_addr().unwrap().port());
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let line = table
-            .lines()
-            .find(|line| line.split_whitespace().nth(1).unwrap().ends_with(mine.trim()))
-            .unwrap();
-        line.split_whitespace().nth(5).unwrap()[..2].to_owned()
+        // By both addresses: others may be at the same port, as a connection that has ended and waits its time.
+        let [mine, theirs] =
+            [there.peer_addr(), there.local_addr()].map(|at| format!(":{:04X}", at.unwrap().port()));
+        // A table that changes while it is read may be told with gaps.
+        (0..100)
+            .find_map(|_| {
+                let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+                let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+                let mut here = fields.filter(|of| of[1].ends_with(&mine) && of[2].ends_with(&theirs));
+                here.next().map(|of| of[5][..2].to_owned())
+            })
+            .unwrap()
     };
     assert_eq!(timer(), "00");
     world.call(&agent, set(id, SocketOption::KeepAlive, 1)).await.unwrap();
