@@ -27,6 +27,7 @@ impl Campaign {
         match self {
             Self::Plain => &[
                 ("UOS_CAMPAIGN_KILLS", "20"),
+                ("UOS_CAMPAIGN_CALLER_KILLS", "20"),
                 ("UOS_CAMPAIGN_OPENS", "2000"),
                 ("UOS_CAMPAIGN_OPERATIONS", "10000"),
                 ("UOS_CAMPAIGN_HAMMER", "8000"),
@@ -56,6 +57,7 @@ impl Campaign {
             ],
             Self::Long => &[
                 ("UOS_CAMPAIGN_KILLS", "200"),
+                ("UOS_CAMPAIGN_CALLER_KILLS", "1000"),
                 ("UOS_CAMPAIGN_OPENS", "100000"),
                 ("UOS_CAMPAIGN_OPERATIONS", "100000"),
                 // By each of eight threads; about a minute.

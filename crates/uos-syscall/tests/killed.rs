@@ -1,6 +1,6 @@
 //! A process that is killed, whatever it is doing, leaves nothing behind: the campaign.
 //!
-//! `UOS_CAMPAIGN_KILLS` says how many processes are killed, `UOS_CAMPAIGN_SEED` repeats a run.
+//! `UOS_CAMPAIGN_CALLER_KILLS` says how many processes are killed, `UOS_CAMPAIGN_SEED` repeats a run.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
@@ -229,7 +229,7 @@ async fn round(world: &Arc<World>, dice: &mut Dice) {
 // Alone in its file: other tests beside it would have descriptors, threads and programs of their own.
 #[test]
 fn killed_at_random_points_nothing_is_left() {
-    let kills = campaign("KILLS", 20);
+    let kills = campaign("CALLER_KILLS", 20);
     let (mut dice, seed) = Dice::cast();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
