@@ -1,7 +1,7 @@
 //! The side that takes out.
 
 use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
-use super::wait::Line;
+use super::wait::{Found, Line};
 use super::{Corrupt, Size, Wait};
 use crate::memory::RingMemory;
 use crate::sync::Ordering;
@@ -127,14 +127,16 @@ impl Consumer {
         self.wait.wake(&self.memory, self.memory.flag::<PRODUCER_WAITS>());
     }
 
-    /// Sleeps until there is something, or no sense in waiting for it. Answers whether it is one of them.
-    pub(super) fn sleep(&mut self, deadline: Option<Instant>) -> bool {
+    /// Sleeps until there is something, or no sense in waiting for it. Answers whether it is one of them. More than `step` is
+    /// what several calls have put in.
+    pub(super) fn sleep(&mut self, step: u64, deadline: Option<Instant>) -> bool {
         let Consumer { memory, head, wait, .. } = self;
-        let ready = || {
-            memory.word::<TAIL>().load(Ordering::Acquire) != *head
-                || memory.flag::<PRODUCER_GONE>().load(Ordering::Acquire) != 0
+        let look = || match memory.word::<TAIL>().load(Ordering::Acquire).wrapping_sub(*head) {
+            0 if memory.flag::<PRODUCER_GONE>().load(Ordering::Acquire) == 0 => Found::Nothing,
+            there if there > step => Found::Plenty,
+            _ => Found::Enough,
         };
-        wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), ready, deadline)
+        wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), look, deadline)
     }
 
     pub(super) fn arm(&self) {

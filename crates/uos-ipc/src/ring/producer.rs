@@ -1,7 +1,7 @@
 //! The side that puts in.
 
 use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
-use super::wait::Line;
+use super::wait::{Found, Line};
 use super::{Corrupt, Size, Wait};
 use crate::memory::RingMemory;
 use crate::sync::Ordering;
@@ -119,17 +119,27 @@ impl Producer {
         self.wait.wake(&self.memory, self.memory.flag::<CONSUMER_WAITS>());
     }
 
-    /// Sleeps until there is room for that much, or no sense in waiting for it. Answers whether it is one of them.
-    pub(super) fn sleep(&mut self, len: u64, deadline: Option<Instant>) -> bool {
+    /// Sleeps until there is room for that much, or no sense in waiting for it. Answers whether it is one of them. More than
+    /// `step` is what several calls have taken out.
+    pub(super) fn sleep(&mut self, len: u64, step: u64, deadline: Option<Instant>) -> bool {
         let Producer { memory, size, tail, wait, .. } = self;
-        let ready = || {
+        let look = || {
             let used = tail.wrapping_sub(memory.word::<HEAD>().load(Ordering::Acquire));
-            // An index that can't be true is for `look` to find.
-            used > size.limit
-                || size.limit - used >= len
-                || memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0
+            match size.limit.checked_sub(used) {
+                // An index that can't be true is for `look` to find.
+                None => Found::Enough,
+                Some(room) if room >= len => {
+                    if room > step {
+                        Found::Plenty
+                    } else {
+                        Found::Enough
+                    }
+                }
+                Some(_) if memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0 => Found::Enough,
+                Some(_) => Found::Nothing,
+            }
         };
-        wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), ready, deadline)
+        wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), look, deadline)
     }
 
     pub(super) fn arm(&self) {

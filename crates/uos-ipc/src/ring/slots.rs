@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// How long a slot is.
 pub const SLOT_BYTES: usize = 64;
 const SLOT: u64 = SLOT_BYTES as u64;
+/// More than this is there when the other side has made several steps meanwhile.
+const SEVERAL: u64 = 2 * SLOT;
 /// The most a ring may have.
 pub const MAX_SLOTS: usize = 1 << 24;
 
@@ -118,7 +120,7 @@ impl SlotSender {
     fn send_until(&mut self, slot: &[u8; SLOT_BYTES], deadline: Option<Instant>) -> Result<(), QueueError> {
         loop {
             match self.try_send(slot) {
-                Err(full @ QueueError::Full { .. }) if !self.producer.sleep(SLOT, deadline) => {
+                Err(full @ QueueError::Full { .. }) if !self.producer.sleep(SLOT, SEVERAL, deadline) => {
                     return Err(full);
                 }
                 Err(QueueError::Full { .. }) => {}
@@ -237,7 +239,9 @@ impl SlotReceiver {
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<[u8; SLOT_BYTES], QueueError> {
         loop {
             match self.try_recv() {
-                Err(QueueError::Empty) if !self.consumer.sleep(deadline) => return Err(QueueError::Empty),
+                Err(QueueError::Empty) if !self.consumer.sleep(SEVERAL, deadline) => {
+                    return Err(QueueError::Empty);
+                }
                 Err(QueueError::Empty) => {}
                 answer => return answer,
             }

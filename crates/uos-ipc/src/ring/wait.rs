@@ -30,6 +30,57 @@ pub(crate) struct Wait {
     line: Option<Line>,
     /// How often to look before sleeping: as long as it helps.
     looks: u32,
+    pace: Pace,
+}
+
+/// What a look shows of the other side's progress.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is nothing to go on with.
+    Nothing,
+    /// As much as one waits for, or a reason not to wait.
+    Enough,
+    /// The steps of several calls, of which one would have been enough.
+    Plenty,
+}
+
+/// The step of who can't tell one from several.
+pub(super) const UNCOUNTED: u64 = u64::MAX;
+
+/// Whether to let the other side get ahead before the first look.
+///
+/// Who looks takes the cache line of an index from who is to change it. In a stream of single steps two sides that are equally
+/// fast meet at each of them, and each pays for the way of that line between two cores. Where a longer pause shows that many
+/// steps were made meanwhile, it pays to pause; where it shows one, somebody waits for an answer to it, and it does not.
+#[derive(Default)]
+struct Pace {
+    ahead: bool,
+    /// Waits in a row, without a pause, that ended with a single step.
+    single: u32,
+}
+
+impl Pace {
+    /// After so many single steps a pause is tried: it is then a small part of them if it was in vain.
+    const TRIAL: u32 = 256;
+    /// One to two microseconds.
+    const SPINS: u32 = 64;
+
+    fn wait(&self) {
+        if self.ahead {
+            (0..Self::SPINS).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    fn learn(&mut self, found: Found) {
+        if found == Found::Plenty {
+            self.single = 0;
+        } else if self.ahead {
+            *self = Pace::default();
+        } else {
+            self.single += 1;
+            self.ahead = self.single >= Self::TRIAL;
+        }
+    }
 }
 
 #[cfg(any(loom, shuttle))]
@@ -39,7 +90,7 @@ pub(crate) use crate::os::line::Line;
 
 impl Wait {
     pub(super) fn new(line: Option<Line>) -> Wait {
-        Wait { line, looks: if cfg!(any(loom, shuttle)) { 0 } else { LOOKS } }
+        Wait { line, looks: if cfg!(any(loom, shuttle)) { 0 } else { LOOKS }, pace: Pace::default() }
     }
 
     /// Wakes the other side if it waits, by its flag. To be called after every change of an index.
@@ -64,21 +115,24 @@ impl Wait {
         }
     }
 
-    /// Sleeps until `ready`, the deadline, or the other side's death. Answers whether it became ready or there is nobody
+    /// Sleeps until `look` finds something, the deadline, or the other side's death. Answers whether it did or there is nobody
     /// left to wait for.
     pub(super) fn sleep(
         &mut self,
         memory: &RingMemory,
         own: &AtomicU32,
-        mut ready: impl FnMut() -> bool,
+        mut look: impl FnMut() -> Found,
         deadline: Option<Instant>,
     ) -> bool {
-        for look in 0..self.looks {
-            if ready() {
+        self.pace.wait();
+        for round in 0..self.looks {
+            let found = look();
+            if found != Found::Nothing {
                 self.looks = (self.looks * 2).min(LOOKS);
+                self.pace.learn(found);
                 return true;
             }
-            if look < PAUSES {
+            if round < PAUSES {
                 (0..8).for_each(|_| std::hint::spin_loop());
             } else {
                 std::thread::yield_now();
@@ -91,7 +145,7 @@ impl Wait {
             let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
             fence(Ordering::SeqCst);
             // The kernel is asked about the other side only after a sleep: the call would delay every first one.
-            if ready() || (slept && self.line.as_ref().is_some_and(Line::probe)) {
+            if look() != Found::Nothing || (slept && self.line.as_ref().is_some_and(Line::probe)) {
                 return true;
             }
             let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -136,4 +190,28 @@ pub(crate) trait Half {
 
     /// Where the bell hangs.
     fn line(&self) -> Option<&Line>;
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::{Found, Pace};
+
+    #[test]
+    fn a_pause_is_tried_after_many_single_steps_and_kept_only_while_it_shows_several() {
+        let mut pace = Pace::default();
+        for _ in 0..3 {
+            (1..Pace::TRIAL).for_each(|_| pace.learn(Found::Enough));
+            assert!(!pace.ahead);
+            pace.learn(Found::Enough);
+            assert!(pace.ahead);
+            (0..1_000).for_each(|_| pace.learn(Found::Plenty));
+            assert!(pace.ahead);
+            pace.learn(Found::Enough);
+            assert!(!pace.ahead, "it was in vain");
+        }
+        (1..Pace::TRIAL).for_each(|_| pace.learn(Found::Enough));
+        pace.learn(Found::Plenty);
+        pace.learn(Found::Enough);
+        assert!(!pace.ahead, "they were not in a row");
+    }
 }

@@ -37,24 +37,25 @@ pub(crate) fn block_on_until<F: Future>(future: F, deadline: Option<Instant>) ->
 
 /// A short while to wait before one looks again.
 pub(crate) enum Patience {
-    Pause(u32),
+    Pause,
     Yield,
 }
 
 impl Patience {
     pub(crate) fn wait(&self) {
-        match *self {
-            Patience::Pause(times) => (0..times).for_each(|_| std::hint::spin_loop()),
+        match self {
+            Patience::Pause => (0..64).for_each(|_| std::hint::spin_loop()),
             Patience::Yield => thread::yield_now(),
         }
     }
 }
 
-/// How often to look before going to sleep, and what to do in between: soon the processor is left to somebody else, who may be
-/// the one that is waited for.
+/// How often to look before going to sleep, and what to do in between. At first long enough for the other side to do many steps
+/// undisturbed: each look takes the lock, and the cache line it lies in, from who is to bring what is waited for. Then the
+/// processor is left to somebody else, who may be the one.
 pub(crate) fn patience() -> impl Iterator<Item = Patience> {
     let looks = if cfg!(any(loom, shuttle)) { 0 } else { 12 };
-    (0..looks).map(|look| if look < 4 { Patience::Pause(4 << look) } else { Patience::Yield })
+    (0..looks).map(|look| if look < 2 { Patience::Pause } else { Patience::Yield })
 }
 
 struct Unpark(Thread);
