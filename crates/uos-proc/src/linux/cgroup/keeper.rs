@@ -174,6 +174,9 @@ impl Shared {
 
     /// Makes an empty group ready for another child, or removes it. False if it is to be tried again.
     fn put_away(&self, group: &Arc<Group>) -> bool {
+        if !group.is_by_itself() {
+            return false;
+        }
         let wants_more = || {
             let pool = self.pool();
             pool.open && pool.ready.len() < READY
@@ -290,7 +293,10 @@ fn run(shared: &Shared, work: &Receiver<Work>) {
         match work.recv_timeout(wait) {
             Ok(Work::Kill(group)) => kill(&group),
             Ok(Work::Return { group, leave }) => {
-                if !leave {
+                if leave {
+                    // Whoever it was in groups with is none of theirs; what can't be moved now is when all have gone.
+                    let _ = group.set_around(&[]);
+                } else {
                     kill(&group);
                 }
                 leaving.push(Leaving { group, leave, looks: 0 });

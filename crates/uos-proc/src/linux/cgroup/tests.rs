@@ -12,6 +12,7 @@ use super::bounds::Bounds;
 use super::dir::Dir;
 use super::group::{Group, State};
 use super::layout::Layout;
+use super::nest::Cpu;
 use super::trees::Trees;
 use super::v1::V1;
 use super::v2::V2;
@@ -63,7 +64,7 @@ impl FakeGroup {
         if self.is_v2 {
             return Box::new(V2 { dir: dir(""), memory: true, cpu: true, pids: true });
         }
-        let (memory, cpu, pids) = (dir("memory"), dir("cpu"), dir("pids"));
+        let (memory, cpu, pids) = (dir("memory"), Arc::new(Cpu::new(dir("cpu"))), dir("pids"));
         Box::new(V1 { memory: Some(memory), cpu: Some(cpu), cpuacct: None, pids: Some(pids) })
     }
 
@@ -78,6 +79,7 @@ impl FakeGroup {
             controllers,
             hold: None,
             real_time: None,
+            spot: None,
             state,
         }
     }
@@ -253,8 +255,8 @@ fn a_quota_is_lifted_from_the_dying_alone() {
 #[test]
 fn a_machine_without_trees_can_do_nothing() {
     let trees = Trees::open(&Layout::default());
-    let Abilities { memory, swap, pids, cpu, hold } = trees.abilities.clone();
-    for ability in [memory, swap, pids, cpu, hold] {
+    let Abilities { memory, swap, pids, cpu, nest, hold } = trees.abilities.clone();
+    for ability in [memory, swap, pids, cpu, nest, hold] {
         assert!(!ability.unwrap_err().is_empty());
     }
     let nowhere = Layout { v2: Some("/no/such/tree".into()), ..Layout::default() };

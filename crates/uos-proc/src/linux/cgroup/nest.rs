@@ -1,0 +1,184 @@
+//! Several programs that weigh as one, and where each of them is because of that.
+//!
+//! In the first version what divides processor time is a tree of its own. There a program can be in a group of several,
+//! and in others still; its memory, its number and what kills it stay where they are in theirs. The second version has
+//! one tree for all, and memory that a program has taken would not move with it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::dir::{Dir, PROCS};
+use super::v1;
+use crate::CpuGroup;
+
+/// The groups of several programs in the tree that divides processor time, for as long as a program is in them.
+#[derive(Debug)]
+pub(super) struct Nest {
+    home: Arc<Dir>,
+    /// By their numbers from the outside in. Held to enter and to leave.
+    layers: Mutex<Layers>,
+}
+
+type Layers = BTreeMap<Vec<u64>, Layer>;
+
+#[derive(Debug)]
+struct Layer {
+    dir: Arc<Dir>,
+    weight: u32,
+    /// The programs in it, and in the groups in it.
+    programs: usize,
+}
+
+/// Where a program is in that tree.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) nest: Arc<Nest>,
+    pub(super) cpu: Arc<Cpu>,
+}
+
+/// A group's directory in the tree that divides processor time: its own, or one in a group of several.
+#[derive(Debug)]
+pub(super) struct Cpu {
+    pub(super) own: Arc<Dir>,
+    now: Mutex<Arc<Dir>>,
+}
+
+impl Cpu {
+    pub(super) fn new(own: Arc<Dir>) -> Self {
+        let now = Mutex::new(Arc::clone(&own));
+        Cpu { own, now }
+    }
+
+    pub(super) fn now(&self) -> Arc<Dir> {
+        Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_now(&self, dir: Arc<Dir>) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = dir;
+    }
+}
+
+/// The numbers of groups, which tell them apart.
+pub(super) fn ids(path: &[CpuGroup]) -> Vec<u64> {
+    path.iter().map(|group| group.id).collect()
+}
+
+impl Nest {
+    pub(super) fn new(home: Arc<Dir>) -> Self {
+        Nest { home, layers: Mutex::default() }
+    }
+
+    /// Makes an empty group called `name` within these, which are made if nobody is in them yet.
+    pub(super) fn enter(&self, path: &[CpuGroup], name: &str) -> io::Result<Arc<Dir>> {
+        let mut layers = self.lock();
+        let made = self.outer(&mut layers, path).and_then(|outer| outer.make(name));
+        if made.is_ok() {
+            for depth in 1..=path.len() {
+                if let Some(layer) = layers.get_mut(&ids(&path[..depth])) {
+                    layer.programs += 1;
+                }
+            }
+        }
+        self.tidy(&mut layers);
+        made.map(Arc::new)
+    }
+
+    /// Has the groups that somebody is in weigh what is said here.
+    pub(super) fn weigh(&self, path: &[CpuGroup]) -> io::Result<()> {
+        self.outer(&mut self.lock(), path).map(drop)
+    }
+
+    /// Removes the empty group called `name` from these, and those of them that nobody is in any more.
+    pub(super) fn leave(&self, path: &[u64], name: &str) -> io::Result<()> {
+        let mut layers = self.lock();
+        let Some(innermost) = layers.get(path) else { return Ok(()) };
+        innermost.dir.remove(name)?;
+        for depth in 1..=path.len() {
+            if let Some(layer) = layers.get_mut(&path[..depth]) {
+                layer.programs = layer.programs.saturating_sub(1);
+            }
+        }
+        self.tidy(&mut layers);
+        Ok(())
+    }
+
+    /// The innermost of these, each with its weight.
+    fn outer(&self, layers: &mut Layers, path: &[CpuGroup]) -> io::Result<Arc<Dir>> {
+        let mut at = Arc::clone(&self.home);
+        for (depth, group) in path.iter().enumerate() {
+            let key = ids(&path[..=depth]);
+            let layer = match layers.get_mut(&key) {
+                Some(layer) => layer,
+                None => {
+                    let dir = Arc::new(at.make(&name_of(group.id))?);
+                    layers.entry(key).or_insert(Layer { dir, weight: 0, programs: 0 })
+                }
+            };
+            if layer.weight != group.weight {
+                v1::weigh(&layer.dir, group.weight)?;
+                layer.weight = group.weight;
+            }
+            at = Arc::clone(&layer.dir);
+        }
+        Ok(at)
+    }
+
+    /// Removes those that nobody is in. One that can't be is tried again with the next that leaves.
+    fn tidy(&self, layers: &mut Layers) {
+        let unused = layers.iter().filter(|(_, layer)| layer.programs == 0);
+        // The inner ones first: their numbers begin with those of the ones around them.
+        for key in unused.map(|(key, _)| key.clone()).rev().collect::<Vec<_>>() {
+            let Some((last, around)) = key.split_last() else { continue };
+            let outer = layers.get(around).map_or(&self.home, |layer| &layer.dir);
+            if outer.remove(&name_of(*last)).is_ok() {
+                layers.remove(&key);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Layers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn name_of(id: u64) -> String {
+    format!("{PREFIX}{id}")
+}
+
+const PREFIX: &str = "s";
+
+/// Whether a directory of a server is a group of several programs.
+pub(super) fn is_layer(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|id| id.parse::<u64>().is_ok())
+}
+
+/// How often newly made ones are looked for. Whoever was moved has its children where it is, so each look finds those
+/// alone that were made while the one before went on.
+const ROUNDS: u32 = 64;
+
+/// Moves every process of a group into another. Those that are in a group which one of them made there could not be moved,
+/// so nobody is.
+pub(super) fn move_all(from: &Dir, to: &Dir) -> io::Result<()> {
+    if !from.names()?.is_empty() {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    for _ in 0..ROUNDS {
+        let there = from.processes()?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        // One beyond this program's numbers: to write that would move whoever writes it.
+        if there.contains(&0) {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        for pid in there {
+            match to.write(PROCS, &pid.to_string()) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                written => written?,
+            }
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
