@@ -41,22 +41,60 @@ pub(super) struct Spot {
 #[derive(Debug)]
 pub(super) struct Cpu {
     pub(super) own: Arc<Dir>,
-    now: Mutex<Arc<Dir>>,
+    /// Whether its tree counts processor time, too.
+    counts: bool,
+    now: Mutex<Now>,
 }
 
+#[derive(Debug)]
+struct Now {
+    dir: Arc<Dir>,
+    /// What was counted in those it has left, by the files in [`COUNTS`].
+    left: [u64; 2],
+}
+
+/// What a tree counts of processor time: what is spent in the program, and for it in the kernel, in ns.
+const COUNTS: [&str; 2] = ["cpuacct.usage_user", "cpuacct.usage_sys"];
+
 impl Cpu {
-    pub(super) fn new(own: Arc<Dir>) -> Self {
-        let now = Mutex::new(Arc::clone(&own));
-        Cpu { own, now }
+    pub(super) fn new(own: Arc<Dir>, counts: bool) -> Self {
+        let now = Mutex::new(Now { dir: Arc::clone(&own), left: [0; 2] });
+        Cpu { own, counts, now }
     }
 
     pub(super) fn now(&self) -> Arc<Dir> {
-        Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.lock().dir)
     }
 
+    /// Everybody has been moved to `dir`.
     pub(super) fn is_now(&self, dir: Arc<Dir>) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = dir;
+        let mut now = self.lock();
+        let before = std::mem::replace(&mut now.dir, dir);
+        if self.counts && !Arc::ptr_eq(&before, &self.own) {
+            let counted = counted(&before);
+            now.left.iter_mut().zip(counted).for_each(|(left, counted)| *left += counted.unwrap_or(0));
+        }
     }
+
+    /// What was counted wherever it was, if this tree does that.
+    pub(super) fn counted(&self) -> [Option<u64>; 2] {
+        if !self.counts {
+            return [None; 2];
+        }
+        let now = self.lock();
+        let inside = if Arc::ptr_eq(&now.dir, &self.own) { [None; 2] } else { counted(&now.dir) };
+        let own = counted(&self.own);
+        std::array::from_fn(|which| Some(own[which]? + inside[which].unwrap_or(0) + now.left[which]))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one directory has counted.
+pub(super) fn counted(dir: &Dir) -> [Option<u64>; 2] {
+    COUNTS.map(|file| dir.number(file).ok())
 }
 
 /// The numbers of groups, which tell them apart.

@@ -64,7 +64,7 @@ impl FakeGroup {
         if self.is_v2 {
             return Box::new(V2 { dir: dir(""), memory: true, cpu: true, pids: true });
         }
-        let (memory, cpu, pids) = (dir("memory"), Arc::new(Cpu::new(dir("cpu"))), dir("pids"));
+        let (memory, cpu, pids) = (dir("memory"), Arc::new(Cpu::new(dir("cpu"), false)), dir("pids"));
         Box::new(V1 { memory: Some(memory), cpu: Some(cpu), cpuacct: None, pids: Some(pids) })
     }
 
@@ -220,6 +220,35 @@ fn a_group_that_is_used_again_counts_anew() {
     count(8, 12, 21);
     assert_eq!(group.events(), Events { oom_kills: 1, pids_denials: 3 });
     assert_eq!(group.usage().pids_peak, Some(21));
+}
+
+/// Where one tree divides processor time and counts it, what was counted in groups of several counts on.
+#[test]
+fn processor_time_is_counted_wherever_it_was_spent() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = |name: &str, user: u64, system: u64| {
+        let path = root.path().join(name);
+        let _ = fs::create_dir(&path);
+        fs::write(path.join("cpuacct.usage_user"), format!("{user}\n")).unwrap();
+        fs::write(path.join("cpuacct.usage_sys"), format!("{system}\n")).unwrap();
+        Arc::new(Dir::open(&path).unwrap())
+    };
+    let own = dir("own", 1_000, 2_000);
+    let cpu = Arc::new(Cpu::new(Arc::clone(&own), true));
+    let v1 = V1 { cpu: Some(Arc::clone(&cpu)), ..V1::default() };
+    let spent = || (v1.spent().cpu_user_us.unwrap(), v1.spent().cpu_system_us.unwrap());
+    assert_eq!(spent(), (1, 2));
+    cpu.is_now(dir("first", 10_000, 20_000));
+    assert_eq!(spent(), (11, 22));
+    dir("first", 30_000, 40_000);
+    cpu.is_now(dir("second", 100_000, 200_000));
+    assert_eq!(spent(), (131, 242));
+    fs::remove_dir_all(root.path().join("first")).unwrap();
+    cpu.is_now(own);
+    fs::remove_dir_all(root.path().join("second")).unwrap();
+    assert_eq!(spent(), (131, 242));
+    dir("own", 2_000, 3_000);
+    assert_eq!(spent(), (132, 243));
 }
 
 #[test]

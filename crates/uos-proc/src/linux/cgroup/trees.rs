@@ -67,8 +67,11 @@ impl Trees {
         if !(v2_memory || v2_cpu || v2_pids) {
             let can_kill = trees.v2.as_ref().is_some_and(|home| home.dir.has("cgroup.kill"));
             trees.v1 = v1_homes(layout, name, can_kill);
-            // A tree with other controllers counts what is in there, and what is moved would be counted elsewhere.
-            let alone = trees.v1.iter().find(|(controllers, _)| controllers[..] == [Controller::Cpu]);
+            // In one with others, what they hold would not move with who has it.
+            let alone = trees.v1.iter().find(|(controllers, _)| {
+                let is_about_time = |one: &Controller| matches!(one, Controller::Cpu | Controller::Cpuacct);
+                controllers.contains(&Controller::Cpu) && controllers.iter().all(is_about_time)
+            });
             trees.nest = alone.map(|(_, home)| Arc::new(Nest::new(Arc::clone(&home.dir))));
         }
         trees.abilities = trees.try_out(&why);
@@ -115,13 +118,14 @@ impl Trees {
                     Controller::Memory => v1.memory = Some(dir),
                     Controller::Cpu => {
                         let has_real_time = dir.has(RealTime::FILE);
-                        let cpu = Arc::new(Cpu::new(dir));
+                        let cpu = Arc::new(Cpu::new(dir, controllers.contains(&Controller::Cpuacct)));
                         real_time = has_real_time
                             .then(|| RealTime { outside: Arc::clone(&home.own), inside: Arc::clone(&cpu) });
                         let nest = self.nest.as_ref().map(Arc::clone);
                         spot = nest.map(|nest| Spot { nest, cpu: Arc::clone(&cpu) });
                         v1.cpu = Some(cpu);
                     }
+                    Controller::Cpuacct if controllers.contains(&Controller::Cpu) => {}
                     Controller::Cpuacct => v1.cpuacct = Some(dir),
                     Controller::Pids => v1.pids = Some(dir),
                     Controller::Freezer => hold = Some(Box::new(ByFreezer(dir))),
@@ -185,7 +189,7 @@ impl Trees {
                 "version 2 has one tree for all controllers, and memory does not move"
             }
             (None, _) if self.v1.is_empty() => "no such tree can be written to",
-            (None, _) => "the tree that divides CPU time also counts it, and what was counted does not move",
+            (None, _) => "no tree divides CPU time alone",
         };
         Err(format!("cpu cgroup: {why}"))
     }

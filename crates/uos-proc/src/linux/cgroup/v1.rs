@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bounds::{Bounds, PERIOD_US};
 use super::change::{Changes, Refused, or};
 use super::dir::Dir;
-use super::nest::Cpu;
+use super::nest::{Cpu, counted};
 use super::{Controllers, Counters, Events, pids};
 
 /// The directories of one group, as far as there are such trees here.
@@ -14,6 +14,7 @@ use super::{Controllers, Counters, Events, pids};
 pub(super) struct V1 {
     pub(super) memory: Option<Arc<Dir>>,
     pub(super) cpu: Option<Arc<Cpu>>,
+    /// Of a tree that counts processor time and does not divide it.
     pub(super) cpuacct: Option<Arc<Dir>>,
     pub(super) pids: Option<Arc<Dir>>,
 }
@@ -61,12 +62,17 @@ impl Controllers for V1 {
 
     fn spent(&self) -> Counters {
         let peak = |memory: &Arc<Dir>| memory.number(PEAK).ok();
-        let cpu_us = |file| Some(self.cpuacct.as_ref()?.number(file).ok()? / 1000);
+        let counted = match (&self.cpuacct, &self.cpu) {
+            (Some(cpuacct), _) => counted(cpuacct),
+            (None, Some(cpu)) => cpu.counted(),
+            (None, None) => [None; 2],
+        };
+        let [cpu_user_us, cpu_system_us] = counted.map(|ns| ns.map(|ns| ns / 1000));
         Counters {
             memory_bytes: self.memory.as_ref().map(|_| 0),
             memory_peak_bytes: self.memory.as_ref().and_then(peak),
-            cpu_user_us: cpu_us("cpuacct.usage_user"),
-            cpu_system_us: cpu_us("cpuacct.usage_sys"),
+            cpu_user_us,
+            cpu_system_us,
             ..pids::spent(self.pids.as_deref())
         }
     }
