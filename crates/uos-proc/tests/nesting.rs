@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{shell, within};
+use common::{line, shell, within};
 use proptest::prelude::*;
-use uos_proc::{Child, CpuGroup, Limits, LinuxSpawner, SignalError, Spawner};
+use uos_proc::{Child, CpuGroup, Limits, LinuxSpawner, SignalError, Spawner, Stdio};
 
 fn group(id: u64, weight: u32) -> CpuGroup {
     CpuGroup { id, weight }
@@ -210,19 +210,23 @@ async fn a_tree_that_grows_meanwhile_moves_whole() {
     let limits = Limits { pids: Some(64), ..Limits::NONE };
     let child = spawner.spawn(shell(script).grouped(true).limits(limits)).unwrap();
     let own = place(child.os_pid());
+    let mut before = own.clone();
     for round in 0..40u64 {
         let path = [group(round % 2, 100), group(7, 200)];
         child.set_cpu_groups(&path[..usize::try_from(round % 3).unwrap()]).unwrap();
         let now = place(child.os_pid());
-        for place in [&own, &now] {
-            if *place != now {
-                assert_eq!(read(place.join("cgroup.procs")), "", "{round}");
-            }
-        }
+        // Who was about to end stays until it has.
+        let left = |place: &PathBuf| fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
+        until("nobody is where it was before", || {
+            [&own, &before].into_iter().all(|place| *place == now || left(place).is_empty())
+        })
+        .await;
+        before = now;
     }
     child.set_cpu_groups(&[]).unwrap();
     assert_eq!(place(child.os_pid()), own);
-    assert_eq!(layers(&home(child.os_pid())), BTreeSet::new());
+    let home = home(child.os_pid());
+    until("no group is left", || layers(&home).is_empty()).await;
     child.kill_tree().unwrap();
     within(child.wait()).await;
 }
@@ -307,4 +311,65 @@ async fn the_dead_that_nobody_collects_do_not_hold_the_others() {
         assert_eq!(place(child.os_pid()), own);
         assert_eq!(layers(&home(child.os_pid())), BTreeSet::new());
     }
+}
+
+/// It is there by that thread's number alone.
+#[tokio::test]
+async fn a_program_whose_first_thread_has_ended_moves_with_the_others() {
+    let Some(spawner) = spawner() else { return };
+    let script = "import ctypes, threading, time\n\
+                  threading.Thread(target=time.sleep, args=(1000,)).start()\n\
+                  ctypes.CDLL(None).pthread_exit(None)";
+    let child = spawner.spawn(shell("python3 -c \"$0\" & wait").arg(script).grouped(true)).unwrap();
+    let own = child.os_pid();
+    let python = || {
+        let list = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        list.split_whitespace().next().map(str::to_owned)
+    };
+    let is_headless = || {
+        let Some(pid) = python() else { return false };
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        stat.contains(") Z ") && threads == 2
+    };
+    until("its first thread has ended", is_headless).await;
+    let pid = python().unwrap();
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let other = threads.map(|one| one.path()).find(|path| !path.ends_with(&pid)).unwrap();
+    let place_of_other = || read(other.join("cgroup"));
+    for _ in 0..3 {
+        let before = place_of_other();
+        child.set_cpu_groups(&[group(1, 100)]).unwrap();
+        assert!(place_of_other().contains("/s1/"), "{}", place_of_other());
+        child.set_cpu_groups(&[]).unwrap();
+        assert_eq!(place_of_other(), before);
+    }
+    let home = home(own);
+    until("the group has gone", || layers(&home).is_empty()).await;
+    child.kill_tree().unwrap();
+    within(child.wait()).await;
+}
+
+/// One that dies takes its time to give its memory back, and meanwhile the kernel moves it nowhere, and says that it did.
+#[tokio::test]
+async fn one_that_is_about_to_end_does_not_hold_the_others() {
+    let Some(spawner) = spawner() else { return };
+    let script = "import time\nfull = b'x' * 400_000_000\nprint('ready', flush=True)\ntime.sleep(1000)";
+    let spec = shell("python3 -c \"$0\" & wait; exec sleep 1000").arg(script).grouped(true);
+    let child = spawner.spawn(spec.stdout(Stdio::Pipe)).unwrap();
+    assert_eq!(line(&mut child.take_stdout().unwrap()).await, "ready");
+    let own = child.os_pid();
+    let list = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+    let kill = std::process::Command::new("kill").args(["-9", list.trim()]).status().unwrap();
+    assert!(kill.success());
+    let mut rounds = 0;
+    let is_there =
+        || fs::read_to_string(format!("/proc/{own}/task/{own}/children")).is_ok_and(|now| now == list);
+    while is_there() || rounds < 2 {
+        child.set_cpu_groups(&[group(rounds % 2, 100)]).unwrap();
+        rounds += 1;
+    }
+    child.set_cpu_groups(&[]).unwrap();
+    let home = home(own);
+    until("where it was nothing is left", || layers(&home).is_empty()).await;
 }

@@ -137,7 +137,7 @@ impl Grouped {
     /// Has the tree be in these groups of several programs.
     pub(super) fn set_cpu_groups(&self, groups: &[CpuGroup]) -> io::Result<()> {
         let lease = self.lock();
-        lease.as_ref().map_or(Ok(()), |lease| lease.group().set_around(groups))
+        lease.as_ref().map_or(Ok(()), |lease| lease.set_around(groups))
     }
 
     /// What the tree has used, where it is told; `usage` is what is known without that.

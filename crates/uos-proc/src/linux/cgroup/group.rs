@@ -8,7 +8,7 @@ use super::bounds::Bounds;
 use super::change::Refused;
 use super::dir::{Dir, PROCS};
 use super::hold::{Hold, KILL};
-use super::nest::{Cpu, Spot, ids, move_all};
+use super::nest::{Cpu, Spot, ids, is_leaving, move_all};
 use super::v1;
 use super::v2::{CPU_TIME, cpu_time};
 use super::{Controllers, Counters, Events};
@@ -166,8 +166,8 @@ impl Group {
             let target = if real_time { outside } else { &inside };
             for _ in 0..ROUNDS {
                 let there = target.processes()?;
-                let missing: Vec<i32> =
-                    all.processes()?.into_iter().filter(|pid| *pid != 0 && !there.contains(pid)).collect();
+                let is_missing = |pid: &i32| *pid != 0 && !there.contains(pid) && !is_leaving(*pid);
+                let missing: Vec<i32> = all.processes()?.into_iter().filter(is_missing).collect();
                 if missing.is_empty() {
                     return Ok(());
                 }
@@ -184,23 +184,29 @@ impl Group {
     }
 
     /// Has it be in these groups of several, which are made if nobody is in them yet: there, or where it is.
-    pub(crate) fn set_around(&self, around: &[CpuGroup]) -> io::Result<()> {
+    pub(super) fn set_around(&self, around: &[CpuGroup]) -> io::Result<()> {
         let Some(Spot { nest, cpu }) = &self.spot else {
             let is_nothing = around.is_empty();
             return if is_nothing { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)) };
         };
         self.with(|state| {
-            state.left.retain(|left| nest.leave(left, &self.name).is_err());
             let (from_ids, to_ids) = (ids(&state.around), ids(around));
             if from_ids == to_ids {
-                if state.around != around {
-                    nest.weigh(around)?;
-                    state.around = around.to_vec();
-                }
+                // Others in them may have said something else meanwhile.
+                nest.weigh(around)?;
+                state.around = around.to_vec();
                 return Ok(());
             }
             let from = cpu.now();
-            let to = if around.is_empty() { Arc::clone(&cpu.own) } else { nest.enter(around, &self.name)? };
+            let was_left = state.left.iter().position(|left| *left == to_ids);
+            let to = match was_left {
+                _ if around.is_empty() => Arc::clone(&cpu.own),
+                Some(_) => nest.enter_again(around, &self.name)?,
+                None => nest.enter(around, &self.name)?,
+            };
+            if let Some(place) = was_left {
+                state.left.swap_remove(place);
+            }
             // Those in real time are elsewhere, and come to the new place when they are ordinary again.
             let moved = v1::bound(&to, &state.bounds).and_then(|()| move_all(&from, &to));
             if moved.is_err() {
@@ -218,9 +224,18 @@ impl Group {
         })
     }
 
+    /// Removes what it has left of itself in groups of several. Whether that is all.
+    pub(super) fn tidy(&self) -> bool {
+        let Some(Spot { nest, .. }) = &self.spot else { return true };
+        self.with(|state| {
+            state.left.retain(|left| nest.leave(left, &self.name).is_err());
+            state.left.is_empty()
+        })
+    }
+
     /// Has it be in no group of several, and nothing of it be left in one. Whether that is so.
     pub(super) fn is_by_itself(&self) -> bool {
-        self.set_around(&[]).is_ok() && self.with(|state| state.left.is_empty())
+        self.set_around(&[]).is_ok() && self.tidy()
     }
 
     pub(crate) fn hold(&self) -> Option<&dyn Hold> {

@@ -5,6 +5,7 @@
 //! one tree for all, and memory that a program has taken would not move with it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -70,9 +71,15 @@ impl Cpu {
     pub(super) fn is_now(&self, dir: Arc<Dir>) {
         let mut now = self.lock();
         let before = std::mem::replace(&mut now.dir, dir);
-        if self.counts && !Arc::ptr_eq(&before, &self.own) {
-            let counted = counted(&before);
-            now.left.iter_mut().zip(counted).for_each(|(left, counted)| *left += counted.unwrap_or(0));
+        if !self.counts {
+            return;
+        }
+        let count = |dir: &Arc<Dir>| if Arc::ptr_eq(dir, &self.own) { [None; 2] } else { counted(dir) };
+        let (left, entered) = (count(&before), count(&now.dir));
+        for which in 0..2 {
+            // One that it was in before counts on.
+            let all = now.left[which] + left[which].unwrap_or(0);
+            now.left[which] = all.saturating_sub(entered[which].unwrap_or(0));
         }
     }
 
@@ -120,6 +127,11 @@ impl Nest {
         }
         self.tidy(&mut layers);
         made.map(Arc::new)
+    }
+
+    /// The group called `name` within these, from where it has not been removed yet.
+    pub(super) fn enter_again(&self, path: &[CpuGroup], name: &str) -> io::Result<Arc<Dir>> {
+        self.outer(&mut self.lock(), path)?.at(name).map(Arc::new)
     }
 
     /// Has the groups that somebody is in weigh what is said here.
@@ -203,20 +215,32 @@ pub(super) fn move_all(from: &Dir, to: &Dir) -> io::Result<()> {
     }
     for _ in 0..ROUNDS {
         let there = from.processes()?;
-        if there.is_empty() {
-            return Ok(());
-        }
         // One beyond this program's numbers: to write that would move whoever writes it.
         if there.contains(&0) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
-        for pid in there {
+        for pid in &there {
             match to.write(PROCS, &pid.to_string()) {
                 // It has ended meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                 written => written?,
             }
         }
+        // Who is about to end makes nobody new; but may have, since the first look.
+        if there.iter().all(|pid| is_leaving(*pid)) && from.processes()?.iter().all(|pid| there.contains(pid))
+        {
+            return Ok(());
+        }
     }
     Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Whether a process, or its first thread, is about to end or has: the kernel says yes to moving it, and leaves it where it
+/// is. Its other threads have been moved.
+pub(super) fn is_leaving(pid: i32) -> bool {
+    const EXITING: u64 = 4;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_ascii_whitespace());
+    let flags = fields.and_then(|mut fields| fields.nth(6)?.parse::<u64>().ok());
+    flags.is_none_or(|flags| flags & EXITING != 0)
 }

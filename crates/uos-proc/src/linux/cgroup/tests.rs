@@ -238,17 +238,25 @@ fn processor_time_is_counted_wherever_it_was_spent() {
     let v1 = V1 { cpu: Some(Arc::clone(&cpu)), ..V1::default() };
     let spent = || (v1.spent().cpu_user_us.unwrap(), v1.spent().cpu_system_us.unwrap());
     assert_eq!(spent(), (1, 2));
-    cpu.is_now(dir("first", 10_000, 20_000));
-    assert_eq!(spent(), (11, 22));
+    cpu.is_now(dir("first", 0, 0));
+    assert_eq!(spent(), (1, 2));
     dir("first", 30_000, 40_000);
-    cpu.is_now(dir("second", 100_000, 200_000));
+    cpu.is_now(dir("second", 0, 0));
+    dir("second", 100_000, 200_000);
     assert_eq!(spent(), (131, 242));
-    fs::remove_dir_all(root.path().join("first")).unwrap();
+    // It has not been removed: somebody is still about to end in there.
+    cpu.is_now(dir("first", 31_000, 41_000));
+    let before = spent();
+    assert!(before.0 >= 131 && before.1 >= 242 && before.0 <= 132 && before.1 <= 243, "{before:?}");
+    dir("first", 32_000, 43_000);
+    assert_eq!(spent(), (before.0 + 1, before.1 + 2));
     cpu.is_now(own);
-    fs::remove_dir_all(root.path().join("second")).unwrap();
-    assert_eq!(spent(), (131, 242));
+    for gone in ["first", "second"] {
+        fs::remove_dir_all(root.path().join(gone)).unwrap();
+    }
+    assert_eq!(spent(), (before.0 + 1, before.1 + 2));
     dir("own", 2_000, 3_000);
-    assert_eq!(spent(), (132, 243));
+    assert_eq!(spent(), (before.0 + 2, before.1 + 3));
 }
 
 #[test]
