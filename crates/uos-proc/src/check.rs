@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use crate::{CpuGroup, SignalError};
 use crate::{
     Cwd, Enforcement, Guarantee, Limits, LimitsError, Means, Program, Source, SpawnError, Spec, Support,
 };
@@ -36,6 +38,20 @@ pub(crate) fn judge(support: &Support, spec: &Spec) -> Result<Enforcement, Spawn
     }
     check_supported(support, spec)?;
     Ok(support.at(spec.level))
+}
+
+/// Whether there can be such groups, whoever makes them.
+#[cfg(target_os = "linux")]
+pub(crate) fn check_cpu_groups(groups: &[CpuGroup]) -> Result<(), SignalError> {
+    const DEEPEST: usize = 64;
+    let is_wrong = |(depth, group): (usize, &CpuGroup)| {
+        let is_inside_itself = groups[..depth].iter().any(|outer| outer.id == group.id);
+        !(1..=10_000).contains(&group.weight) || is_inside_itself
+    };
+    match groups.len() > DEEPEST || groups.iter().enumerate().any(is_wrong) {
+        true => Err(SignalError::Refused { errno: libc::EINVAL }),
+        false => Ok(()),
+    }
 }
 
 /// Descriptors are copied to their numbers, so a number above the limit of any sensible program is a mistake.

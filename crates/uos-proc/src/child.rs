@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::{
-    Enforcement, Exit, Input, Limits, LimitsError, Output, Pty, PtySize, Signal, SignalError, Usage,
+    CpuGroup, Enforcement, Exit, Input, Limits, LimitsError, Output, Pty, PtySize, Signal, SignalError, Usage,
 };
 
 /// A started program. Cheap to clone; all clones are the same program.
@@ -57,6 +57,11 @@ pub trait Process: Send + Sync {
     /// See [`Child::set_real_time`]. Where groups don't divide real time there is nothing to do.
     fn set_real_time(&self, _real_time: bool) -> Result<(), SignalError> {
         Ok(())
+    }
+    /// See [`Child::set_cpu_groups`]. Where there are none, any are refused with `ENOTSUP`.
+    fn set_cpu_groups(&self, groups: &[CpuGroup]) -> Result<(), SignalError> {
+        let refused = Err(SignalError::Refused { errno: libc::EOPNOTSUPP });
+        if groups.is_empty() { Ok(()) } else { refused }
     }
     /// See [`Child::set_limits`].
     fn set_limits(&self, limits: &Limits) -> Result<(), LimitsError>;
@@ -143,6 +148,22 @@ impl Child {
     /// neither its weight nor its processor share is held to; real-time classes know neither.
     pub fn set_real_time(&self, real_time: bool) -> Result<(), SignalError> {
         self.0.process.set_real_time(real_time)
+    }
+
+    /// Has the program and its descendants be in groups of several programs, from the outside in; with none, in none. Each
+    /// of them weighs beside its siblings as one program of that weight would, whoever in it wants to run, and the
+    /// program within the innermost what its own limits say.
+    ///
+    /// A group is what all programs of a spawner have in common that name it in the same place; there is no more to it,
+    /// and it is gone with the last of them. Its weight is what was said last. A program's limits, its usage and
+    /// what holds it still stay as they are.
+    ///
+    /// This takes a program with a group of its own, as [`set_limits`](Child::set_limits) does, and a spawner that
+    /// [nests](crate::Spawner::nesting): else it is refused with `ENOTSUP`. One that has made control groups of its own
+    /// among those that divide CPU time can't be moved, and is refused with `EBUSY`; a weight outside of 1 to 10,000,
+    /// more than 64 groups, or one within itself, with `EINVAL`. Then it is where it was.
+    pub fn set_cpu_groups(&self, groups: &[CpuGroup]) -> Result<(), SignalError> {
+        self.0.process.set_cpu_groups(groups)
     }
 
     /// Changes what the running tree is held to: all of it, or nothing. What `limits` leaves at `None` is limited no

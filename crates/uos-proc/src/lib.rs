@@ -68,7 +68,7 @@ pub use error::{LimitsError, SignalError, SpawnError, Stage};
 pub use exit::{Exit, ExitCause, LimitEvents, Usage};
 pub use fake::{FakeSpawner, Gate, Script};
 pub use guarantee::{Enforcement, Guarantee, Means, Support};
-pub use limits::Limits;
+pub use limits::{CpuGroup, Limits};
 #[cfg(target_os = "linux")]
 pub use linux::{Isolation, LinuxSpawner};
 #[cfg(feature = "oci")]

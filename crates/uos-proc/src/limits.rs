@@ -31,6 +31,15 @@ pub struct Limits {
     pub cpu_weight: Option<u32>,
 }
 
+/// A group of several programs that share processor time as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CpuGroup {
+    /// Tells it apart from others in the same place.
+    pub id: u64,
+    /// Its weight against its siblings where processors are short, 1 to 10,000; 100 is that of one usual program.
+    pub weight: u32,
+}
+
 impl Limits {
     /// Nothing said.
     pub const NONE: Limits = Limits {

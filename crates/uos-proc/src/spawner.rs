@@ -1,11 +1,16 @@
 //! The trait every way of starting programs is behind.
 
-use crate::{Child, Enforcement, SpawnError, Spec, Support};
+use crate::{Child, Enforcement, Means, SpawnError, Spec, Support};
 
 /// Starts programs.
 pub trait Spawner: Send + Sync {
     /// What this machine and this spawner can enforce.
     fn probe(&self) -> Support;
+
+    /// Whether several programs can weigh as one: whether [`Child::set_cpu_groups`] works.
+    fn nesting(&self) -> Means {
+        Means::Absent { why: "this spawner has no groups of several programs".into() }
+    }
 
     /// How each guarantee would be met for `spec`, or the error that [`spawn`](Spawner::spawn) would give for it
     /// before touching the system. Starts nothing and changes nothing.

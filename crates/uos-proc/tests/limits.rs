@@ -16,8 +16,8 @@ use common::{SPAWNER, line, refusal, run, shell, spawn, within};
 use proptest::strategy::{Strategy, ValueTree};
 use tokio::io::AsyncWriteExt;
 use uos_proc::{
-    Child, ExitCause, Guarantee, Init, Level, Limits, LimitsError, LinuxSpawner, Means, SignalError,
-    SpawnError, Spawner, Spec, Stdio,
+    Child, CpuGroup, ExitCause, Guarantee, Init, Level, Limits, LimitsError, LinuxSpawner, Means,
+    SignalError, SpawnError, Spawner, Spec, Stdio,
 };
 
 const NONE: Limits = Limits::NONE;
@@ -333,7 +333,13 @@ fn play_a_server() {
             Level::Privileged => "(setsid sleep 1000 >/dev/null 2>&1 &); echo child; exec sleep 1000",
         };
         let limits = Limits { memory_bytes: Some(64 * MIB), ..NONE };
-        children.push(spawner.spawn(boxed(script).level(level).limits(limits).stdout(stdout())).unwrap());
+        let child = spawner.spawn(boxed(script).level(level).limits(limits).stdout(stdout())).unwrap();
+        if spawner.nesting().is_enforced() {
+            let outer = CpuGroup { id: round as u64 % 2, weight: 100 };
+            // Minimal ones are over at once where this is slow.
+            let _ = child.set_cpu_groups(&[outer, CpuGroup { id: 7, weight: 200 }]);
+        }
+        children.push(child);
         if children.len() > 6 {
             children.remove(0);
         }

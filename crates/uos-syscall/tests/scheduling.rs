@@ -5,9 +5,9 @@ mod common;
 
 use std::fs;
 
-use common::{World, host, program, shell, until, wait, within};
-use host::{field, group_weight, ticks};
-use uos_proc::{FakeSpawner, Script};
+use common::{Flat, World, host, program, shell, until, wait, within};
+use host::{around_weight, field, group_weight, ticks};
+use uos_proc::{FakeSpawner, LinuxSpawner, Script};
 use uos_proto::v1::{self, RealtimePolicy, SandboxLevel, ScheduleState};
 use uos_syscall::{Caller, Cause, Errno, Limits};
 
@@ -217,9 +217,10 @@ async fn a_quantum_is_kept_within_what_the_host_can_do() {
     world.kernel.shut_down().await;
 }
 
+/// Where the host has no groups of several programs, each of them weighs its part.
 #[tokio::test]
 async fn members_of_a_group_weigh_together_what_it_does() {
-    let world = World::start();
+    let world = World::with(Limits::default(), Flat(LinuxSpawner::new().unwrap()));
     let agent = world.agent(STEER).await;
     let sleep = || program("/usr/bin/sleep", &["1000"]);
     let one = world.call(&agent, sleep()).await.unwrap();
@@ -291,7 +292,12 @@ async fn members_of_a_group_weigh_together_what_it_does() {
 
 #[tokio::test]
 async fn a_group_is_its_makers_and_goes_with_it() {
-    let world = World::start();
+    its_makers(World::start()).await;
+    its_makers(World::with(Limits::default(), Flat(LinuxSpawner::new().unwrap()))).await;
+}
+
+async fn its_makers(world: World) {
+    let nests = world.call(&world.kernel.init(), v1::GetHostCapabilities {}).await.unwrap().nested_groups;
     let (init, maker) = (world.kernel.init(), world.agent(STEER).await);
     let member = world.call(&init, program("/usr/bin/sleep", &["1000"])).await.unwrap();
     let id = world.call(&maker, v1::CreateGroup { parent_id: 0, weight: Some(4_096) }).await.unwrap().id;
@@ -319,9 +325,9 @@ async fn a_group_is_its_makers_and_goes_with_it() {
     let all = vec![v1::HandleRight::Write.into()];
     world.call(&maker, v1::PassHandle { pid: child.pid().0, id, rights: all }).await.unwrap();
     world.call(&child, set(id, member.pid)).await.unwrap();
-    assert_eq!(group_weight(member.os_pid), 4_096);
+    assert_eq!(around_weight(member.os_pid), 4_096);
     assert_eq!(world.errno(&child, v1::DestroyGroup { id }).await, Errno::EACCES);
-    assert_eq!(group_weight(member.os_pid), 4_096);
+    assert_eq!(around_weight(member.os_pid), 4_096);
 
     // Its children are born into it, and share.
     let parent = world.call(&init, v1::GetProcessList::default()).await.unwrap();
@@ -330,10 +336,11 @@ async fn a_group_is_its_makers_and_goes_with_it() {
     world.call(&maker, set(id, maker.pid().0)).await.unwrap();
     let born = world.call(&maker, program("/usr/bin/sleep", &["1000"])).await.unwrap();
     assert_eq!(schedule(&world, &maker, born.pid).await.schedule.unwrap().group_id, id);
-    assert_eq!((group_weight(member.os_pid), group_weight(born.os_pid)), (2_048, 2_048));
+    let together = if nests { 4_096 } else { 2_048 };
+    assert_eq!((around_weight(member.os_pid), around_weight(born.os_pid)), (together, together));
 
     world.call(&init, v1::KillProcess { pid: maker.pid().0, tree: false }).await.unwrap();
-    until("its members are in the root", || group_weight(member.os_pid) == 1_024).await;
+    until("its members are in the root", || around_weight(member.os_pid) == 1_024).await;
     assert_eq!(schedule(&world, &init, member.pid).await.schedule.unwrap().group_id, 0);
     assert_eq!(world.errno(&child, set(id, member.pid)).await, Errno::EBADF, "nor is it there for others");
     world.kernel.shut_down().await;

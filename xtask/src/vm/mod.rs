@@ -68,6 +68,8 @@ const SUITES: &[Suite] = &[
     daily("isolation", ROOT, "isolation-test"),
     daily("sandbox", ROOT, "sandbox-test"),
     daily("residue", ROOT, "residue-test"),
+    // Where memory would not move with a program, no program is in a group of several.
+    daily("nesting", ROOT, "nesting-test"),
     daily("first-thread", ROOT, "first_thread-test"),
     long("attacks", "attacks-test"),
     long("trees", "trees-test"),

@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::cgroup::{Abilities, Bounds, Counters, Groups, Lease, Machine, Refused, Unleased};
 use super::life::Life;
-use crate::{Exit, ExitCause, LimitEvents, Limits, LimitsError, Signal, SpawnError, Spec, Stage, Usage};
+use crate::{
+    CpuGroup, Exit, ExitCause, LimitEvents, Limits, LimitsError, Signal, SpawnError, Spec, Stage, Usage,
+};
 
 #[derive(Debug)]
 pub(super) struct Grouped {
@@ -130,6 +132,12 @@ impl Grouped {
     /// Has the tree be where real-time classes are granted, or brings it back.
     pub(super) fn set_real_time(&self, real_time: bool) -> io::Result<()> {
         self.lock().as_ref().map_or(Ok(()), |lease| lease.group().set_real_time(real_time))
+    }
+
+    /// Has the tree be in these groups of several programs.
+    pub(super) fn set_cpu_groups(&self, groups: &[CpuGroup]) -> io::Result<()> {
+        let lease = self.lock();
+        lease.as_ref().map_or(Ok(()), |lease| lease.set_around(groups))
     }
 
     /// What the tree has used, where it is told; `usage` is what is known without that.

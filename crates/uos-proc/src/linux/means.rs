@@ -63,7 +63,7 @@ pub(super) fn of_spec(enforcement: Enforcement, spec: &Spec, can: &Abilities) ->
     enforcement
 }
 
-fn of_group(ability: &Ability) -> Means {
+pub(super) fn of_group(ability: &Ability) -> Means {
     match ability {
         Ok(by) => Means::Enforced { by: by.clone().into() },
         Err(why) => absent(why.clone()),

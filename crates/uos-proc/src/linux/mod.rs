@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::check::judge;
-use crate::{Child, Enforcement, Init, Level, SpawnError, Spawner, Spec, Stage, Streams, Support};
+use crate::{Child, Enforcement, Init, Level, Means, SpawnError, Spawner, Spec, Stage, Streams, Support};
 use cgroup::Groups;
 #[cfg(feature = "oci")]
 pub(crate) use cgroup::ServerName;
@@ -168,6 +168,10 @@ impl LinuxSpawner {
 impl Spawner for LinuxSpawner {
     fn probe(&self) -> Support {
         self.support().clone()
+    }
+
+    fn nesting(&self) -> Means {
+        means::of_group(&self.groups.abilities().nest)
     }
 
     fn plan(&self, spec: &Spec) -> Result<Enforcement, SpawnError> {

@@ -14,10 +14,10 @@ use super::reap::Leader;
 use super::sandbox::Held;
 use super::thread::Queue;
 use super::{pty, sys, usage};
-use crate::check::check_limits;
+use crate::check::{check_cpu_groups, check_limits};
 use crate::child::Process;
 use crate::{
-    Exit, ExitCause, Limits, LimitsError, OnDrop, OnLeaderExit, PtySize, Signal, SignalError, Usage,
+    CpuGroup, Exit, ExitCause, Limits, LimitsError, OnDrop, OnLeaderExit, PtySize, Signal, SignalError, Usage,
 };
 
 pub(super) struct LinuxProcess {
@@ -120,6 +120,16 @@ impl Process for LinuxProcess {
 
     fn set_real_time(&self, real_time: bool) -> Result<(), SignalError> {
         let group = || self.leader.group.as_ref().map_or(Ok(()), |group| group.set_real_time(real_time));
+        self.if_alive(group)
+    }
+
+    fn set_cpu_groups(&self, groups: &[CpuGroup]) -> Result<(), SignalError> {
+        check_cpu_groups(groups)?;
+        let group = || match &self.leader.group {
+            Some(group) => group.set_cpu_groups(groups),
+            None if groups.is_empty() => Ok(()),
+            None => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        };
         self.if_alive(group)
     }
 

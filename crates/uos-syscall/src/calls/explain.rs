@@ -9,7 +9,7 @@ use super::reply_entries;
 use crate::{
     Error,
     admit::{Absent, Cx},
-    control::{Place, Who},
+    control::{Place, Standing, Who},
     host::OsProcesses,
     kernel::Inner,
     perform::Syscall,
@@ -203,14 +203,15 @@ fn story(kernel: &Inner, process: &Arc<Process>) -> Story {
     let Some(&cpu) = ready.first() else {
         return Story::new(v1::ScheduleState::Sleeping, "it waits for something else than a CPU");
     };
-    let others = kernel.processes.living();
-    let weighs = |other: &Arc<Process>| {
-        let child = other.program.as_ref().and_then(Program::child)?;
-        (!host.ready_on(&child).is_empty())
-            .then(|| u64::from(kernel.effective_weight(&other.standing()).get()))
+    let is_ready = |other: &Arc<Process>| {
+        let child = other.program.as_ref().and_then(Program::child);
+        child.is_some_and(|child| !host.ready_on(&child).is_empty())
     };
-    let all: u64 = others.iter().filter_map(weighs).sum();
-    let own = u64::from(kernel.effective_weight(&process.standing()).get());
+    let living = kernel.processes.living();
+    let all: Vec<_> = living.iter().filter(|other| is_ready(other)).map(|other| other.standing()).collect();
+    let weighs = |standing: &Standing| u64::from(kernel.weight_beside(&all, standing).get());
+    let own = weighs(&process.standing());
+    let all: u64 = all.iter().map(weighs).sum();
     let why = format!(
         "the host's kernel divides CPU time by weight, and it weighs {own} of the {} that ready programs do",
         all.max(own)

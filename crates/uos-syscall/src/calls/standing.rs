@@ -261,6 +261,7 @@ impl Syscall for v1::GetHostCapabilities {
             real_time: abilities.real_time,
             deadlines: abilities.deadlines,
             cpus: host::own_cpus(),
+            nested_groups: kernel.nests(),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Groups of processes: what they weigh together, and what each member weighs beside all others because of that.
 //!
-//! Where the host divides CPU time by the weights of single programs, a member has its part of its group's weight: a
-//! change of one is a change of all, and only weights that differ are written.
+//! Where the host can have control groups around those of programs, a group is one: it weighs what it does whoever in it
+//! wants to run, and a member's weight is its own. Where it divides CPU time by the weights of single programs alone, a
+//! member has its part of its group's weight: a change of one is a change of all, and only weights that differ are
+//! written.
 
 use std::{
     collections::BTreeSet,
@@ -13,15 +15,14 @@ use std::{
 
 use parking_lot::Mutex;
 use uos_ipc::Rights;
+use uos_proc::CpuGroup;
 use uos_sched::{GroupId, GroupSpec, Weight};
 
-use super::{Standing, held, program::nearest};
-use crate::{
-    Error,
-    handles::Held,
-    kernel::Inner,
-    process::{Pid, Process},
+use super::{
+    Standing, held,
+    program::{Held as Steered, group_weight, nearest, refused},
 };
+use crate::{Error, handles::Held, kernel::Inner, process::Process};
 
 /// A group, until it is dissolved.
 pub(crate) struct Group {
@@ -51,6 +52,11 @@ impl Group {
     /// What it is to its siblings, by weight and by the priority that stands for it.
     pub(super) fn spec(&self) -> GroupSpec {
         spec(self.weight)
+    }
+
+    /// As the host is told of it.
+    fn on_host(&self) -> CpuGroup {
+        CpuGroup { id: self.id, weight: group_weight(self.weight) }
     }
 
     fn parent(&self) -> Option<Arc<Group>> {
@@ -168,7 +174,7 @@ impl Inner {
         }
     }
 
-    /// What one weighs beside all others just now.
+    /// What one weighs beside all others if they all want to run.
     pub(crate) fn effective_weight(&self, standing: &Standing) -> Weight {
         match standing.group {
             None => standing.priority.weight(),
@@ -176,8 +182,38 @@ impl Inner {
         }
     }
 
+    /// What one weighs beside these, who are all that want to run just now.
+    pub(crate) fn weight_beside(&self, ready: &[Standing], standing: &Standing) -> Weight {
+        match self.nests() {
+            true => effective(ready, standing),
+            false => self.effective_weight(standing),
+        }
+    }
+
+    /// What the host is to be told that one weighs, if one of them is to be as it says.
+    pub(super) fn weight_on_host(&self, one: Option<(&Process, &Standing)>, standing: &Standing) -> Weight {
+        match self.nests() {
+            true => standing.priority.weight(),
+            false => effective(&self.competitors(one), standing),
+        }
+    }
+
+    /// Has a program be in its groups, where they are now, if the host has such.
+    pub(super) fn nest(&self, process: &Process, held: &mut Steered<'_>, to: &Standing) -> Result<(), Error> {
+        if !self.nests() {
+            return Ok(());
+        }
+        let chain = to.group.as_ref().map(Group::chain).unwrap_or_default();
+        let around: Vec<CpuGroup> = chain.iter().rev().map(|group| group.on_host()).collect();
+        if held.hold.reins.around != around {
+            held.child.set_cpu_groups(&around).map_err(|error| refused(error, process))?;
+            held.hold.reins.around = around;
+        }
+        Ok(())
+    }
+
     /// Everybody who competes for CPU time, and how; with one of them as it is to be.
-    pub(super) fn competitors(&self, one: Option<(&Process, &Standing)>) -> Vec<(Pid, Standing)> {
+    fn competitors(&self, one: Option<(&Process, &Standing)>) -> Vec<Standing> {
         let competes =
             |process: &Process| process.program.as_ref().is_some_and(|program| !program.is_paused());
         let standing = |process: &Process| match one {
@@ -185,10 +221,17 @@ impl Inner {
             _ => process.standing(),
         };
         let living = self.processes.living().into_iter().filter(|process| competes(process));
-        living.map(|process| (process.pid, standing(&process))).collect()
+        living.map(|process| standing(&process)).collect()
     }
 
-    /// Writes the weights of all who are in a group, or were until just now.
+    /// Has the host know what has become of others, where the weight of one is a matter of all.
+    pub(crate) fn rebalance_flat(&self) {
+        if !self.nests() {
+            self.rebalance();
+        }
+    }
+
+    /// Writes the weights of all who are in a group, or were until just now, and has all be in their groups.
     pub(crate) fn rebalance(&self) {
         let _one_at_a_time = self.control.balance.lock();
         for process in self.processes.living() {
@@ -196,7 +239,8 @@ impl Inner {
             let _mine = process.steering.lock();
             let Ok(mut held) = held(&process, program) else { continue };
             let standing = process.standing();
-            let weight = effective(&self.competitors(None), &standing);
+            let weight = self.weight_on_host(None, &standing);
+            let _ = self.nest(&process, &mut held, &standing);
             // What the host refuses stays as it is; whoever asked for it has been told.
             if held.hold.reins.weight != weight {
                 let _ = self.weigh(&process, &mut held, weight);
@@ -213,12 +257,12 @@ fn spec(weight: Weight) -> GroupSpec {
 }
 
 /// What one weighs beside all others.
-pub(super) fn effective(competitors: &[(Pid, Standing)], standing: &Standing) -> Weight {
+fn effective(competitors: &[Standing], standing: &Standing) -> Weight {
     let own = standing.priority.weight();
     let Some(group) = &standing.group else { return own };
     let chains: Vec<(u32, Vec<Arc<Group>>)> = competitors
         .iter()
-        .filter_map(|(_, other)| {
+        .filter_map(|other| {
             Some((other.priority.weight().get(), other.group.as_ref()?.chain()))
                 .filter(|(_, chain)| !chain.is_empty())
         })

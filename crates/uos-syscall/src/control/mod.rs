@@ -31,6 +31,8 @@ use crate::{Errno, Error, host, kernel::Inner, process::Process};
 pub(crate) struct Control {
     /// Whether control groups divide CPU time, found out when it is first asked.
     by_group: OnceLock<bool>,
+    /// Whether those of several programs can be around them, likewise.
+    nests: OnceLock<bool>,
     abilities: OnceLock<Abilities>,
     /// The CPUs that programs may run on, by the host's numbers; the books number them from 0.
     pub(crate) cpus: Vec<u32>,
@@ -50,6 +52,7 @@ impl Control {
     pub(crate) fn new() -> Self {
         Self {
             by_group: OnceLock::new(),
+            nests: OnceLock::new(),
             abilities: OnceLock::new(),
             cpus: host::own_cpus(),
             host: Mutex::new(None),
@@ -66,6 +69,12 @@ impl Inner {
     pub(crate) fn weighs_by_group(&self) -> bool {
         let ask = || self.spawner.probe().get(Level::Privileged, Guarantee::Cpu).is_enforced();
         *self.control.by_group.get_or_init(ask)
+    }
+
+    /// Whether a group of several programs is one to the host; else each of them weighs its part.
+    pub(crate) fn nests(&self) -> bool {
+        let ask = || self.weighs_by_group() && self.spawner.nesting().is_enforced();
+        *self.control.nests.get_or_init(ask)
     }
 
     /// What scheduling can be had here.
@@ -107,9 +116,9 @@ impl Inner {
         let now = process.standing().group;
         if let Some(group) = now.as_ref().filter(|group| group.is_dissolved()) {
             self.dissolve(group);
-        }
-        if before.group.is_some() || now.is_some() {
             self.rebalance();
+        } else if before.group.is_some() || now.is_some() {
+            self.rebalance_flat();
         }
         Ok(before)
     }
@@ -132,7 +141,8 @@ impl Inner {
 
     /// Has the host treat a program as `to` says.
     fn enforce(&self, process: &Process, held: &mut Held<'_>, to: &Standing) -> Result<(), Error> {
-        let weight = groups::effective(&self.competitors(Some((process, to))), to);
+        let weight = self.weight_on_host(Some((process, to)), to);
+        self.nest(process, held, to)?;
         if held.hold.reins.weight != weight {
             self.weigh(process, held, weight)?;
         }
@@ -177,7 +187,7 @@ impl Inner {
                 }
             }
             if has_group {
-                kernel.rebalance();
+                kernel.rebalance_flat();
             }
         });
     }

@@ -59,7 +59,7 @@ impl Inner {
         drop((task, hold, _mine));
         if process.standing().group.is_some() {
             // Its part is for the others meanwhile.
-            self.rebalance();
+            self.rebalance_flat();
         }
         Ok(())
     }

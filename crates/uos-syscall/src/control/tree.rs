@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use uos_proc::CpuGroup;
 use uos_sched::{Class, ControlError, Controller, GroupId, OsControl, Wanted, Weight};
 
 use super::{Held, Standing, strict::Place};
@@ -11,6 +12,8 @@ use crate::{Errno, Error, host::OsProcesses, kernel::Inner, process::Process};
 pub(crate) struct Reins {
     /// What it weighs beside others, as the host was told.
     pub(super) weight: Weight,
+    /// The groups of several programs that it is in on the host.
+    pub(super) around: Vec<CpuGroup>,
     /// The host's processes that the controller has adopted.
     adopted: BTreeSet<u32>,
     /// Whether it is where the host grants real-time classes.
@@ -21,7 +24,7 @@ pub(crate) struct Reins {
 
 impl Reins {
     pub(crate) fn new(weight: Weight) -> Self {
-        Self { weight, adopted: BTreeSet::new(), real_time: false, place: None }
+        Self { weight, around: Vec::new(), adopted: BTreeSet::new(), real_time: false, place: None }
     }
 
     /// Its place at a gate, if a strict policy is in force.

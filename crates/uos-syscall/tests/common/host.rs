@@ -47,3 +47,15 @@ pub(crate) fn group_weight(os_pid: u32) -> u64 {
     let weight = fs::read_to_string(group_file(os_pid, "cpu", "cpu.weight")).unwrap();
     weight.trim().parse::<u64>().unwrap() * 1_024 / 100
 }
+
+/// The same of the innermost group of several programs that it is in, where the host has such and it is in one.
+pub(crate) fn around_weight(os_pid: u32) -> u64 {
+    let own = group_file(os_pid, "cpu", "cpu.shares");
+    let outer = own.ancestors().nth(2).unwrap();
+    match outer.file_name().and_then(|name| name.to_str()) {
+        Some(name) if name.starts_with('s') => {
+            fs::read_to_string(outer.join("cpu.shares")).unwrap().trim().parse().unwrap()
+        }
+        _ => group_weight(os_pid),
+    }
+}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use uos_proc::{LinuxSpawner, Spawner};
+use uos_proc::{Child, Enforcement, LinuxSpawner, SpawnError, Spawner, Spec, Support};
 use uos_proto::{
     Request,
     v1::{self, CreateProcessRequest, SandboxLevel, call::Call, reply::Reply},
@@ -129,6 +129,23 @@ impl World {
 
     pub(crate) fn set_grants(&self, caller: &Caller, given: &[&str]) {
         self.kernel.set_grants(caller.pid(), grants(given)).unwrap();
+    }
+}
+
+/// A spawner whose machine has no groups of several programs.
+pub(crate) struct Flat(pub(crate) LinuxSpawner);
+
+impl Spawner for Flat {
+    fn probe(&self) -> Support {
+        self.0.probe()
+    }
+
+    fn plan(&self, spec: &Spec) -> Result<Enforcement, SpawnError> {
+        self.0.plan(spec)
+    }
+
+    fn spawn(&self, spec: Spec) -> Result<Child, SpawnError> {
+        self.0.spawn(spec)
     }
 }
 

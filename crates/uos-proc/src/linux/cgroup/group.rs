@@ -8,8 +8,11 @@ use super::bounds::Bounds;
 use super::change::Refused;
 use super::dir::{Dir, PROCS};
 use super::hold::{Hold, KILL};
+use super::nest::{Cpu, Spot, ids, is_leaving, move_all};
+use super::v1;
 use super::v2::{CPU_TIME, cpu_time};
 use super::{Controllers, Counters, Events};
+use crate::CpuGroup;
 
 /// A directory in each of the trees it takes.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Group {
     pub(super) controllers: Box<dyn Controllers>,
     pub(super) hold: Option<Box<dyn Hold>>,
     pub(super) real_time: Option<RealTime>,
+    /// Where it can be in groups of several.
+    pub(super) spot: Option<Spot>,
     pub(super) state: Mutex<State>,
 }
 
@@ -31,7 +36,7 @@ pub(crate) struct Group {
 pub(super) struct RealTime {
     /// The group that this program is in.
     pub(super) outside: Arc<Dir>,
-    pub(super) inside: Arc<Dir>,
+    pub(super) inside: Arc<Cpu>,
 }
 
 impl RealTime {
@@ -46,6 +51,10 @@ pub(super) struct State {
     before: (Counters, Events),
     /// What its next user joins by, opened beforehand.
     joins: Vec<OwnedFd>,
+    /// The groups of several that it is in, from the outside in.
+    around: Vec<CpuGroup>,
+    /// Those that it has left, and where its directory could not be removed yet.
+    left: Vec<Vec<u64>>,
     /// Whether it was ever held still by its present user.
     was_frozen: bool,
 }
@@ -149,26 +158,84 @@ impl Group {
     /// Has its processes, and those they make meanwhile, be where real-time classes are granted; or brings them back.
     pub(crate) fn set_real_time(&self, real_time: bool) -> io::Result<()> {
         let Some(RealTime { outside, inside }) = &self.real_time else { return Ok(()) };
-        let target = if real_time { outside } else { inside };
         // They stay in all other trees, and that tells who they are.
-        let all = self.dirs.iter().find(|dir| !Arc::ptr_eq(dir, inside));
+        let all = self.dirs.iter().find(|dir| !Arc::ptr_eq(dir, &inside.own));
         let all = all.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
-        for _ in 0..ROUNDS {
-            let there = target.processes()?;
-            let missing: Vec<i32> =
-                all.processes()?.into_iter().filter(|pid| *pid != 0 && !there.contains(pid)).collect();
-            if missing.is_empty() {
-                return Ok(());
-            }
-            for pid in missing {
-                match target.write(PROCS, &pid.to_string()) {
-                    // It has ended meanwhile.
-                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-                    written => written?,
+        self.with(|_| {
+            let inside = inside.now();
+            let target = if real_time { outside } else { &inside };
+            for _ in 0..ROUNDS {
+                let there = target.processes()?;
+                let is_missing = |pid: &i32| *pid != 0 && !there.contains(pid) && !is_leaving(*pid);
+                let missing: Vec<i32> = all.processes()?.into_iter().filter(is_missing).collect();
+                if missing.is_empty() {
+                    return Ok(());
+                }
+                for pid in missing {
+                    match target.write(PROCS, &pid.to_string()) {
+                        // It has ended meanwhile.
+                        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                        written => written?,
+                    }
                 }
             }
-        }
-        Err(io::ErrorKind::TimedOut.into())
+            Err(io::ErrorKind::TimedOut.into())
+        })
+    }
+
+    /// Has it be in these groups of several, which are made if nobody is in them yet: there, or where it is.
+    pub(super) fn set_around(&self, around: &[CpuGroup]) -> io::Result<()> {
+        let Some(Spot { nest, cpu }) = &self.spot else {
+            let is_nothing = around.is_empty();
+            return if is_nothing { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)) };
+        };
+        self.with(|state| {
+            let (from_ids, to_ids) = (ids(&state.around), ids(around));
+            if from_ids == to_ids {
+                // Others in them may have said something else meanwhile.
+                nest.weigh(around)?;
+                state.around = around.to_vec();
+                return Ok(());
+            }
+            let from = cpu.now();
+            let was_left = state.left.iter().position(|left| *left == to_ids);
+            let to = match was_left {
+                _ if around.is_empty() => Arc::clone(&cpu.own),
+                Some(_) => nest.enter_again(around, &self.name)?,
+                None => nest.enter(around, &self.name)?,
+            };
+            if let Some(place) = was_left {
+                state.left.swap_remove(place);
+            }
+            // Those in real time are elsewhere, and come to the new place when they are ordinary again.
+            let moved = v1::bound(&to, &state.bounds).and_then(|()| move_all(&from, &to));
+            if moved.is_err() {
+                // Where they were they may be again.
+                let _ = move_all(&to, &from);
+            } else {
+                cpu.is_now(to);
+                state.around = around.to_vec();
+            }
+            let left = if moved.is_ok() { from_ids } else { to_ids };
+            if !left.is_empty() && nest.leave(&left, &self.name).is_err() {
+                state.left.push(left);
+            }
+            moved
+        })
+    }
+
+    /// Removes what it has left of itself in groups of several. Whether that is all.
+    pub(super) fn tidy(&self) -> bool {
+        let Some(Spot { nest, .. }) = &self.spot else { return true };
+        self.with(|state| {
+            state.left.retain(|left| nest.leave(left, &self.name).is_err());
+            state.left.is_empty()
+        })
+    }
+
+    /// Has it be in no group of several, and nothing of it be left in one. Whether that is so.
+    pub(super) fn is_by_itself(&self) -> bool {
+        self.set_around(&[]).is_ok() && self.tidy()
     }
 
     pub(crate) fn hold(&self) -> Option<&dyn Hold> {
@@ -201,7 +268,7 @@ impl Group {
                 return Ok(false);
             }
         }
-        Ok(true)
+        self.spot.as_ref().map_or(Ok(true), |spot| Ok(spot.cpu.now().processes()?.is_empty()))
     }
 
     fn with_cpu_time(&self, counters: Counters) -> Counters {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::dir::{Dir, PROCS};
 use super::hold::signal_all;
 use super::name::ServerName;
+use super::nest::is_layer;
 
 /// One directory for all groups of one spawner.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Home {
     /// The group that this program is, or was, in.
     pub(super) own: Arc<Dir>,
     name: String,
-    pub(super) dir: Dir,
+    pub(super) dir: Arc<Dir>,
 }
 
 impl Home {
@@ -25,7 +26,7 @@ impl Home {
         let own = Arc::new(Dir::open(own)?);
         remove_dead(&own);
         let name = name.to_string();
-        let dir = own.make(&name)?;
+        let dir = Arc::new(own.make(&name)?);
         Ok(Home { own, name, dir })
     }
 
@@ -106,11 +107,23 @@ fn remove_dead(own: &Dir) {
             && let Ok(home) = own.at(&name)
         {
             for group in home.names().unwrap_or_default() {
-                let _ = home.at(&group).and_then(|dir| empty(&dir)).and_then(|()| home.remove(&group));
+                let _ = remove(&home, &group);
             }
             let _ = own.remove(&name);
         }
     }
+}
+
+/// Removes a group that a dead server left, and if it is one of several, those of the programs in it.
+fn remove(outer: &Dir, name: &str) -> io::Result<()> {
+    let group = outer.at(name)?;
+    if is_layer(name) {
+        for inner in group.names()? {
+            remove(&group, &inner)?;
+        }
+    }
+    empty(&group)?;
+    outer.remove(name)
 }
 
 /// How often, 1 ms apart, a group is told to be empty.

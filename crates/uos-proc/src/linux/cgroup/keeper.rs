@@ -14,6 +14,7 @@ use super::change::Refused;
 use super::group::Group;
 use super::layout::Layout;
 use super::trees::Trees;
+use crate::CpuGroup;
 
 /// How many groups are kept ready.
 const READY: usize = 8;
@@ -62,6 +63,8 @@ impl Pool {
 enum Work {
     /// Has a slow kill done.
     Kill(Arc<Group>),
+    /// Has what is left of a group where it was be removed.
+    Tidy(Arc<Group>),
     /// Takes a group back.
     Return { group: Arc<Group>, leave: bool },
 }
@@ -174,6 +177,9 @@ impl Shared {
 
     /// Makes an empty group ready for another child, or removes it. False if it is to be tried again.
     fn put_away(&self, group: &Arc<Group>) -> bool {
+        if !group.is_by_itself() {
+            return false;
+        }
         let wants_more = || {
             let pool = self.pool();
             pool.open && pool.ready.len() < READY
@@ -238,6 +244,16 @@ impl Lease {
         }
     }
 
+    /// Has it be in these groups of several: there, or where it is.
+    pub(crate) fn set_around(&self, around: &[CpuGroup]) -> io::Result<()> {
+        let set = self.group.set_around(around);
+        // Somebody may be about to end where it was, and hold that until then.
+        if !self.group.tidy() {
+            let _ = self.sender.send(Work::Tidy(Arc::clone(&self.group)));
+        }
+        set
+    }
+
     /// Kills every process in it. Whoever is just being made is killed too. What takes longer is done elsewhere.
     pub(crate) fn kill(&self) -> io::Result<()> {
         match self.group.hold().map(super::hold::Hold::kill) {
@@ -281,16 +297,22 @@ const NOW_AND_THEN: Duration = Duration::from_secs(1);
 /// The thread: does the work, and looks after the groups that are not empty yet.
 fn run(shared: &Shared, work: &Receiver<Work>) {
     let mut leaving: Vec<Leaving> = Vec::new();
+    let mut untidy: Vec<(Arc<Group>, u32)> = Vec::new();
     loop {
-        let wait = match leaving.iter().map(|leaving| leaving.looks).min() {
+        let looks = leaving.iter().map(|leaving| leaving.looks).chain(untidy.iter().map(|(_, looks)| *looks));
+        let wait = match looks.min() {
             None => Duration::MAX,
             Some(looks) if looks < LOOKS => SOON,
             Some(_) => NOW_AND_THEN,
         };
         match work.recv_timeout(wait) {
             Ok(Work::Kill(group)) => kill(&group),
+            Ok(Work::Tidy(group)) => untidy.push((group, 0)),
             Ok(Work::Return { group, leave }) => {
-                if !leave {
+                if leave {
+                    // Whoever it was in groups with is none of theirs; what can't be moved now is when all have gone.
+                    let _ = group.set_around(&[]);
+                } else {
                     kill(&group);
                 }
                 leaving.push(Leaving { group, leave, looks: 0 });
@@ -303,6 +325,10 @@ fn run(shared: &Shared, work: &Receiver<Work>) {
             }
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(SOON),
         }
+        untidy.retain_mut(|(group, looks)| {
+            *looks = looks.saturating_add(1);
+            !group.tidy()
+        });
         leaving.retain_mut(|it| {
             it.looks = it.looks.saturating_add(1);
             if !it.leave && it.looks.is_multiple_of(16) {

@@ -8,8 +8,8 @@
 //! second version, by the freezer in the first). A hybrid machine limits by the first version and kills by the second;
 //! where no tree can be written to there is no group, and [`Abilities`] says why.
 //!
-//! `layout` finds the trees, `home` is our directory in one, `trees` all of them together, and `keeper` prepares groups
-//! and removes them, off everybody's way.
+//! `layout` finds the trees, `home` is our directory in one, `trees` all of them together, `nest` has several groups weigh
+//! as one, and `keeper` prepares groups and removes them, off everybody's way.
 
 mod bounds;
 mod change;
@@ -20,6 +20,7 @@ mod home;
 mod keeper;
 mod layout;
 mod name;
+mod nest;
 mod pids;
 #[cfg(test)]
 mod tests;
@@ -96,6 +97,8 @@ pub(crate) struct Abilities {
     pub(crate) swap: Ability,
     pub(crate) pids: Ability,
     pub(crate) cpu: Ability,
+    /// Having several groups weigh as one.
+    pub(crate) nest: Ability,
     /// Holding still and killing a whole tree.
     pub(crate) hold: Ability,
 }
@@ -103,6 +106,6 @@ pub(crate) struct Abilities {
 impl Abilities {
     fn none(why: &str) -> Self {
         let no = || Err(why.to_owned());
-        Abilities { memory: no(), swap: no(), pids: no(), cpu: no(), hold: no() }
+        Abilities { memory: no(), swap: no(), pids: no(), cpu: no(), nest: no(), hold: no() }
     }
 }

@@ -12,6 +12,7 @@ use super::bounds::Bounds;
 use super::dir::Dir;
 use super::group::{Group, State};
 use super::layout::Layout;
+use super::nest::Cpu;
 use super::trees::Trees;
 use super::v1::V1;
 use super::v2::V2;
@@ -63,7 +64,7 @@ impl FakeGroup {
         if self.is_v2 {
             return Box::new(V2 { dir: dir(""), memory: true, cpu: true, pids: true });
         }
-        let (memory, cpu, pids) = (dir("memory"), dir("cpu"), dir("pids"));
+        let (memory, cpu, pids) = (dir("memory"), Arc::new(Cpu::new(dir("cpu"), false)), dir("pids"));
         Box::new(V1 { memory: Some(memory), cpu: Some(cpu), cpuacct: None, pids: Some(pids) })
     }
 
@@ -78,6 +79,7 @@ impl FakeGroup {
             controllers,
             hold: None,
             real_time: None,
+            spot: None,
             state,
         }
     }
@@ -220,6 +222,43 @@ fn a_group_that_is_used_again_counts_anew() {
     assert_eq!(group.usage().pids_peak, Some(21));
 }
 
+/// Where one tree divides processor time and counts it, what was counted in groups of several counts on.
+#[test]
+fn processor_time_is_counted_wherever_it_was_spent() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = |name: &str, user: u64, system: u64| {
+        let path = root.path().join(name);
+        let _ = fs::create_dir(&path);
+        fs::write(path.join("cpuacct.usage_user"), format!("{user}\n")).unwrap();
+        fs::write(path.join("cpuacct.usage_sys"), format!("{system}\n")).unwrap();
+        Arc::new(Dir::open(&path).unwrap())
+    };
+    let own = dir("own", 1_000, 2_000);
+    let cpu = Arc::new(Cpu::new(Arc::clone(&own), true));
+    let v1 = V1 { cpu: Some(Arc::clone(&cpu)), ..V1::default() };
+    let spent = || (v1.spent().cpu_user_us.unwrap(), v1.spent().cpu_system_us.unwrap());
+    assert_eq!(spent(), (1, 2));
+    cpu.is_now(dir("first", 0, 0));
+    assert_eq!(spent(), (1, 2));
+    dir("first", 30_000, 40_000);
+    cpu.is_now(dir("second", 0, 0));
+    dir("second", 100_000, 200_000);
+    assert_eq!(spent(), (131, 242));
+    // It has not been removed: somebody is still about to end in there.
+    cpu.is_now(dir("first", 31_000, 41_000));
+    let before = spent();
+    assert!(before.0 >= 131 && before.1 >= 242 && before.0 <= 132 && before.1 <= 243, "{before:?}");
+    dir("first", 32_000, 43_000);
+    assert_eq!(spent(), (before.0 + 1, before.1 + 2));
+    cpu.is_now(own);
+    for gone in ["first", "second"] {
+        fs::remove_dir_all(root.path().join(gone)).unwrap();
+    }
+    assert_eq!(spent(), (before.0 + 1, before.1 + 2));
+    dir("own", 2_000, 3_000);
+    assert_eq!(spent(), (before.0 + 2, before.1 + 3));
+}
+
 #[test]
 fn swap_that_is_not_accounted_for_is_left_alone() {
     for (is_v2, file) in [(false, "memory/memory.memsw.limit_in_bytes"), (true, "memory.swap.max")] {
@@ -253,8 +292,8 @@ fn a_quota_is_lifted_from_the_dying_alone() {
 #[test]
 fn a_machine_without_trees_can_do_nothing() {
     let trees = Trees::open(&Layout::default());
-    let Abilities { memory, swap, pids, cpu, hold } = trees.abilities.clone();
-    for ability in [memory, swap, pids, cpu, hold] {
+    let Abilities { memory, swap, pids, cpu, nest, hold } = trees.abilities.clone();
+    for ability in [memory, swap, pids, cpu, nest, hold] {
         assert!(!ability.unwrap_err().is_empty());
     }
     let nowhere = Layout { v2: Some("/no/such/tree".into()), ..Layout::default() };

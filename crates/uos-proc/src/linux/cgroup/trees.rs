@@ -12,9 +12,11 @@ use super::hold::{ByFreezer, ByKernel, Hold};
 use super::home::{Home, before_step_down};
 use super::layout::{Controller, Layout};
 use super::name::ServerName;
+use super::nest::{Cpu, Nest, Spot};
 use super::v1::V1;
 use super::v2::V2;
 use super::{Abilities, Ability, Controllers};
+use crate::CpuGroup;
 
 /// A home in every tree that is of use.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Trees {
     v2_memory: bool,
     v2_cpu: bool,
     v2_pids: bool,
+    /// Where programs can be in groups of several.
+    nest: Option<Arc<Nest>>,
     next: AtomicU64,
     pub(super) abilities: Abilities,
 }
@@ -56,12 +60,19 @@ impl Trees {
             v2_memory,
             v2_cpu,
             v2_pids,
+            nest: None,
             next: AtomicU64::new(0),
             abilities: Abilities::none("no control group can be made"),
         };
         if !(v2_memory || v2_cpu || v2_pids) {
             let can_kill = trees.v2.as_ref().is_some_and(|home| home.dir.has("cgroup.kill"));
             trees.v1 = v1_homes(layout, name, can_kill);
+            // In one with others, what they hold would not move with who has it.
+            let alone = trees.v1.iter().find(|(controllers, _)| {
+                let is_about_time = |one: &Controller| matches!(one, Controller::Cpu | Controller::Cpuacct);
+                controllers.contains(&Controller::Cpu) && controllers.iter().all(is_about_time)
+            });
+            trees.nest = alone.map(|(_, home)| Arc::new(Nest::new(Arc::clone(&home.dir))));
         }
         trees.abilities = trees.try_out(&why);
         trees
@@ -74,6 +85,7 @@ impl Trees {
             v2_memory: false,
             v2_cpu: false,
             v2_pids: false,
+            nest: None,
             next: AtomicU64::new(0),
             abilities: Abilities::none(why),
         }
@@ -97,7 +109,7 @@ impl Trees {
         let mut dirs = Vec::new();
         let mut v1 = V1::default();
         let mut hold: Option<Box<dyn Hold>> = None;
-        let mut real_time = None;
+        let (mut real_time, mut spot) = (None, None);
         for (controllers, home) in &self.v1 {
             let dir = Arc::new(home.dir.make(name)?);
             for controller in controllers {
@@ -105,12 +117,15 @@ impl Trees {
                 match controller {
                     Controller::Memory => v1.memory = Some(dir),
                     Controller::Cpu => {
-                        if dir.has(RealTime::FILE) {
-                            let outside = Arc::clone(&home.own);
-                            real_time = Some(RealTime { outside, inside: Arc::clone(&dir) });
-                        }
-                        v1.cpu = Some(dir);
+                        let has_real_time = dir.has(RealTime::FILE);
+                        let cpu = Arc::new(Cpu::new(dir, controllers.contains(&Controller::Cpuacct)));
+                        real_time = has_real_time
+                            .then(|| RealTime { outside: Arc::clone(&home.own), inside: Arc::clone(&cpu) });
+                        let nest = self.nest.as_ref().map(Arc::clone);
+                        spot = nest.map(|nest| Spot { nest, cpu: Arc::clone(&cpu) });
+                        v1.cpu = Some(cpu);
                     }
+                    Controller::Cpuacct if controllers.contains(&Controller::Cpu) => {}
                     Controller::Cpuacct => v1.cpuacct = Some(dir),
                     Controller::Pids => v1.pids = Some(dir),
                     Controller::Freezer => hold = Some(Box::new(ByFreezer(dir))),
@@ -132,7 +147,7 @@ impl Trees {
         }
         controllers.prepare()?;
         let (name, state) = (name.to_owned(), Mutex::new(State::default()));
-        Ok(Group { name, dirs, v2, controllers, hold, real_time, state })
+        Ok(Group { name, dirs, v2, controllers, hold, real_time, spot, state })
     }
 
     /// Removes a group that is empty.
@@ -160,6 +175,25 @@ impl Trees {
         abilities
     }
 
+    fn nest_of(&self, group: &Group) -> Ability {
+        let why = match (&self.nest, &self.v2) {
+            (Some(_), _) => {
+                let around = [CpuGroup { id: 0, weight: 100 }, CpuGroup { id: 1, weight: 50 }];
+                return match group.set_around(&around) {
+                    Ok(()) if group.is_by_itself() => Ok("cpu cgroup (v1)".to_owned()),
+                    Ok(()) => Err("a control group in another can't be left".to_owned()),
+                    Err(error) => Err(format!("no control group can be made in another: {error}")),
+                };
+            }
+            (None, Some(_)) if self.v2_cpu => {
+                "version 2 has one tree for all controllers, and memory does not move"
+            }
+            (None, _) if self.v1.is_empty() => "no such tree can be written to",
+            (None, _) => "no tree divides CPU time alone",
+        };
+        Err(format!("cpu cgroup: {why}"))
+    }
+
     fn abilities_of(&self, group: &Group, why: &BTreeMap<&'static str, String>) -> Abilities {
         let version = if self.v1.is_empty() { "2" } else { "1" };
         let can = |controller: &'static str, bounds: Bounds| -> Ability {
@@ -179,6 +213,7 @@ impl Trees {
             swap: can("memory", Bounds { memory_bytes, swap_bytes: Some(0), ..none }),
             pids: can("pids", Bounds { pids: Some(64), ..none }),
             cpu: can("cpu", Bounds { cpu_percent: Some(50), cpu_weight: Some(50), ..none }),
+            nest: self.nest_of(group),
             hold: match group.hold().map(|hold| hold.freeze(true).and_then(|()| hold.freeze(false))) {
                 Some(Ok(())) if group.v2.is_some() => Ok("cgroup.kill".to_owned()),
                 Some(Ok(())) => Ok("freezer cgroup (v1)".to_owned()),

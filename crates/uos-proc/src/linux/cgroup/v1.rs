@@ -6,13 +6,15 @@ use std::sync::Arc;
 use super::bounds::{Bounds, PERIOD_US};
 use super::change::{Changes, Refused, or};
 use super::dir::Dir;
+use super::nest::{Cpu, counted};
 use super::{Controllers, Counters, Events, pids};
 
 /// The directories of one group, as far as there are such trees here.
 #[derive(Debug, Default)]
 pub(super) struct V1 {
     pub(super) memory: Option<Arc<Dir>>,
-    pub(super) cpu: Option<Arc<Dir>>,
+    pub(super) cpu: Option<Arc<Cpu>>,
+    /// Of a tree that counts processor time and does not divide it.
     pub(super) cpuacct: Option<Arc<Dir>>,
     pub(super) pids: Option<Arc<Dir>>,
 }
@@ -49,22 +51,28 @@ impl Controllers for V1 {
     fn apply(&self, from: &Bounds, to: &Bounds) -> Result<(), Refused> {
         let mut changes = Changes::default();
         self.memory(&mut changes, from, to)?;
-        let cpu = self.cpu.as_deref();
+        let now = self.cpu.as_ref().map(|cpu| cpu.now());
+        let cpu = now.as_deref();
         let (before, value) = (or(from.quota_us(), "-1"), or(to.quota_us(), "-1"));
-        changes.add("cpu_percent", cpu, "cpu.cfs_quota_us", before, value)?;
-        changes.add("cpu_weight", cpu, "cpu.shares", shares(from), shares(to))?;
+        changes.add("cpu_percent", cpu, QUOTA, before, value)?;
+        changes.add("cpu_weight", cpu, SHARES, shares(from.weight()), shares(to.weight()))?;
         pids::change(&mut changes, self.pids.as_deref(), from, to)?;
         changes.make()
     }
 
     fn spent(&self) -> Counters {
         let peak = |memory: &Arc<Dir>| memory.number(PEAK).ok();
-        let cpu_us = |file| Some(self.cpuacct.as_ref()?.number(file).ok()? / 1000);
+        let counted = match (&self.cpuacct, &self.cpu) {
+            (Some(cpuacct), _) => counted(cpuacct),
+            (None, Some(cpu)) => cpu.counted(),
+            (None, None) => [None; 2],
+        };
+        let [cpu_user_us, cpu_system_us] = counted.map(|ns| ns.map(|ns| ns / 1000));
         Counters {
             memory_bytes: self.memory.as_ref().map(|_| 0),
             memory_peak_bytes: self.memory.as_ref().and_then(peak),
-            cpu_user_us: cpu_us("cpuacct.usage_user"),
-            cpu_system_us: cpu_us("cpuacct.usage_sys"),
+            cpu_user_us,
+            cpu_system_us,
             ..pids::spent(self.pids.as_deref())
         }
     }
@@ -84,8 +92,7 @@ impl Controllers for V1 {
     }
 
     fn prepare(&self) -> io::Result<()> {
-        let Some(cpu) = &self.cpu else { return Ok(()) };
-        if cpu.number(PERIOD)? == PERIOD_US { Ok(()) } else { cpu.write(PERIOD, &PERIOD_US.to_string()) }
+        self.cpu.as_ref().map_or(Ok(()), |cpu| prepare(&cpu.own))
     }
 
     fn get_ready(&self) {
@@ -122,7 +129,26 @@ const OOM: &str = "memory.oom_control";
 const WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 const PERIOD: &str = "cpu.cfs_period_us";
 
+const QUOTA: &str = "cpu.cfs_quota_us";
+const SHARES: &str = "cpu.shares";
+
 /// A weight in the older unit, of which the usual is 1024 instead of 100.
-fn shares(bounds: &Bounds) -> String {
-    (u64::from(bounds.weight()) * 1024 / 100).to_string()
+fn shares(weight: u32) -> String {
+    (u64::from(weight) * 1024 / 100).to_string()
+}
+
+/// Sets what the directory of one group weighs beside its siblings.
+pub(super) fn weigh(dir: &Dir, weight: u32) -> io::Result<()> {
+    dir.write(SHARES, &shares(weight))
+}
+
+/// Has another directory divide processor time as these bounds say, whatever it said before.
+pub(super) fn bound(dir: &Dir, bounds: &Bounds) -> io::Result<()> {
+    prepare(dir)?;
+    dir.write(QUOTA, &or(bounds.quota_us(), "-1"))?;
+    weigh(dir, bounds.weight())
+}
+
+fn prepare(dir: &Dir) -> io::Result<()> {
+    if dir.number(PERIOD)? == PERIOD_US { Ok(()) } else { dir.write(PERIOD, &PERIOD_US.to_string()) }
 }

@@ -441,7 +441,7 @@ export type ProcessSchedule = Message<"uos.v1.ProcessSchedule"> & {
   weight: number;
 
   /**
-   * What it weighs beside all others: the same, unless it is in a group.
+   * What it weighs beside all others if they all want to run: the same, unless it is in a group.
    *
    * @generated from field: uint32 effective_weight = 4;
    */
@@ -874,7 +874,9 @@ export const SetDeadlineReplySchema: GenMessage<SetDeadlineReply> = /*@__PURE__*
  * that its weight stands for.
  *
  * The group is a handle of the caller. When that is closed, or its maker ends, the group dissolves, with the groups in it: its
- * members are in the root again. The part of a member that doesn't want to run goes to everybody.
+ * members are in the root again. The part of a member that doesn't want to run goes to the others of its group where the
+ * host nests groups, as GetHostCapabilities tells, and to everybody where it doesn't. Control groups know weights from a
+ * hundredth to a hundredfold of the usual; what is beyond counts as the nearest of them.
  *
  * Errors:
  * - EACCES: no `sched.control`.
@@ -936,7 +938,7 @@ export const CreateGroupReplySchema: GenMessage<CreateGroupReply> = /*@__PURE__*
  * - EBADF: no such group in the caller's table.
  * - ESRCH: no such process, or it has ended.
  * - EINVAL: a group would be inside itself, or groups would nest more than 8 deep.
- * - EIO: the host refused.
+ * - EIO: the host refused; as where groups nest and a program has made control groups of its own.
  *
  * @generated from message uos.v1.SetGroup
  */

@@ -1,0 +1,303 @@
+//! A scheduling group is one to the host, where that can be: what a member leaves is for the others in it. Real programs,
+//! through the calls alone, measured by their CPU clocks.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{Flat, World, host, program, shell, until, wait};
+use host::{group_file, group_weight, ticks};
+use uos_proc::{LinuxSpawner, Spawner};
+use uos_proto::v1::{self, SandboxLevel};
+use uos_syscall::{Caller, Errno};
+
+const STEER: &[&str] = &["proc.spawn:/**", "sched.control", "sched.inspect", "sys.info"];
+
+const BUSY: &str = "while :; do :; done";
+
+struct Stage {
+    world: World,
+    agent: Caller,
+    cpu: u32,
+}
+
+/// A program of ours: our number and the host's.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    pid: u64,
+    os_pid: u32,
+}
+
+impl Stage {
+    async fn new(spawner: impl Spawner + 'static) -> Self {
+        let world = World::with(Default::default(), spawner);
+        let agent = world.agent(STEER).await;
+        let cpu = world.call(&agent, v1::GetHostCapabilities {}).await.unwrap().cpus[0];
+        Stage { world, agent, cpu }
+    }
+
+    async fn nests(&self) -> bool {
+        self.world.call(&self.agent, v1::GetHostCapabilities {}).await.unwrap().nested_groups
+    }
+
+    async fn group(&self, parent_id: u64, weight: Option<u32>) -> u64 {
+        self.world.call(&self.agent, v1::CreateGroup { parent_id, weight }).await.unwrap().id
+    }
+
+    async fn put(&self, id: u64, member: Member) {
+        self.world.call(&self.agent, v1::SetGroup { id, pid: member.pid, member_id: 0 }).await.unwrap();
+    }
+
+    async fn start(&self, spawn: v1::SpawnProcess, group: u64) -> Member {
+        let spawned = self.world.call(&self.agent, spawn).await.unwrap();
+        let member = Member { pid: spawned.pid, os_pid: spawned.os_pid };
+        self.put(group, member).await;
+        member
+    }
+
+    /// One that always wants to run, on the one CPU that all of these share.
+    async fn busy(&self, group: u64) -> Member {
+        let member = self.start(shell(BUSY), group).await;
+        let bind = v1::SetAffinity { pid: member.pid, cpus: vec![self.cpu] };
+        self.world.call(&self.agent, bind).await.unwrap();
+        member
+    }
+
+    async fn sleeper(&self, group: u64) -> Member {
+        self.start(program("/usr/bin/sleep", &["1000"]), group).await
+    }
+
+    async fn kill(&self, member: Member) {
+        let kill = v1::KillProcess { pid: member.pid, tree: true };
+        self.world.call(&self.agent, kill).await.unwrap();
+        wait(&self.world, &self.agent, member.pid).await;
+    }
+}
+
+/// What part each of these has of what they all get from now on, by their CPU clocks.
+async fn parts(members: &[Member]) -> Vec<f64> {
+    let clocks = || members.iter().map(|member| ticks(member.os_pid)).collect::<Vec<_>>();
+    let before = clocks();
+    let spent = || clocks().iter().zip(&before).map(|(now, before)| now - before).collect::<Vec<_>>();
+    until("they have run for two seconds", || spent().iter().sum::<u64>() >= 200).await;
+    let spent = spent();
+    let all: u64 = spent.iter().sum();
+    spent.iter().map(|ticks| *ticks as f64 / all as f64).collect()
+}
+
+fn assert_near(parts: &[f64], expected: &[f64]) {
+    let is_near = |(part, expected): (&f64, &f64)| (part - expected).abs() <= 0.06;
+    assert!(parts.iter().zip(expected).all(is_near), "{parts:?} instead of {expected:?}");
+}
+
+/// The groups of several programs that the host has for this process.
+fn on_host(member: Member) -> usize {
+    let own = group_file(member.os_pid, "cpu", "");
+    let home = own.ancestors().find(|dir| is_home(dir)).unwrap();
+    fn count(dir: &Path) -> usize {
+        let inside = fs::read_dir(dir).unwrap().flatten().filter(|one| one.path().is_dir());
+        inside
+            .map(|one| usize::from(one.file_name().to_str().unwrap().starts_with('s')) + count(&one.path()))
+            .sum()
+    }
+    count(home)
+}
+
+fn is_home(dir: &Path) -> bool {
+    dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("uos-"))
+}
+
+/// Two groups of equal weight on one CPU: one member that is busy, and three of which two sleep.
+async fn equal_groups(spawner: impl Spawner + 'static) -> (bool, Vec<f64>) {
+    let stage = Stage::new(spawner).await;
+    let (one, other) = (stage.group(0, None).await, stage.group(0, None).await);
+    let alone = stage.busy(one).await;
+    let among = stage.busy(other).await;
+    stage.sleeper(other).await;
+    stage.sleeper(other).await;
+    let parts = parts(&[alone, among]).await;
+    let nests = stage.nests().await;
+    stage.world.kernel.shut_down().await;
+    (nests, parts)
+}
+
+#[tokio::test]
+async fn what_members_that_sleep_leave_is_for_the_others_of_their_group() {
+    let can = LinuxSpawner::new().unwrap().nesting().is_enforced();
+    let (nests, parts) = equal_groups(LinuxSpawner::new().unwrap()).await;
+    assert_eq!(nests, can);
+    // With one tree for all controllers nobody can be in other groups than those that hold its memory: there it is flat.
+    let expected = if can { [0.5, 0.5] } else { [0.75, 0.25] };
+    assert_near(&parts, &expected);
+}
+
+/// And what they leave where there are no such groups, which is why there are.
+#[tokio::test]
+async fn without_groups_on_the_host_what_they_leave_is_for_everybody() {
+    let (nests, parts) = equal_groups(Flat(LinuxSpawner::new().unwrap())).await;
+    assert!(!nests);
+    assert_near(&parts, &[0.75, 0.25]);
+}
+
+#[tokio::test]
+async fn groups_in_groups_share_while_members_come_change_and_go() {
+    let stage = Stage::new(LinuxSpawner::new().unwrap()).await;
+    if !stage.nests().await {
+        return flat_is_said(&stage).await;
+    }
+    let (one, other) = (stage.group(0, None).await, stage.group(0, None).await);
+    let alone = stage.busy(one).await;
+    let among = stage.busy(other).await;
+    let inner = stage.group(other, None).await;
+    let (deep, deeper) = (stage.busy(inner).await, stage.busy(inner).await);
+    stage.sleeper(inner).await;
+    let all = [alone, among, deep, deeper];
+    assert_near(&parts(&all).await, &[0.5, 0.25, 0.125, 0.125]);
+    assert_eq!(on_host(alone), 3);
+
+    // Twenty-four steps of priority weigh about twice as much (1.25^3), in the innermost group alone.
+    let heavier = v1::SetProcessPriority { pid: deep.pid, priority: 152 };
+    stage.world.call(&stage.agent, heavier).await.unwrap();
+    assert_near(&parts(&all).await, &[0.5, 0.25, 0.165, 0.085]);
+
+    // A heavier group around all of the other, which goes there with whoever is in it.
+    let around = stage.group(0, Some(3 * 1_024)).await;
+    let enter = v1::SetGroup { id: around, pid: 0, member_id: other };
+    stage.world.call(&stage.agent, enter).await.unwrap();
+    assert_near(&parts(&all).await, &[0.25, 0.375, 0.247, 0.128]);
+    assert_eq!(on_host(alone), 4, "where it was nothing is left");
+
+    // One that leaves is one among the groups.
+    stage.put(0, deeper).await;
+    assert_near(&parts(&all).await, &[0.2, 0.3, 0.3, 0.2]);
+    // What one that ends had is for the others of its group.
+    stage.kill(deep).await;
+    let rest = [alone, among, deeper];
+    assert_near(&parts(&rest).await, &[0.2, 0.6, 0.2]);
+
+    stage.world.call(&stage.agent, v1::DestroyGroup { id: around }).await.unwrap();
+    assert_near(&parts(&rest).await, &[1.0 / 3.0; 3]);
+    assert_eq!(on_host(alone), 1, "the groups in it have gone with it");
+    stage.put(0, alone).await;
+    assert_eq!(on_host(alone), 0);
+    stage.world.kernel.shut_down().await;
+}
+
+async fn flat_is_said(stage: &Stage) {
+    let why = LinuxSpawner::new().unwrap().nesting();
+    assert!(!why.is_enforced() && !why.reason().is_empty());
+    stage.world.kernel.shut_down().await;
+}
+
+/// The group on the host is one more around a program, and takes nothing of what its own does.
+#[tokio::test]
+async fn a_member_is_held_counted_stopped_and_killed_as_any_other_program() {
+    let stage = Stage::new(LinuxSpawner::new().unwrap()).await;
+    let group = stage.group(0, Some(2_048)).await;
+    let (world, agent) = (&stage.world, &stage.agent);
+    let bounded = |percent| v1::SetLimits {
+        pid: 0,
+        limits: Some(v1::Limits { cpu_percent: percent, pids: Some(64), ..Default::default() }),
+    };
+    let parent = stage.start(shell("(while :; do :; done) & while :; do :; done"), 0).await;
+    let stats = || world.call(agent, v1::GetProcessStats { pid: parent.pid });
+    let used = |stats: v1::GetProcessStatsReply| stats.cpu_us;
+    until("it has run", || ticks(parent.os_pid) >= 10).await;
+    let before = used(stats().await.unwrap());
+    let limit = v1::SetLimits { pid: parent.pid, ..bounded(Some(20)) };
+    world.call(agent, limit).await.unwrap();
+    stage.put(group, parent).await;
+    let throttled = |file: &Path| {
+        let stat = fs::read_to_string(file).unwrap();
+        stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap().parse::<u64>().unwrap()
+    };
+    let stat = group_file(parent.os_pid, "cpu", "cpu.stat");
+    let first = throttled(&stat);
+    until("its quota holds it back", || throttled(&stat) > first + 2).await;
+    assert_eq!(group_weight(parent.os_pid), 1_024);
+    // Its limit is changed where it is, and with none it is held back no more.
+    world.call(agent, v1::SetLimits { pid: parent.pid, ..bounded(Some(30)) }).await.unwrap();
+    until("another holds it back", || throttled(&stat) > first + 4).await;
+    let quota = || fs::read_to_string(group_file(parent.os_pid, "cpu", "cpu.cfs_quota_us"));
+    if let Ok(quota) = quota() {
+        assert_eq!(quota.trim(), "30000");
+    }
+    world.call(agent, v1::SetLimits { pid: parent.pid, ..bounded(None) }).await.unwrap();
+    if let Ok(quota) = quota() {
+        assert_eq!(quota.trim(), "-1");
+    }
+    // What it used before is not forgotten, and its child counts.
+    let at_entry = ticks(parent.os_pid);
+    until("it has run in there", || ticks(parent.os_pid) >= at_entry + 20).await;
+    let own = ticks(parent.os_pid) * 10_000;
+    let both = used(stats().await.unwrap());
+    assert!(both > before && both > own + 100_000, "{before} {own} {both}");
+
+    // Held still it gets nothing, nor does its child, wherever it is put meanwhile.
+    world.call(agent, v1::PauseProcess { pid: parent.pid }).await.unwrap();
+    let still = used(stats().await.unwrap());
+    stage.put(0, parent).await;
+    stage.put(group, parent).await;
+    stage.sleeper(group).await;
+    assert!(used(stats().await.unwrap()) - still < 10_000);
+    world.call(agent, v1::ResumeProcess { pid: parent.pid }).await.unwrap();
+    until("it runs again", || ticks(parent.os_pid) >= at_entry + 30).await;
+    stage.kill(parent).await;
+    until("its child is gone too", || fs::read_to_string(&stat).is_err()).await;
+
+    // One that runs out of memory is said to have.
+    world.call(agent, v1::SetGroup { id: group, pid: agent.pid().0, member_id: 0 }).await.unwrap();
+    let memory_bytes = Some(32 << 20);
+    let hungry = v1::SpawnProcess {
+        limits: Some(v1::Limits { memory_bytes, ..Default::default() }),
+        ..program("/usr/bin/tail", &["/dev/zero"])
+    };
+    let hungry = world.call(agent, hungry).await.unwrap();
+    assert_eq!(wait(world, agent, hungry.pid).await.cause(), v1::ExitCause::OutOfMemory);
+    world.kernel.shut_down().await;
+}
+
+/// What programs have that began as members, and what the host has left when all have gone.
+#[tokio::test]
+async fn children_are_born_into_the_groups_and_nothing_is_left_of_them() {
+    let stage = Stage::new(LinuxSpawner::new().unwrap()).await;
+    let (world, agent) = (&stage.world, &stage.agent);
+    let group = stage.group(0, None).await;
+    world.call(agent, v1::SetGroup { id: group, pid: agent.pid().0, member_id: 0 }).await.unwrap();
+    let nests = stage.nests().await;
+    let boxed = |level: SandboxLevel| v1::SpawnProcess {
+        level: level.into(),
+        ..program("/usr/bin/sleep", &["1000"])
+    };
+    let mut born = Vec::new();
+    for level in [SandboxLevel::Standard, SandboxLevel::Privileged, SandboxLevel::Minimal] {
+        let spawned = world.call(agent, boxed(level)).await.unwrap();
+        born.push(Member { pid: spawned.pid, os_pid: spawned.os_pid });
+    }
+    for member in &born {
+        let place = group_file(member.os_pid, "cpu", "");
+        let is_in = place.parent().unwrap().parent().is_some_and(is_home);
+        assert_eq!(is_in, nests, "{}", place.display());
+        assert_eq!(group_weight(member.os_pid), if nests { 1_024 } else { 341 });
+    }
+    let home = group_file(born[0].os_pid, "cpu", "");
+    let home = home.ancestors().find(|dir| is_home(dir)).unwrap().to_owned();
+    for member in &born[1..] {
+        stage.kill(*member).await;
+    }
+    assert_eq!(on_host(born[0]), usize::from(nests));
+    stage.kill(born[0]).await;
+    let layers = || {
+        fs::read_dir(&home)
+            .unwrap()
+            .flatten()
+            .filter(|one| one.path().is_dir() && one.file_name().to_str().unwrap().starts_with('s'))
+    };
+    until("the group has gone with the last in it", || layers().count() == 0).await;
+    let absent = v1::SetGroup { id: group, pid: born[0].pid, member_id: 0 };
+    assert_eq!(world.errno(agent, absent).await, Errno::ESRCH);
+    world.kernel.shut_down().await;
+    drop(stage);
+    until("the spawner's own has gone with it", || !home.exists()).await;
+}
