@@ -61,7 +61,8 @@ fn began(pid: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_name_is_read_back_and_others_are_nobodys() {
@@ -89,5 +90,23 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(other.is_gone(&own));
+    }
+
+    #[test]
+    fn who_goes_on_without_its_first_thread_has_not_ended() {
+        let script = "import ctypes, platform, threading, time\n\
+            threading.Thread(target=lambda: (print('ready', flush=True), time.sleep(1000))).start()\n\
+            ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)";
+        let mut python = Command::new("python3").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let (pid, mut line) = (python.id(), String::new());
+        BufReader::new(python.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !state().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        let goes_on = began(pid).is_some();
+        python.kill().unwrap();
+        python.wait().unwrap();
+        assert!(goes_on && began(pid).is_none());
     }
 }
