@@ -107,8 +107,12 @@ fn what_was_changed_is_put_back_on_release_and_on_drop() {
             }
             assert_eq!(condition(pid), before);
             let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"];
-            let left = format!("uos-sched.{}.{pid}", std::process::id());
-            assert!(mounts.iter().all(|mount| !std::path::Path::new(mount).join(&left).exists()));
+            let of = format!("-{}-", std::process::id());
+            let is_left = |name: &str| {
+                name.starts_with("uos-sched.") && name.contains(&of) && name.ends_with(&format!(".{pid}"))
+            };
+            let there = mounts.iter().flat_map(fs::read_dir).flatten().flatten();
+            assert!(!there.filter_map(|one| one.file_name().into_string().ok()).any(|name| is_left(&name)));
         }
     }
 }
@@ -225,6 +229,13 @@ fn classes_are_the_kernels_and_are_put_back() {
     }
 }
 
+/// What its group is called.
+fn group_of(pid: u32) -> String {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let mut names = groups.lines().filter_map(|line| line.rsplit('/').next());
+    names.rfind(|name| name.starts_with("uos-sched.")).unwrap_or_else(|| panic!("{groups}")).to_owned()
+}
+
 #[test]
 fn a_weight_counts_again_after_a_class_that_has_none() {
     let mut control = OsControl::probe();
@@ -234,9 +245,7 @@ fn a_weight_counts_again_after_a_class_that_has_none() {
     let asleep = Run::asleep();
     let pid = asleep.0.id();
     let weight = || {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let name = format!("uos-sched.{}.{pid}", std::process::id());
-        assert!(groups.contains(&name), "{groups}");
+        let name = group_of(pid);
         let mounts = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"];
         let files = ["cpu.shares", "cpu.weight"];
         let mut paths = mounts.iter().flat_map(|mount| files.map(|file| format!("{mount}/{name}/{file}")));
@@ -262,7 +271,7 @@ fn a_quota_is_the_kernels_with_what_it_saves_up() {
     let asleep = Run::asleep();
     let pid = asleep.0.id();
     let file = |names: [&str; 2]| {
-        let group = format!("uos-sched.{}.{pid}", std::process::id());
+        let group = group_of(pid);
         let mounts = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"];
         let mut paths = mounts.iter().flat_map(|mount| names.map(|name| format!("{mount}/{group}/{name}")));
         paths.find_map(|path| fs::read_to_string(path).ok()).unwrap().trim().to_owned()

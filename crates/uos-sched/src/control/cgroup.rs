@@ -3,10 +3,12 @@
 
 mod dir;
 mod member;
+mod owner;
 mod root;
 
 pub(super) use dir::{Dir, clear, part};
 pub(super) use member::Member;
+use owner::Owner;
 pub(super) use root::Root;
 use std::path::PathBuf;
 
@@ -135,7 +137,7 @@ pub(super) mod tests {
 
     pub(in crate::control) fn v2() -> (PathBuf, Root) {
         let path = tree(&[("cgroup.subtree_control", "memory pids"), ("cgroup.procs", "")]);
-        let mut root = Root { version: Version::V2, path: path.clone(), switched_on: false };
+        let mut root = Root { version: Version::V2, path: path.clone(), owner: own(), switched_on: false };
         // The kernel merges what is written; a file has it instead.
         assert!(root.works());
         (path, root)
@@ -143,9 +145,13 @@ pub(super) mod tests {
 
     pub(in crate::control) fn v1() -> (PathBuf, Root) {
         let path = tree(&[("cpu.shares", "1024"), ("cgroup.procs", "")]);
-        let mut root = Root { version: Version::V1, path: path.clone(), switched_on: false };
+        let mut root = Root { version: Version::V1, path: path.clone(), owner: own(), switched_on: false };
         assert!(root.works());
         (path, root)
+    }
+
+    fn own() -> Owner {
+        Owner::own().unwrap()
     }
 
     fn quota(period_ms: u64, budget_us: u64) -> Option<Quota> {
@@ -159,7 +165,7 @@ pub(super) mod tests {
         let pid = std::process::id();
         let mut group = root.put(pid, &path).unwrap();
         group.before = path.clone();
-        let at = path.join(format!("uos-sched.{pid}.{pid}"));
+        let at = path.join(format!("uos-sched.{}.{pid}", own()));
         assert_eq!(read(&at, "cgroup.procs"), pid.to_string());
         group.dir.set_weight(Weight::new(2048).unwrap()).unwrap();
         assert_eq!(read(&at, "cpu.weight"), "200");
@@ -187,7 +193,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_on_before_stays_on() {
         let path = tree(&[("cgroup.subtree_control", "cpu io"), ("cgroup.procs", "")]);
-        let mut root = Root { version: Version::V2, path: path.clone(), switched_on: false };
+        let mut root = Root { version: Version::V2, path: path.clone(), owner: own(), switched_on: false };
         assert!(root.works());
         drop(root);
         assert_eq!(read(&path, "cgroup.subtree_control"), "cpu io");
@@ -198,7 +204,7 @@ pub(super) mod tests {
     fn a_hierarchy_without_the_controller_is_not_used() {
         let path = tree(&[("cgroup.procs", "")]);
         for version in [Version::V2, Version::V1] {
-            assert!(!Root { version, path: path.clone(), switched_on: false }.works());
+            assert!(!Root { version, path: path.clone(), owner: own(), switched_on: false }.works());
         }
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing is left of the trial");
         fs::remove_dir_all(path).unwrap();
@@ -207,12 +213,12 @@ pub(super) mod tests {
     #[test]
     fn version_1_has_a_file_for_each_number() {
         let path = tree(&[("cpu.shares", "1024"), ("cgroup.procs", "")]);
-        let mut root = Root { version: Version::V1, path: path.clone(), switched_on: false };
+        let mut root = Root { version: Version::V1, path: path.clone(), owner: own(), switched_on: false };
         assert!(root.works());
         let pid = std::process::id();
         let mut group = root.put(pid, &path).unwrap();
         group.before = path.clone();
-        let at = path.join(format!("uos-sched.{pid}.{pid}"));
+        let at = path.join(format!("uos-sched.{}.{pid}", own()));
         group.dir.set_weight(Weight::MIN).unwrap();
         assert_eq!(read(&at, "cpu.shares"), "2", "the kernel's least");
         group.dir.set_quota(quota(50, 10_000)).unwrap();
@@ -228,19 +234,22 @@ pub(super) mod tests {
     #[test]
     fn groups_of_the_dead_are_removed_and_those_of_the_living_are_not() {
         let path = tree(&[("cpu.shares", "1024"), ("cgroup.procs", "")]);
-        let (dead, alive) =
-            (format!("uos-sched.{}.7", i32::MAX), format!("uos-sched.{}.7", std::process::id()));
-        for name in [dead.as_str(), alive.as_str(), "uos-sched.what", "other"] {
+        let text = own().to_string();
+        let of = |pid: i32| text.replacen(&format!("-{}-", std::process::id()), &format!("-{pid}-"), 1);
+        let (dead, alive) = (format!("uos-sched.{}.7", of(i32::MAX)), format!("uos-sched.{text}.7"));
+        // Of another namespace, where there may well be such a process.
+        let foreign = format!("uos-sched.1{}.7", of(i32::MAX));
+        for name in [dead.as_str(), alive.as_str(), foreign.as_str(), "uos-sched.what", "other"] {
             make(&path.join(name)).unwrap();
         }
-        let inside = path.join(&dead).join(format!("uos-sched.{}.8", i32::MAX));
+        let inside = path.join(&dead).join(format!("uos-sched.{}.8", of(i32::MAX)));
         make(&inside).unwrap();
         fs::write(inside.join("cgroup.procs"), "77").unwrap();
-        let elsewhere = format!("uos-sched.{}.7", i32::MAX - 1);
+        let elsewhere = format!("uos-sched.{}.7", of(i32::MAX - 1));
         make(&path.join(&elsewhere)).unwrap();
         fs::write(path.join(&elsewhere).join("cgroup.procs"), "0\n0").unwrap();
-        assert!(Root { version: Version::V1, path: path.clone(), switched_on: false }.works());
-        assert!(!path.join(&dead).exists() && path.join(&alive).exists());
+        assert!(Root { version: Version::V1, path: path.clone(), owner: own(), switched_on: false }.works());
+        assert!(!path.join(&dead).exists() && path.join(&alive).exists() && path.join(&foreign).exists());
         assert!(path.join("uos-sched.what").exists() && path.join("other").exists());
         assert!(path.join(&elsewhere).exists(), "whose members are not of this machine's numbers");
         assert_eq!(read(&path, "cgroup.procs"), "77", "whom it held is not lost");
@@ -264,7 +273,7 @@ pub(super) mod tests {
     fn groups_are_made_in_groups_and_their_members_move() {
         for (path, root) in [v1(), v2()] {
             let pid = std::process::id();
-            let ours = |name: &str| format!("uos-sched.{pid}.{name}");
+            let ours = |name: &str| format!("uos-sched.{}.{name}", own());
             let outer = root.make(&path, "outer").unwrap();
             outer.hand_down().unwrap();
             let inner = root.make(outer.path(), "inner").unwrap();
@@ -307,7 +316,7 @@ pub(super) mod tests {
             let outer = root.make(&path, "outer").unwrap();
             let mut member = root.put(pid, &path).unwrap();
             member.before = path.clone();
-            let at = path.join(format!("uos-sched.{pid}.{pid}"));
+            let at = path.join(format!("uos-sched.{}.{pid}", own()));
             let theirs = at.join("theirs");
             make(&theirs).unwrap();
             fs::write(theirs.join("cgroup.procs"), "88").unwrap();

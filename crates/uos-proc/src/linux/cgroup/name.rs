@@ -67,17 +67,23 @@ fn own_pid_namespace() -> Option<u64> {
     fs::metadata("/proc/self/ns/pid").ok().map(|namespace| namespace.ino())
 }
 
-/// When a process began, in ticks of the clock. A zombie began too, but can hold nothing any more.
+/// When a process began that has not ended, in ticks of the clock: a zombie can hold nothing any more.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before the last parenthesis may hold anything. The state is the third field, the beginning the 22nd.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+    // The name before the last parenthesis may hold anything. The state is the third field, the number of threads the
+    // 20th, the beginning the 22nd.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let (state, threads) = (*fields.first()?, fields.get(17)?.parse::<u64>().ok()?);
+    // One whose first thread has ended looks like one that has ended, while others go on.
+    let has_ended = matches!(state, "Z" | "X") && threads <= 1;
+    if has_ended { None } else { fields.get(19)?.parse().ok() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_name_is_read_back_and_is_ours() {
@@ -106,5 +112,23 @@ mod tests {
         assert!(!ServerName { pid_namespace: 1, pid: 4_194_305, ..own }.is_dead());
         let init = ServerName { pid: 1, began: began(1).unwrap(), ..own };
         assert!(!init.is_dead() && !init.is_own());
+    }
+
+    #[test]
+    fn who_goes_on_without_its_first_thread_has_not_ended() {
+        let script = "import ctypes, platform, threading, time\n\
+            threading.Thread(target=lambda: (print('ready', flush=True), time.sleep(1000))).start()\n\
+            ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)";
+        let mut python = Command::new("python3").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let (pid, mut line) = (python.id(), String::new());
+        BufReader::new(python.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !state().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        let goes_on = began(pid).is_some();
+        python.kill().unwrap();
+        python.wait().unwrap();
+        assert!(goes_on && began(pid).is_none());
     }
 }

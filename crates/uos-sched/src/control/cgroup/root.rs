@@ -1,7 +1,7 @@
 //! Where groups can be made, and what others have left there.
 
 use super::dir::{clear, inside};
-use super::{Dir, Member, PREFIX, Version, kernel, mounted, place_in};
+use super::{Dir, Member, Owner, PREFIX, Version, kernel, mounted, place_in};
 use crate::control::process::vanished;
 use std::fs;
 use std::io;
@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(in crate::control) struct Root {
     pub(in crate::control) version: Version,
     pub(super) path: PathBuf,
+    /// As whom groups are made here.
+    pub(super) owner: Owner,
     /// It is we who let it divide.
     pub(super) switched_on: bool,
 }
@@ -21,13 +23,13 @@ impl Root {
     /// The first hierarchy, of this version if one is asked for, in which a group can really be made and has a
     /// weight.
     pub(in crate::control) fn probe(only: Option<Version>) -> Option<Root> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let (mounts, owner) = (fs::read_to_string("/proc/self/mounts").ok()?, Owner::own()?);
         mounts
             .lines()
             .filter_map(mounted)
             .filter(|(version, _)| only.is_none_or(|only| only == *version))
             .find_map(|(version, path)| {
-                let mut root = Root { version, path, switched_on: false };
+                let mut root = Root { version, path, owner, switched_on: false };
                 root.works().then_some(root)
             })
     }
@@ -41,7 +43,7 @@ impl Root {
         // Several may try at the same time.
         static TRIALS: AtomicU32 = AtomicU32::new(0);
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
-        let trial = self.path.join(format!("{PREFIX}{}.trial-{number}", std::process::id()));
+        let trial = self.path.join(format!("{PREFIX}{}.trial-{number}", self.owner));
         let made = kernel::make(&trial).is_ok();
         let works = made && trial.join(self.version.weight_file()).exists();
         if made {
@@ -63,20 +65,20 @@ impl Root {
     /// Removes the groups of those who were killed before they could; whom they hold goes to the root.
     fn sweep(&self) {
         for (name, owner) in self.groups() {
-            let (group, gone) = (self.path.join(name), !Path::new("/proc").join(owner.to_string()).exists());
-            // Where its members have no number here, its owner may have another number too.
-            if gone && !holds_strangers(&group) {
+            let group = self.path.join(name);
+            // Where its members have no number here, whoever looks after them may not have one either.
+            if owner.is_gone(&self.owner) && !holds_strangers(&group) {
                 clear(&group, &self.path);
             }
         }
     }
 
-    /// Our kind of groups, and the process that made each.
-    fn groups(&self) -> Vec<(String, u32)> {
+    /// Our kind of groups, and who made each.
+    fn groups(&self) -> Vec<(String, Owner)> {
         let Ok(there) = fs::read_dir(&self.path) else { return Vec::new() };
         let names = there.flatten().filter_map(|one| one.file_name().into_string().ok());
         let ours = names.filter_map(|name| {
-            let owner = name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()?;
+            let owner = Owner::parse(name.strip_prefix(PREFIX)?.split('.').next()?)?;
             Some((name, owner))
         });
         ours.collect()
@@ -88,7 +90,7 @@ impl Root {
 
     /// A new group in another, to be called by this name among those of this process.
     pub(in crate::control) fn make(&self, parent: &Path, name: &str) -> io::Result<Dir> {
-        Dir::make(self.version, parent, &format!("{PREFIX}{}.{name}", std::process::id()))
+        Dir::make(self.version, parent, &format!("{PREFIX}{}.{name}", self.owner))
     }
 
     /// A new group within `parent` with this process, and all its threads, in it.
