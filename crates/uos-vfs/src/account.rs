@@ -53,9 +53,10 @@ pub struct Used {
 /// and what is on none, add up to its [`used_bytes`](crate::MemFs::used_bytes). A file that is open, or only shown by a
 /// snapshot, is charged until the last of them lets go of it.
 ///
-/// **What is not charged** is what holds it together. Nodes stand for themselves and their names, so a limit of nodes bounds
-/// those. But a file of single bytes far apart takes about a KiB of memory for each byte that is charged, and nothing bounds
-/// that but the bytes. What [`restore`](crate::MemFs::restore) makes anew is charged, and never refused.
+/// **What holds it together** is not charged by itself. Nodes stand for themselves and their names, so a limit of nodes bounds
+/// those. Content lies in chunks of 16 KiB, and each but the first of a file is charged with 1 KiB at least: so a file of single
+/// bytes far apart takes no more than a few times of what it is charged, and a file of one chunk is charged to the byte.
+/// What [`restore`](crate::MemFs::restore) makes anew is charged, and never refused.
 ///
 /// ```
 /// use uos_vfs::{Account, Caller, Error, FileSystem, Limit, MemFs, Tree};

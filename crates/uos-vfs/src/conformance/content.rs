@@ -23,6 +23,23 @@ pub(super) fn a_file_holds_what_was_written(root: &NodeRef) {
     open.sync().unwrap();
 }
 
+pub(super) fn reading_sees_what_was_written_since_the_file_was_found(root: &NodeRef) {
+    let writer = open(&file(root, b"f", b"0123456789"));
+    let found = root.lookup(ROOT, named(b"f")).unwrap();
+    let reader = open(&found);
+    let mut there = 10;
+    // Into room for what there was and a little more, at the start and in the midst.
+    for (grown, from, room) in [(10, 0, 11), (11, 0, 11), (12, 3, 8), (5_000, 0, 12), (9_000, 9, 4_096)] {
+        writer.write_at(there, &vec![b'x'; grown - there as usize]).unwrap();
+        there = grown as u64;
+        let mut data = Vec::with_capacity(room);
+        assert_eq!(reader.read_onto(from, usize::MAX, &mut data).unwrap(), grown - from as usize);
+        assert_eq!(data, content(&found)[from as usize..]);
+    }
+    writer.set_len(4).unwrap();
+    assert_eq!(reader.read_onto(0, usize::MAX, &mut Vec::with_capacity(11)).unwrap(), 4);
+}
+
 pub(super) fn holes_read_as_zero(root: &NodeRef) {
     let node = root.create(ROOT, named(b"f"), 0o755).unwrap();
     let file = open(&node);

@@ -78,6 +78,7 @@ macro_rules! cases {
 
 cases! {
     content::a_file_holds_what_was_written [RandomWrites];
+    content::reading_sees_what_was_written_since_the_file_was_found [RandomWrites];
     content::holes_read_as_zero [RandomWrites];
     content::appends_go_to_the_end [RandomWrites];
     content::replacing_leaves_nothing_of_the_old [];

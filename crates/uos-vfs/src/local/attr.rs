@@ -4,8 +4,22 @@ use crate::{Attr, Device, Kind, NodeId, Result, Timestamp};
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, statx};
 use std::os::fd::AsFd;
 
+/// Everything.
 pub(super) fn stat(fd: impl AsFd) -> Result<Statx> {
-    let what = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    ask(fd, StatxFlags::BASIC_STATS | StatxFlags::BTIME)
+}
+
+/// Which file it is, of what kind, whose, its mode and its length. Not its times: a host that has told one has to give
+/// the next change a time of its own, and what is looked up is often about to change.
+pub(super) fn stat_but_for_times(fd: impl AsFd) -> Result<Statx> {
+    let owner = StatxFlags::UID | StatxFlags::GID;
+    ask(
+        fd,
+        StatxFlags::TYPE | StatxFlags::MODE | owner | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME,
+    )
+}
+
+fn ask(fd: impl AsFd, what: StatxFlags) -> Result<Statx> {
     Ok(statx(fd, "", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, what)?)
 }
 

@@ -36,6 +36,11 @@ impl LocalFile {
         offset == self.node.len && !offset.is_multiple_of(PAGE)
     }
 
+    /// Whether so much room is enough to see the end that there was at first; should there be more by now, reading goes on.
+    fn reaches_end(&self, offset: u64, room: usize) -> bool {
+        self.node.len > offset && self.node.len - offset < room as u64
+    }
+
     fn read_on(&self, offset: u64, max: usize, data: &mut Vec<u8>) -> Result<usize> {
         let before = data.len();
         loop {
@@ -45,7 +50,7 @@ impl LocalFile {
                 return Ok(done);
             }
             let room = data.capacity() - data.len();
-            if room == 0 || done == 0 && room < STEP.min(max) {
+            if room == 0 || done == 0 && room < STEP.min(max) && !self.reaches_end(at, room) {
                 // One more, to see the end. Files that tell no length go on in steps.
                 let left = match stat(&self.fd)?.stx_size.saturating_sub(at) {
                     0 => STEP,

@@ -134,7 +134,7 @@ impl LocalFs {
 
     /// What was made and opened in one.
     fn made(&self, fd: OwnedFd, mut owner: Owner) -> Result<(NodeRef, Arc<dyn OpenFile>)> {
-        let (stat, fd) = (attr::stat(&fd)?, Arc::new(fd));
+        let (stat, fd) = (attr::stat_but_for_times(&fd)?, Arc::new(fd));
         let node = LocalNode::told(&self.host, Held::by_opened(&fd), &stat);
         if stat.stx_gid != owner.gid && stat.stx_gid != getegid().as_raw() {
             owner.gid = stat.stx_gid;

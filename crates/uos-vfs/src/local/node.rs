@@ -1,6 +1,6 @@
 //! [`Node`] for a file of the host: what only looks is here, what changes things is handed on.
 
-use super::attr::{attr_of, kind_of, stat};
+use super::attr::{attr_of, kind_of, stat, stat_but_for_times};
 use super::file::LocalFile;
 use super::held::{Held, Lent};
 use super::{Host, listing};
@@ -28,7 +28,7 @@ pub(super) struct LocalNode {
 
 impl LocalNode {
     pub(super) fn new(host: &Arc<Host>, fd: OwnedFd) -> Result<Self> {
-        let stat = stat(&fd)?;
+        let stat = stat_but_for_times(&fd)?;
         Ok(LocalNode::told(host, Held::by_path(fd), &stat))
     }
 

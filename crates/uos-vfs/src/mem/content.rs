@@ -2,7 +2,7 @@
 //! copied, holes take no memory, and a copy of the whole is one reference until one of the two changes.
 //!
 //! A chunk is stored up to its last written byte; what is missing of it reads as zero. Each chunk there
-//! is counts with its bytes once, however many contents share it; so nothing here is dropped without
+//! is counts with its [`weight`] once, however many contents share it; so nothing here is dropped without
 //! [`Content::release`], which says how much that set free.
 
 mod ranges;
@@ -21,6 +21,10 @@ pub(super) const CHUNK: usize = 16 * 1024;
 /// Longest file: what the largest host filesystems allow, and far from where offsets overflow.
 pub(super) const LEN_MAX: u64 = 1 << 44;
 
+/// What a chunk beyond the first weighs at least. Branches stand between it and its file: when it is far from all others
+/// those take about as much, and a file of single bytes far apart would hold a thousand times what it is charged.
+const LEAST: usize = 1024;
+
 pub(super) type Chunk = Arc<Vec<u8>>;
 
 #[derive(Clone, Default)]
@@ -30,7 +34,7 @@ pub(super) struct Content {
     tree: Tree,
 }
 
-/// What a change has done to the bytes there are.
+/// What a change has done to the bytes that count.
 #[must_use]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Balance {
@@ -46,15 +50,21 @@ impl Content {
     pub(super) fn new(data: &[u8]) -> Self {
         let mut content = Content::default();
         let balance = content.write_at(0, data);
-        debug_assert_eq!(balance, Balance { added: data.len() as u64, freed: 0 });
+        debug_assert_eq!(balance, Balance { added: Content::cost_of_new(data.len()), freed: 0 });
         content
+    }
+
+    /// What counts of so many bytes without a hole.
+    pub(super) fn cost_of_new(len: usize) -> u64 {
+        let (index, within) = place(len as u64);
+        index * CHUNK as u64 + weight(index, within)
     }
 
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Bytes that take memory.
+    /// Bytes that are no hole.
     pub(super) fn stored(&self) -> u64 {
         self.stored
     }
@@ -89,7 +99,7 @@ impl Content {
         Ok(len)
     }
 
-    /// How many bytes more there will be when `len` have been written at `offset`. A chunk that is
+    /// How many bytes more will count when `len` have been written at `offset`. A chunk that is
     /// shared counts anew, as writing copies it.
     pub(super) fn cost_of_write(&self, offset: u64, len: usize) -> u64 {
         pieces(offset, len).map(|piece| self.cost_of_reach(piece.index, piece.within.end)).sum()
@@ -100,7 +110,7 @@ impl Content {
         let mut balance = Balance::default();
         for piece in pieces(offset, data.len()) {
             let part = &data[piece.outside];
-            let chunk = own(self.tree.slot(piece.index), piece.within.end, &mut balance);
+            let chunk = own(self.tree.slot(piece.index), piece.index, piece.within.end, &mut balance);
             let before = chunk.len();
             make_room(chunk, piece.within.end);
             if chunk.len() < piece.within.start {
@@ -111,7 +121,7 @@ impl Content {
             chunk[piece.within.start..][..overlap].copy_from_slice(over);
             chunk.extend_from_slice(beyond);
             self.stored += (chunk.len() - before) as u64;
-            balance.added += (chunk.len() - before) as u64;
+            balance.added += weight(piece.index, chunk.len()) - weight(piece.index, before);
         }
         if !data.is_empty() {
             self.len = self.len.max(offset + data.len() as u64);
@@ -119,12 +129,12 @@ impl Content {
         balance
     }
 
-    /// How many bytes more there will be, for a while or for good, when it has been cut to `len`: the
+    /// How many bytes more will count, for a while or for good, when it has been cut to `len`: the
     /// chunk of the new end is copied if it is shared.
     pub(super) fn cost_of_len(&self, len: u64) -> u64 {
         let (index, within) = place(len);
         match self.tree.find(index) {
-            Some((chunk, true)) if len < self.len => chunk.len().min(within) as u64,
+            Some((chunk, true)) if len < self.len => weight(index, chunk.len().min(within)),
             _ => 0,
         }
     }
@@ -135,9 +145,9 @@ impl Content {
         if len < self.len {
             let (index, within) = place(len);
             // The chunk of the new end is cut, those after it go.
-            for chunk in self.tree.split_off(index + u64::from(within > 0)) {
+            for (index, chunk) in self.tree.split_off(index + u64::from(within > 0)) {
                 self.stored -= chunk.len() as u64;
-                balance.freed += set_free(chunk);
+                balance.freed += set_free(index, chunk);
             }
             self.cut_chunk(index, within, &mut balance);
         }
@@ -173,27 +183,26 @@ impl Content {
         })
     }
 
-    /// Bytes that only this content has.
+    /// What counts of what only this content has.
     pub(super) fn own_bytes(&self) -> u64 {
-        self.tree.own_bytes()
+        self.tree.sum_of_own(|index, chunk| weight(index, chunk.len()))
     }
 
     /// Lets go of everything, and says how many bytes that sets free.
     #[must_use]
     pub(super) fn release(self) -> u64 {
         let mut freed = 0;
-        self.tree.for_each_own_chunk(|chunk| freed += set_free(chunk));
+        self.tree.for_each_own_chunk(|index, chunk| freed += set_free(index, chunk));
         freed
     }
 
     /// What it costs to own a chunk that reaches to `end`.
     fn cost_of_reach(&self, index: u64, end: usize) -> u64 {
-        let cost = match self.tree.find(index) {
-            None => end,
-            Some((chunk, true)) => chunk.len().max(end),
-            Some((chunk, false)) => end.saturating_sub(chunk.len()),
-        };
-        cost as u64
+        match self.tree.find(index) {
+            None => weight(index, end),
+            Some((chunk, true)) => weight(index, chunk.len().max(end)),
+            Some((chunk, false)) => weight(index, end).saturating_sub(weight(index, chunk.len())),
+        }
     }
 
     fn available(&self, offset: u64, max: usize) -> usize {
@@ -214,7 +223,7 @@ impl Content {
         }
         self.stored -= (before - within) as u64;
         if within == 0 {
-            balance.freed += self.tree.take(index).map_or(0, set_free);
+            balance.freed += self.tree.take(index).map_or(0, |chunk| set_free(index, chunk));
             return;
         }
         let slot = self.tree.slot(index);
@@ -222,11 +231,11 @@ impl Content {
             // Gives memory back too, or a filesystem could hold far more than it counts.
             chunk.truncate(within);
             chunk.shrink_to_fit();
-            balance.freed += (before - within) as u64;
+            balance.freed += weight(index, before) - weight(index, within);
         } else {
             let copy = Arc::new(slot[..within].to_vec());
-            balance.added += within as u64;
-            balance.freed += set_free(std::mem::replace(slot, copy));
+            balance.added += weight(index, within);
+            balance.freed += set_free(index, std::mem::replace(slot, copy));
         }
     }
 }
@@ -259,12 +268,12 @@ fn place(offset: u64) -> (u64, usize) {
 }
 
 /// A chunk that nobody else sees change: if it is shared, a copy with room up to `end`.
-fn own<'a>(slot: &'a mut Chunk, end: usize, balance: &mut Balance) -> &'a mut Vec<u8> {
+fn own<'a>(slot: &'a mut Chunk, index: u64, end: usize, balance: &mut Balance) -> &'a mut Vec<u8> {
     if Arc::get_mut(slot).is_none() {
         let mut copy = Vec::with_capacity(slot.len().max(end));
         copy.extend_from_slice(slot);
-        balance.added += copy.len() as u64;
-        balance.freed += set_free(std::mem::replace(slot, Arc::new(copy)));
+        balance.added += weight(index, copy.len());
+        balance.freed += set_free(index, std::mem::replace(slot, Arc::new(copy)));
     }
     // Not shared any more: this copies nothing.
     Arc::make_mut(slot)
@@ -280,10 +289,19 @@ fn same_but_for_zeros(one: &[u8], two: &[u8]) -> bool {
     one[..common] == two[..common] && one[common..].iter().chain(&two[common..]).all(|&byte| byte == 0)
 }
 
-/// Lets go of a chunk; gives its bytes if nobody else has it. Of several who do so at the same time
-/// exactly one gets them.
-fn set_free(chunk: Chunk) -> u64 {
-    Arc::into_inner(chunk).map_or(0, |chunk| chunk.len() as u64)
+/// What counts of a chunk that stores so much: all of it, and for each but the first no less than stands for its branches.
+/// So a file of one chunk, as nearly all are, counts to the byte.
+fn weight(index: u64, stored: usize) -> u64 {
+    match (index, stored) {
+        (0, _) | (_, 0) => stored as u64,
+        _ => stored.max(LEAST) as u64,
+    }
+}
+
+/// Lets go of a chunk; gives what it weighs if nobody else has it. Of several who do so at the same time
+/// exactly one gets it.
+fn set_free(index: u64, chunk: Chunk) -> u64 {
+    Arc::into_inner(chunk).map_or(0, |chunk| weight(index, chunk.len()))
 }
 
 /// Doubles what is there, for the sake of many small appends, but never beyond a chunk.

@@ -135,7 +135,7 @@ impl Inode {
         check_end(0, data.len() as u64)?;
         // Copied and later freed outside the lock: readers wait for a swap, not for a copy.
         let new = Content::new(data);
-        let len = data.len() as u64;
+        let cost = Content::cost_of_new(data.len());
         let now = self.now();
         let mut state = self.state.write();
         content(&state)?;
@@ -143,11 +143,11 @@ impl Inode {
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         // What is its own alone is set free by this, so that may be needed for it.
-        let taken = len.saturating_sub(content.own_bytes());
+        let taken = cost.saturating_sub(content.own_bytes());
         self.take_bytes(taken)?;
         let old = std::mem::replace(content, new);
         self.written(state, now, by);
-        self.give_bytes_back(taken + old.release() - len);
+        self.give_bytes_back(taken + old.release() - cost);
         Ok(())
     }
 

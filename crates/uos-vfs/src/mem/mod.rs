@@ -46,7 +46,8 @@ use std::sync::Arc;
 /// A filesystem in memory with POSIX semantics and a capacity in bytes and in nodes.
 ///
 /// What counts against the bytes is the content of files, the targets of links and extended attributes;
-/// holes are free. What counts against the nodes is every node, and every name beyond a node's first.
+/// holes are free, but of each 16 KiB of a file beyond the first that are not all hole, 1 KiB counts at least for what finds
+/// them. What counts against the nodes is every node, and every name beyond a node's first.
 /// Content and number of a file without names are given back when the last reference to it goes; what a
 /// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once. Whoever made a node
 /// pays for it, if it was made on an [`Account`](crate::Account); what is imported is on nobody's.

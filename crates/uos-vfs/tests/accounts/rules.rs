@@ -3,8 +3,8 @@
 use super::ROOT;
 use std::sync::Barrier;
 use uos_vfs::{
-    Access, Account, Caller, Error, FileSystem, Limit, MemFs, MountOptions, Mounts, NodeRef, OverlayFs,
-    SetAttr, SetXattr, Tree, Used,
+    Access, Account, Caller, Error, FileSystem, Limit, MemFs, MountOptions, Mounts, NodeRef, OpenOptions,
+    OverlayFs, SetAttr, SetXattr, Tree, Used,
 };
 
 fn account() -> (Account, Caller) {
@@ -94,6 +94,38 @@ fn what_is_refused_has_changed_nothing_and_what_is_given_back_can_be_had() {
     // Without an account nothing is limited.
     fs.write("/free", [1; 1_000]).unwrap();
     assert_eq!(ada.used(), Used { bytes: 10, nodes: 2 });
+}
+
+#[test]
+fn a_file_of_single_bytes_far_apart_is_charged_with_what_holds_them_together() {
+    const LIMIT: u64 = 1 << 20;
+    for gap in [16 << 10, 512 << 10, 16 << 20] {
+        let fs = MemFs::builder().build();
+        let (ada, by_ada) = account();
+        ada.set_limit(Limit { bytes: LIMIT, ..Limit::NONE });
+        let theirs = fs.seen_by(by_ada);
+        let file = theirs.open("/holes", &OpenOptions::write_only().create(0o644)).unwrap();
+        let mut kept = 0;
+        let refused = loop {
+            match file.handle().write_at(kept * gap, b"x") {
+                Ok(_) => kept += 1,
+                Err(error) => break error,
+            }
+            assert!(kept <= LIMIT / 1024, "{kept} bytes {gap} apart, and no end");
+        };
+        assert_eq!(refused, Error::QuotaExceeded { limit: LIMIT, used: bytes(&ada), asked: 1024 });
+        assert_eq!((kept, bytes(&ada)), (LIMIT / 1024, 1 + (kept - 1) * 1024));
+        // What others are told of the file stays what it is anywhere.
+        let attr = fs.metadata("/holes").unwrap();
+        assert_eq!((attr.size, attr.blocks_512), ((kept - 1) * gap + 1, kept.div_ceil(512)));
+        fs.truncate("/holes", gap + 1).unwrap();
+        assert_eq!((bytes(&ada), fs.used_bytes()), (1 + 1024, 1 + 1024));
+        fs.write("/holes", vec![1; 16_384 + 1]).unwrap();
+        assert_eq!(bytes(&ada), 16_384 + 1024);
+        drop(file);
+        fs.delete("/holes").unwrap();
+        assert_eq!(ada.used(), Used::default());
+    }
 }
 
 #[test]

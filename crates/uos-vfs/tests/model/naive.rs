@@ -7,6 +7,15 @@ use std::collections::BTreeMap;
 /// of it, and chunks nothing was written to, are free.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
+/// What counts of one chunk of a file: what is stored of it, but no less than a KiB if there is another before it.
+fn weight((index, stored): (usize, &[bool])) -> usize {
+    match stored.iter().filter(|&&stored| stored).count() {
+        0 => 0,
+        bytes if index == 0 => bytes,
+        bytes => bytes.max(1024),
+    }
+}
+
 pub(crate) const ENOENT: i32 = 2;
 pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
@@ -73,7 +82,7 @@ impl Naive {
         nodes
             .into_iter()
             .map(|node| match &self.nodes[node] {
-                Node::File(_, stored) => stored.iter().filter(|&&stored| stored).count(),
+                Node::File(_, stored) => stored.chunks(CHUNK).enumerate().map(weight).sum(),
                 Node::Directory(_) => 0,
                 Node::Link(target) => target.len(),
             })

@@ -1,10 +1,10 @@
 //! Ranges of a file that are set aside, zeroed or punched out, and finding where data is.
 
-use super::{Balance, CHUNK, Content, make_room, own, place};
+use super::{Balance, CHUNK, Content, make_room, own, place, weight};
 use crate::{Allocate, Seek};
 
 impl Content {
-    /// At most so many bytes more there will be when a range, of which the end is in reach, has been
+    /// At most so many bytes more will count when a range, of which the end is in reach, has been
     /// treated so.
     pub(in crate::mem) fn cost_of_range(&self, offset: u64, len: u64, how: Allocate) -> u64 {
         let (first, (last, end)) = (place(offset).0, place(offset + len - 1));
@@ -13,11 +13,12 @@ impl Content {
             return self.cost_of_own(first) + self.cost_of_own(last);
         }
         // From chunk to chunk: the range may be mostly holes, and longer than there is memory.
-        let mut cost = (last - first) * CHUNK as u64 + end as u64 + 1;
+        let of_last = weight(last, end + 1);
+        let mut cost = (last - first) * CHUNK as u64 + of_last;
         let mut index = first;
         while let Some((found, _)) = self.tree.next(index).filter(|(found, _)| *found <= last) {
-            let end = if found == last { end + 1 } else { CHUNK };
-            cost = cost - end as u64 + self.cost_of_reach(found, end);
+            let (end, alone) = if found == last { (end + 1, of_last) } else { (CHUNK, CHUNK as u64) };
+            cost = cost - alone + self.cost_of_reach(found, end);
             index = found + 1;
         }
         cost
@@ -25,7 +26,7 @@ impl Content {
 
     /// What it costs to own a chunk as it is.
     fn cost_of_own(&self, index: u64) -> u64 {
-        self.tree.find(index).filter(|(_, shared)| *shared).map_or(0, |(chunk, _)| chunk.len() as u64)
+        self.tree.find(index).filter(|(_, shared)| *shared).map_or(0, |(chunk, _)| weight(index, chunk.len()))
     }
 
     /// Treats a range. The caller has checked that the end is in reach, and taken what it costs.
@@ -48,7 +49,7 @@ impl Content {
                 Allocate::Reserve | Allocate::ReserveKeepingLength => self.reserve(index, end, &mut balance),
                 Allocate::Zero | Allocate::ZeroKeepingLength => {
                     self.reserve(index, end, &mut balance);
-                    own(self.tree.slot(index), end, &mut balance)[start..end].fill(0);
+                    own(self.tree.slot(index), index, end, &mut balance)[start..end].fill(0);
                 }
             }
             index += 1;
@@ -64,18 +65,18 @@ impl Content {
         if self.tree.get(index).is_some_and(|chunk| chunk.len() >= end) {
             return;
         }
-        let chunk = own(self.tree.slot(index), end, balance);
-        let grown = (end - chunk.len()) as u64;
+        let chunk = own(self.tree.slot(index), index, end, balance);
+        let before = chunk.len();
         make_room(chunk, end);
         chunk.resize(end, 0);
-        self.stored += grown;
-        balance.added += grown;
+        self.stored += (end - before) as u64;
+        balance.added += weight(index, end) - weight(index, before);
     }
 
     fn punch(&mut self, index: u64, start: usize, end: usize, balance: &mut Balance) {
         match self.tree.get(index).map(|chunk| chunk.len()) {
             Some(stored) if start < stored && end < stored => {
-                own(self.tree.slot(index), 0, balance)[start..end].fill(0);
+                own(self.tree.slot(index), index, 0, balance)[start..end].fill(0);
             }
             Some(_) => self.cut_chunk(index, start, balance),
             None => {}

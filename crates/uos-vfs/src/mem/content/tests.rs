@@ -1,6 +1,8 @@
-use super::{Balance, CHUNK, Content};
+use super::{Balance, CHUNK, Chunk, Content};
 use crate::{Allocate, Seek};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const C: u64 = CHUNK as u64;
 
@@ -34,11 +36,12 @@ fn writes_cross_chunks_and_cuts_forget() {
     write(&mut content, 5, &data);
     assert_eq!(content.stored(), data.len() as u64 + 5);
     assert_eq!(&all(&content)[5..], data);
-    let mut before = content.stored();
-    for len in [C * 33, C * 2, C + 1, C, 3, 0] {
-        assert_eq!(content.set_len(len), Balance { added: 0, freed: before - len });
+    // Of the last chunk there is little, which counts as a KiB.
+    let mut before = 40 * C + 1024;
+    for (len, counts) in [(C * 33, C * 33), (C * 2, C * 2), (C + 1, C + 1024), (C, C), (3, 3), (0, 0)] {
+        assert_eq!(content.set_len(len), Balance { added: 0, freed: before - counts });
         assert_eq!((content.len(), content.stored()), (len, len));
-        before = len;
+        before = counts;
     }
     let _ = content.set_len(10);
     assert_eq!((all(&content), content.stored()), (vec![0; 10], 0));
@@ -52,10 +55,25 @@ fn what_is_shared_counts_once_until_one_of_the_two_changes() {
     assert_eq!(content.write_at(3, b"x"), Balance { added: C, freed: 0 });
     assert_eq!(content.write_at(4, b"x"), Balance::default());
     assert_eq!(all(&old), vec![1; 40 * CHUNK]);
-    assert_eq!(content.cost_of_len(C + 5), 5);
-    assert_eq!(content.set_len(C + 5), Balance { added: 5, freed: 0 });
+    assert_eq!(content.cost_of_len(C + 5), 1024);
+    assert_eq!(content.set_len(C + 5), Balance { added: 1024, freed: 0 });
     assert_eq!(old.release(), 40 * C);
-    assert_eq!(content.release(), C + 5);
+    assert_eq!(content.release(), C + 1024);
+}
+
+#[test]
+fn single_bytes_far_apart_count_for_their_branches() {
+    let mut content = Content::default();
+    for nth in 0..100 {
+        write(&mut content, nth * 40 * C, b"x");
+    }
+    assert_eq!((content.own_bytes(), content.stored()), (1 + 99 * 1024, 100));
+    // Up to the least that a chunk counts, more in it costs nothing.
+    assert_eq!(content.cost_of_write(40 * C + 1, 1023), 0);
+    assert_eq!(content.cost_of_write(40 * C + 1, 1024), 1);
+    assert_eq!(content.cost_of_range(0, 80 * C + 1, Allocate::Reserve), 80 * C - 1 - 1024);
+    assert_eq!(content.set_range(40 * C, 1, Allocate::Punch), Balance { added: 0, freed: 1024 });
+    assert_eq!(content.release(), 1 + 98 * 1024);
 }
 
 #[test]
@@ -81,6 +99,16 @@ fn data_and_holes_are_told_apart() {
     assert_eq!(content.seek(5 * C + 1, Seek::Data), Some(6 * C));
     let _ = content.set_range(0, 2 * C, Allocate::Reserve);
     assert_eq!(content.seek(3, Seek::Hole), Some(2 * C));
+}
+
+/// What counts of all chunks there are, each once however many have it.
+fn counted(contents: &[Content]) -> u64 {
+    let mut chunks: BTreeMap<*const Vec<u8>, u64> = BTreeMap::new();
+    for (index, chunk) in contents.iter().flat_map(Content::chunks) {
+        let least = if index == 0 { 0 } else { 1024 };
+        chunks.insert(Arc::as_ptr(chunk), least.max(Chunk::as_ref(chunk).len() as u64));
+    }
+    chunks.values().sum()
 }
 
 /// What may happen to two contents that began as one.
@@ -113,8 +141,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// Both read as plain vectors do, and what was taken less what was set free is what there is: at the
-    /// end, when both are let go, nothing.
+    /// Both read as plain vectors do, and what was taken less what was set free is what there is: each chunk
+    /// once, and at the end, when both are let go, nothing.
     #[test]
     fn contents_behave_as_vectors_and_their_bytes_add_up(
         steps in prop::collection::vec((any::<bool>(), step()), 1..40),
@@ -158,6 +186,7 @@ proptest! {
             };
             prop_assert!(balance.added <= cost, "{balance:?} of {cost}");
             taken = taken + balance.added - balance.freed;
+            prop_assert_eq!(taken, counted(&real));
             for (content, model) in real.iter().zip(&plain) {
                 prop_assert_eq!(content.len(), model.len() as u64);
                 prop_assert!(&all(content) == model);

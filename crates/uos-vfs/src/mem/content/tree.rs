@@ -88,44 +88,50 @@ impl Tree {
         if index >= reach(self.height) { None } else { next(&self.root, self.height, 0, index) }
     }
 
-    /// Takes away all chunks from `index` on.
-    pub(super) fn split_off(&mut self, index: u64) -> Vec<Chunk> {
+    /// Takes away all chunks from `index` on, and says where they were.
+    pub(super) fn split_off(&mut self, index: u64) -> Vec<(u64, Chunk)> {
         let mut chunks = Vec::new();
         if index == 0 {
-            collect(std::mem::take(self).root, &mut chunks);
+            let all = std::mem::take(self);
+            collect(all.root, all.height, 0, &mut chunks);
         } else if index < reach(self.height) {
-            split(&mut self.root, self.height, index, &mut chunks);
+            split(&mut self.root, self.height, 0, index, &mut chunks);
         }
         chunks
     }
 
-    /// What the chunks hold that no other tree has.
-    pub(super) fn own_bytes(&self) -> u64 {
-        fn own(slot: &Slot) -> u64 {
+    /// The sum of something over the chunks that no other tree has.
+    pub(super) fn sum_of_own(&self, of: impl Fn(u64, &Chunk) -> u64) -> u64 {
+        fn own(slot: &Slot, height: u8, base: u64, of: &impl Fn(u64, &Chunk) -> u64) -> u64 {
             match slot {
-                Slot::Chunk(chunk) if Arc::strong_count(chunk) == 1 => chunk.len() as u64,
-                Slot::Branch(branch) if Arc::strong_count(branch) == 1 => branch.slots.iter().map(own).sum(),
+                Slot::Chunk(chunk) if Arc::strong_count(chunk) == 1 => of(base, chunk),
+                Slot::Branch(branch) if Arc::strong_count(branch) == 1 => {
+                    let below = branch.slots.iter().zip(bases(base, height));
+                    below.map(|(slot, base)| own(slot, height - 1, base, of)).sum()
+                }
                 _ => 0,
             }
         }
-        own(&self.root)
+        own(&self.root, self.height, 0, &of)
     }
 
     /// Hands over the chunks that only this tree has, and others that it shares directly; what it shares by the
     /// branch goes to the other one. Of two that let go of a branch at the same time exactly one is last.
-    pub(super) fn for_each_own_chunk(self, mut act: impl FnMut(Chunk)) {
-        fn own(slot: Slot, act: &mut impl FnMut(Chunk)) {
+    pub(super) fn for_each_own_chunk(self, mut act: impl FnMut(u64, Chunk)) {
+        fn own(slot: Slot, height: u8, base: u64, act: &mut impl FnMut(u64, Chunk)) {
             match slot {
                 Slot::Hole => {}
-                Slot::Chunk(chunk) => act(chunk),
+                Slot::Chunk(chunk) => act(base, chunk),
                 Slot::Branch(branch) => {
                     if let Some(branch) = Arc::into_inner(branch) {
-                        branch.slots.into_iter().for_each(|slot| own(slot, act));
+                        for (slot, base) in branch.slots.into_iter().zip(bases(base, height)) {
+                            own(slot, height - 1, base, act);
+                        }
                     }
                 }
             }
         }
-        own(self.root, &mut act);
+        own(self.root, self.height, 0, &mut act);
     }
 }
 
@@ -137,6 +143,11 @@ fn reach(height: u8) -> u64 {
 /// Which child of a branch whose children have this height.
 fn child(index: u64, height: u8) -> usize {
     (index / reach(height) % WIDTH) as usize
+}
+
+/// Where the children of a branch begin that begins at `base` and has this height.
+fn bases(base: u64, height: u8) -> impl Iterator<Item = u64> {
+    (0..WIDTH).map(move |nth| base + nth * reach(height - 1))
 }
 
 fn descend(slot: &mut Slot, height: u8, index: u64) -> &mut Chunk {
@@ -172,28 +183,30 @@ fn next(slot: &Slot, height: u8, base: u64, from: u64) -> Option<(u64, &Chunk)> 
 }
 
 /// Takes the chunks from `index`, relative to this slot, which is not 0.
-fn split(slot: &mut Slot, height: u8, index: u64, chunks: &mut Vec<Chunk>) {
+fn split(slot: &mut Slot, height: u8, base: u64, index: u64, chunks: &mut Vec<(u64, Chunk)>) {
     let Slot::Branch(branch) = slot else { return };
     let size = reach(height - 1);
     let (first, rest) = ((index / size) as usize, index % size);
     let slots = &mut Arc::make_mut(branch).slots;
     if rest > 0 {
-        split(&mut slots[first], height - 1, rest, chunks);
+        split(&mut slots[first], height - 1, base + first as u64 * size, rest, chunks);
     }
-    for slot in &mut slots[first + usize::from(rest > 0)..] {
-        collect(std::mem::take(slot), chunks);
+    for (slot, base) in slots.iter_mut().zip(bases(base, height)).skip(first + usize::from(rest > 0)) {
+        collect(std::mem::take(slot), height - 1, base, chunks);
     }
 }
 
 /// All chunks below. Those below a shared branch are there as further references; the branch itself is
 /// let go before they are, so that the last of them is seen to be the last.
-fn collect(slot: Slot, chunks: &mut Vec<Chunk>) {
+fn collect(slot: Slot, height: u8, base: u64, chunks: &mut Vec<(u64, Chunk)>) {
     match slot {
         Slot::Hole => {}
-        Slot::Chunk(chunk) => chunks.push(chunk),
+        Slot::Chunk(chunk) => chunks.push((base, chunk)),
         Slot::Branch(branch) => {
             let branch = Arc::unwrap_or_clone(branch);
-            branch.slots.into_iter().for_each(|slot| collect(slot, chunks));
+            for (slot, base) in branch.slots.into_iter().zip(bases(base, height)) {
+                collect(slot, height - 1, base, chunks);
+            }
         }
     }
 }
