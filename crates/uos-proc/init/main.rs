@@ -15,6 +15,7 @@
 #![no_main]
 
 use core::arch::{asm, global_asm};
+use core::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
 mod nr {
@@ -125,8 +126,8 @@ struct Start {
     errno: isize,
 }
 
-/// 16 KiB, aligned as a stack must be.
-static mut STACK: [u128; 1024] = [0; 1024];
+/// 2 KiB, aligned as a stack must be: what runs on it calls next to nothing.
+type Stack = MaybeUninit<[u128; 128]>;
 
 extern "C" fn begin(stack: *const usize) -> ! {
     // SAFETY: the kernel puts the count, the arguments, a null and the environment there.
@@ -156,7 +157,9 @@ extern "C" fn begin(stack: *const usize) -> ! {
     const PR_SET_DUMPABLE: usize = 4;
     // SAFETY: integers.
     unsafe { call(nr::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0, 0]) };
-    let top = &raw mut STACK as usize + size_of::<[u128; 1024]>();
+    // Inside its own stack, so that no memory has to be mapped for it.
+    let mut inner = Stack::uninit();
+    let top = inner.as_mut_ptr() as usize + size_of::<Stack>();
     // SAFETY: the stack is the child's alone, and the child ends before this goes on.
     let child = unsafe { vfork(top, enter, &raw mut start) };
     // SAFETY: written by the child, which has gone by now.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::{SPAWNER, refusal, rest, run, shell, spawn, spec, within};
 use tokio::io::AsyncWriteExt;
+use tokio::signal::unix::SignalKind;
 use uos_proc::{ExitCause, Guarantee, Level, Stdio};
 
 /// This test program, about to play `role`: behind `program`, if that is to arrange something first.
@@ -166,5 +167,45 @@ fn play_a_host_that_ignores_its_children() {
         // The child itself does not inherit the habit: its shell sees how its own children end.
         let child = spawn(shell("(exit 3); echo $?").stdout(Stdio::Pipe));
         assert_eq!(rest(child.take_stdout().unwrap()).await, b"3\n");
+    });
+}
+
+#[test]
+fn what_a_host_ignores_or_handles_its_children_do_not() {
+    let ignoring = ["/usr/bin/env", "--ignore-signal=HUP,USR1,RTMIN+3"];
+    let mut host = host("play_a_host_that_ignores_much", &ignoring);
+    assert!(host.stdout(HostStdio::null()).status().unwrap().success());
+}
+
+#[test]
+#[ignore = "played by what_a_host_ignores_or_handles_its_children_do_not"]
+fn play_a_host_that_ignores_much() {
+    if !plays() {
+        return;
+    }
+    let signals = |status: &str| -> Vec<u64> {
+        let values = ["SigBlk:", "SigIgn:", "SigCgt:"]
+            .map(|name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim());
+        values.iter().map(|value| u64::from_str_radix(value, 16).unwrap()).collect()
+    };
+    let own = || signals(&std::fs::read_to_string("/proc/self/status").unwrap());
+    // SIGHUP, SIGUSR1, SIGPIPE and a real-time signal.
+    let much = 1 << 0 | 1 << 9 | 1 << 12 | 1 << 36;
+    assert_eq!(own()[1] & much, much);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for round in 0..3 {
+            if round == 1 {
+                // From now on it handles one more, and no longer ignores it.
+                drop(tokio::signal::unix::signal(SignalKind::hangup()).unwrap());
+                assert_eq!((own()[1] & 1, own()[2] & 1), (0, 1));
+            }
+            for level in [Level::Privileged, Level::Minimal, Level::Standard] {
+                let cat = spec("/bin/cat").arg("/proc/self/status").level(level);
+                let (exit, status, _) = run(cat.accept(Guarantee::Memory).accept(Guarantee::Cpu)).await;
+                assert_eq!(exit.cause, ExitCause::Exited(0));
+                assert_eq!(signals(&String::from_utf8(status).unwrap()), [0, 0, 0], "{level:?}");
+            }
+        }
     });
 }

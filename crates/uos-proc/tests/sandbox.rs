@@ -75,6 +75,40 @@ async fn two_sandboxes_share_nothing() {
     within(first.wait()).await;
 }
 
+/// Also those that the spawner makes before it knows for whom.
+#[tokio::test]
+async fn no_two_sandboxes_are_in_one_namespace() {
+    let mut sandboxes = Vec::new();
+    for round in 0..6 {
+        if round == 3 {
+            // One that never comes to its program leaves nothing to the next.
+            refusal(Spec::new("/no/such/program").level(Level::Standard));
+        }
+        let sandbox = spawn(standard("echo ready; exec sleep 1000").stdout(Stdio::Pipe));
+        line(&mut sandbox.take_stdout().unwrap()).await;
+        sandboxes.push(sandbox);
+    }
+    // With this one, whoever made the others has turned to something else.
+    output(standard("true")).await;
+    for kind in ["ipc", "uts", "mnt", "pid_for_children", "cgroup"] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        let mut all: Vec<_> = sandboxes.iter().map(|sandbox| of(&sandbox.os_pid().to_string())).collect();
+        all.push(of("self"));
+        // Threads of this program may be elsewhere, but in none that a sandbox is in.
+        let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let threads: Vec<_> =
+            threads.filter_map(|thread| fs::read_link(thread.path().join("ns").join(kind)).ok()).collect();
+        assert!(!all[..6].iter().any(|namespace| threads.contains(namespace)), "{kind}");
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 7, "{kind}");
+    }
+    for sandbox in sandboxes {
+        sandbox.kill_tree().unwrap();
+        within(sandbox.wait()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_granted_folder_is_read_or_written_as_granted() {
     let (source, target) = (folder(), folder());

@@ -15,6 +15,7 @@ mod process;
 mod pty;
 mod reap;
 mod sandbox;
+mod signals;
 mod steps;
 mod sys;
 mod thread;
@@ -135,6 +136,13 @@ impl LinuxSpawner {
             let missing = level.requires().iter().map(|guarantee| (*guarantee, why.clone())).collect();
             SpawnError::NotEnforceable { level, missing }
         });
+        match &sandboxes {
+            _ if level == Level::Privileged && thread::is_the_first() => {}
+            Ok(sandboxes) if level != Level::Privileged => {
+                sandboxes.queue_of(&spec).unwrap_or(&self.queue).announce();
+            }
+            _ => self.queue.announce(),
+        }
         prepare(spec, sandboxes, Some(&self.groups), &self.queue)
     }
 
@@ -213,6 +221,25 @@ mod tests {
         spawner.queue.close();
         let spec = Spec::new("/bin/true").level(Level::Privileged);
         assert_eq!(spawner.spawn(spec).unwrap_err(), SpawnError::Gone);
+    }
+
+    #[test]
+    fn what_was_announced_may_come_late_or_never() {
+        let spawner = LinuxSpawner::new().unwrap();
+        let start = || {
+            for _ in 0..20 {
+                spawner.queue.announce();
+                std::thread::yield_now();
+                let child = spawner.spawn(Spec::new("/bin/true").level(Level::Privileged)).unwrap();
+                assert!(child.kill_tree().is_ok() || child.try_wait().is_some());
+                spawner.queue.announce();
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(start))));
+        spawner.queue.close();
+        spawner.queue.announce();
+        let (launch, _streams) = prepared(&spawner, spec(false));
+        assert_eq!(spawner.queue.launch(launch).expect_err("it is closed"), SpawnError::Gone);
     }
 
     /// A spec that goes through every step: `true`, in its two ways to be named.

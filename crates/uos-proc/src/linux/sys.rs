@@ -1,6 +1,7 @@
 //! The system calls that no safe wrapper offers.
 #![expect(unsafe_code, reason = "raw system calls; each says why it is sound")]
 
+use std::ffi::c_int;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -84,6 +85,12 @@ pub(super) fn watch_both(master: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd
 pub(super) fn can_hide_descriptors() -> bool {
     // SAFETY: integers only; no descriptor has the highest number, so none changes.
     unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) == 0 }
+}
+
+/// Moves the calling thread into new namespaces of these kinds, which nobody else is in.
+pub(super) fn leave_namespaces(kinds: c_int) -> io::Result<()> {
+    // SAFETY: an integer; the calling thread alone is moved.
+    if unsafe { libc::unshare(kinds) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The most memory this program has ever had resident, in KiB.

@@ -7,17 +7,20 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::clone::{Stack, clone_and_exec};
 use super::prepare::Launch;
 use super::reap::Leader;
+use super::signals::Signals;
+use super::sys;
 use crate::{SpawnError, Stage};
 
 /// What is asked of the spawner thread.
@@ -27,6 +30,9 @@ pub(super) struct Queue {
     inbox: Mutex<Inbox>,
     /// An eventfd, so that one poll hears both requests and the exits of orphans.
     bell: OwnedFd,
+    signals: Signals,
+    /// The kinds of namespaces that the thread makes for its next child before it is asked for one.
+    ahead: c_int,
 }
 
 #[derive(Debug)]
@@ -36,6 +42,10 @@ struct Inbox {
     deadlines: Vec<Deadline>,
     /// Those that did not come from the thread, and so are not ended by the kernel with it.
     others: Vec<Weak<Leader>>,
+    /// Whether a request is on its way, that the thread is to be awake for.
+    announced: bool,
+    /// Whether the thread is awake and looks here by itself.
+    is_awake: bool,
     open: bool,
 }
 
@@ -65,19 +75,21 @@ impl Sent {
 
 /// Starts the thread. It ends when the queue is closed.
 pub(super) fn start() -> io::Result<Arc<Queue>> {
-    start_after(|| Ok(())).map_err(|error| match error {
+    start_after(0, || Ok(())).map_err(|error| match error {
         SpawnError::Stage { errno, .. } => io::Error::from_raw_os_error(errno),
         error => io::Error::other(error),
     })
 }
 
 /// The same, with something done by the thread before all else: whatever the kernel keeps by thread and children
-/// inherit.
+/// inherit. All its children have namespaces of their own of the kinds `ahead`. Each of them is made beforehand: the thread
+/// moves into it, and out of it as soon as the child is there.
 pub(super) fn start_after(
+    ahead: c_int,
     first: impl FnOnce() -> Result<(), SpawnError> + Send + 'static,
 ) -> Result<Arc<Queue>, SpawnError> {
     let (done, begun) = sync_channel(1);
-    let queue = make(move || {
+    let queue = make(ahead, move || {
         let first = first();
         let is_done = first.is_ok();
         let _ = done.send(first);
@@ -93,16 +105,19 @@ fn failed(error: io::Error) -> SpawnError {
     SpawnError::Stage { stage: Stage::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-fn make(first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
+fn make(ahead: c_int, first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let inbox = Inbox {
         requests: VecDeque::new(),
         orphans: Vec::new(),
         deadlines: Vec::new(),
         others: Vec::new(),
+        announced: false,
+        is_awake: false,
         open: true,
     };
-    let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell });
+    let signals = Signals::of_this_program();
+    let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell, signals, ahead });
     let stack = Stack::map()?;
     let heard = Arc::clone(&queue);
     std::thread::Builder::new().name("uos-spawn".into()).spawn(move || {
@@ -122,25 +137,47 @@ impl Queue {
     /// Has a child started.
     pub(super) fn send(&self, launch: Launch) -> Result<Sent, SpawnError> {
         let (reply, answer) = sync_channel(1);
-        let is_in = self.with(|inbox| {
+        let changed = launch.changed();
+        let (is_in, is_awake) = self.with(|inbox| {
             if inbox.open {
                 inbox.requests.push_back(Request { launch, reply });
             }
-            inbox.open
+            (inbox.open, inbox.is_awake)
         });
         if !is_in {
             return Err(SpawnError::Gone);
         }
-        self.ring();
+        if !is_awake {
+            self.ring();
+        }
+        // The child comes to them at last, and does without an answer.
+        if let Some(changed) = changed {
+            self.signals.tell(&changed);
+        }
         Ok(Sent(answer))
+    }
+
+    /// Says that a request is about to come. Waking a thread takes a while, and whoever prepares the request has other
+    /// things to do meanwhile.
+    pub(super) fn announce(&self) {
+        self.with(|inbox| inbox.announced = true);
+        self.ring();
+    }
+
+    /// Waits a moment for what was announced.
+    fn expect(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < A_MOMENT {
+            if self.with(|inbox| !inbox.requests.is_empty() || !inbox.open) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Starts a child that needs nothing of the thread: right here, if this is the program's first thread.
     pub(super) fn launch_plain(&self, launch: Launch) -> Result<Leader, SpawnError> {
-        if rustix::process::getpid() != rustix::thread::gettid() {
-            return self.launch(launch);
-        }
-        self.launch_here(launch)
+        if is_the_first() { self.launch_here(launch) } else { self.launch(launch) }
     }
 
     /// Starts a child from this thread, whose end is the child's.
@@ -224,13 +261,32 @@ impl Queue {
     }
 }
 
+/// Whether this is the program's first thread.
+pub(super) fn is_the_first() -> bool {
+    rustix::process::getpid() == rustix::thread::gettid()
+}
+
+/// Longer than preparing a sandbox takes. Whatever else the machine has to do goes first.
+const A_MOMENT: Duration = Duration::from_micros(200);
+
 fn run(queue: &Queue, stack: &Stack) {
     let closing = Closing(queue);
     let mut orphans = Vec::new();
     let mut deadlines: Vec<Deadline> = Vec::new();
+    // Namespaces of the thread that nobody else has ever been in.
+    let mut fresh = 0;
     loop {
         queue.listen(&orphans, deadlines.first().map(|(at, _)| *at));
+        let is_announced = queue.with(|inbox| {
+            let is_announced = std::mem::take(&mut inbox.announced) && inbox.requests.is_empty();
+            inbox.is_awake = is_announced;
+            is_announced
+        });
+        if is_announced {
+            queue.expect();
+        }
         let (requests, adopted, due, open) = queue.with(|inbox| {
+            inbox.is_awake = false;
             let requests = std::mem::take(&mut inbox.requests);
             (requests, std::mem::take(&mut inbox.orphans), std::mem::take(&mut inbox.deadlines), inbox.open)
         });
@@ -249,11 +305,17 @@ fn run(queue: &Queue, stack: &Stack) {
             // Unanswered requests are dropped, which answers them with Gone.
             break;
         }
-        for Request { launch, reply } in requests {
-            let (answer, _life) = clone_and_exec(stack, launch);
+        for Request { mut launch, reply } in requests {
+            // From here on they are the child's.
+            launch.flags &= !std::mem::take(&mut fresh);
+            let (answer, life) = clone_and_exec(stack, launch);
             if let Err(SendError(Ok(leader))) = reply.send(answer) {
                 let _ = leader.kill_group();
                 orphans.push(Arc::new(leader));
+            }
+            drop(life);
+            if queue.ahead != 0 && sys::leave_namespaces(queue.ahead).is_ok() {
+                fresh = queue.ahead;
             }
         }
         orphans.retain(|orphan| orphan.reap().is_none());

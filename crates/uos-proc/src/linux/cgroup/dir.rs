@@ -170,6 +170,10 @@ impl Dir {
 /// The processes of a group; writing to it moves one in.
 pub(super) const PROCS: &str = "cgroup.procs";
 
+/// Where a thread joins, in trees of the first version. One that moves itself and is alone holds up nobody. For a process
+/// the kernel stops everybody who begins or ends one, and first waits for all processors, unless it has just done so.
+pub(super) const TASKS: &str = "tasks";
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 /// The number behind `key` in lines of both.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bounds::Bounds;
 use super::change::Refused;
-use super::dir::{Dir, PROCS};
+use super::dir::{Dir, PROCS, TASKS};
 use super::hold::{Hold, KILL};
 use super::nest::{Cpu, Spot, ids, is_leaving, move_all};
 use super::v1;
@@ -93,14 +93,16 @@ impl Group {
         Ok(true)
     }
 
-    /// Files that a child writes "0" to in order to be in the group.
+    /// Files that a child, while it is one thread, writes "0" to in order to be in the group.
     pub(crate) fn joins(&self) -> io::Result<Vec<OwnedFd>> {
         let ready = self.with(|state| std::mem::take(&mut state.joins));
         if ready.is_empty() { self.open_joins() } else { Ok(ready) }
     }
 
     fn open_joins(&self) -> io::Result<Vec<OwnedFd>> {
-        self.dirs.iter().map(|dir| dir.writable(PROCS)).collect()
+        let is_v2 = |dir: &Arc<Dir>| self.v2.as_ref().is_some_and(|v2| Arc::ptr_eq(dir, v2));
+        let file = |dir: &Arc<Dir>| if is_v2(dir) { PROCS } else { TASKS };
+        self.dirs.iter().map(|dir| dir.writable(file(dir))).collect()
     }
 
     /// Changes what it is held to: all of it, or nothing.

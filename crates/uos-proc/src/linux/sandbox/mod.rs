@@ -166,7 +166,7 @@ impl Sandboxes {
         let mut filtered = None;
         if isolation == Isolation::NoNamespaces {
             let last = last_capability.filter(|_| drops);
-            queue = last.and_then(|last| thread::start_after(move || workshop::lay_down(last)).ok());
+            queue = last.and_then(|last| thread::start_after(0, move || workshop::lay_down(last)).ok());
             filtered = filtered_thread(last).filter(|_| last.is_none() || queue.is_some());
         }
         Ok(Sandboxes {
@@ -229,13 +229,19 @@ impl Sandboxes {
             flags |= libc::CLONE_NEWUSER;
         }
         let freedom = freedom(spec, has_root);
-        let is_filtered = |(theirs, _): &&(Freedom, _)| *theirs == freedom;
-        let (filter, queue) = match self.filtered.as_ref().filter(is_filtered) {
-            Some((_, queue)) => (None, Some(queue)),
-            None => (Some(self.filter(freedom)), self.queue.as_ref()),
-        };
-        let queue = queue.map(Arc::clone);
+        let filter = if self.filtered_queue(freedom).is_some() { None } else { Some(self.filter(freedom)) };
+        let queue = self.filtered_queue(freedom).or(self.queue.as_ref()).map(Arc::clone);
         Ok(Sandbox { shared: self, view, root, lease, rules, filter, queue, loopback, flags, init, reports })
+    }
+
+    /// That of the thread that the sandbox of `spec` will come from, if it is not the spawner's own.
+    pub(super) fn queue_of(&self, spec: &Spec) -> Option<&Queue> {
+        let freedom = freedom(spec, self.isolation != Isolation::NoNamespaces);
+        self.filtered_queue(freedom).or(self.queue.as_ref()).map(|queue| &**queue)
+    }
+
+    fn filtered_queue(&self, freedom: Freedom) -> Option<&Arc<Queue>> {
+        self.filtered.as_ref().filter(|(theirs, _)| *theirs == freedom).map(|(_, queue)| queue)
     }
 
     fn view(
@@ -390,7 +396,7 @@ impl Sandbox<'_> {
 fn filtered_thread(last_capability: Option<u32>) -> Option<(Freedom, Arc<Queue>)> {
     let freedom = freedom_at(Level::Standard, true, false);
     let filter = Arc::new(Filter::new(freedom));
-    let queue = thread::start_after(move || {
+    let queue = thread::start_after(0, move || {
         let mut life = Life::default();
         if let Some(last) = last_capability {
             life.drop_bounding_set(last);
