@@ -8,11 +8,9 @@
 
 use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
 use super::life::{Arg, Life, Op, Then};
-use super::signals::Changed;
 use crate::SpawnError;
 
 /// What the child is to do; pointers and numbers only.
@@ -21,8 +19,6 @@ pub(super) struct Orders {
     pub(super) count: usize,
     /// Room for every answer that the calls keep.
     pub(super) answers: *const AtomicI64,
-    /// The signals to be set back; until it comes to that, another thread may find out which.
-    pub(super) changed: *const Changed,
     pub(super) report: Report,
     /// A call that is not made, and the errno it fails with instead.
     #[cfg(test)]
@@ -71,7 +67,6 @@ pub(super) fn perform(life: &Life, wanted: Option<Arg>) -> Result<Option<OwnedFd
         ops: life.ops.as_ptr(),
         count: life.ops.len(),
         answers: answers.as_ptr(),
-        changed: Arc::as_ptr(life.changed()),
         report: Report::default(),
         #[cfg(test)]
         fault: None,
@@ -103,11 +98,6 @@ fn make(orders: &Orders) {
     while place < orders.count {
         // SAFETY: the parent gave the address and the number of its calls, and keeps them.
         let op = unsafe { &*orders.ops.add(place) };
-        // SAFETY: the parent keeps it with the calls.
-        if op.sets_back != 0 && !unsafe { &*orders.changed }.has_any(op.sets_back) {
-            place += 1;
-            continue;
-        }
         let answer = call(orders, op, place);
         match (answer, op.then) {
             (Ok(_), Then::Forget | Then::Tolerate(_)) => {}

@@ -9,7 +9,6 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -79,7 +78,6 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, S
         ops: life.ops.as_ptr(),
         count: life.ops.len(),
         answers: answers.as_ptr(),
-        changed: Arc::as_ptr(life.changed()),
         report: Report::default(),
         #[cfg(test)]
         fault: launch.fault,

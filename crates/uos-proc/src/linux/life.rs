@@ -9,7 +9,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use super::signals::Changed;
 use crate::Stage;
 
 /// An argument of a call.
@@ -42,8 +41,6 @@ pub(super) struct Op {
     pub(super) number: c_long,
     pub(super) args: [Arg; 5],
     pub(super) then: Then,
-    /// The signal that this sets back, as a bit; zero for other calls. Where that is not changed, the call is left out.
-    pub(super) sets_back: u64,
     /// Which of the life's stages it belongs to.
     stage: usize,
 }
@@ -60,7 +57,6 @@ pub(super) struct Life {
     /// Those that nobody waits for to be closed.
     quiet: Vec<OwnedFd>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
-    changed: Arc<Changed>,
 }
 
 impl Life {
@@ -116,20 +112,7 @@ impl Life {
         let mut all = [Arg::Is(0); 5];
         all[..N].copy_from_slice(&args);
         let stage = self.stages.len().saturating_sub(1);
-        self.ops.push(Op { number, args: all, then, sets_back: 0, stage });
-    }
-
-    /// Has a signal do what it does by default, if anything was changed about it.
-    pub(super) fn set_back(&mut self, signal: c_int, default: Arg) {
-        self.call(libc::SYS_rt_sigaction, [signal.into(), default, 0.into(), 8.into()]);
-        if let Some(op) = self.ops.last_mut() {
-            op.sets_back = 1 << (signal - 1);
-        }
-    }
-
-    /// Where it is to be told which signals are changed, until the child executes.
-    pub(super) fn changed(&self) -> &Arc<Changed> {
-        &self.changed
+        self.ops.push(Op { number, args: all, then, stage });
     }
 
     /// Has a string owned, and gives its address.

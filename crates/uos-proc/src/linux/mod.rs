@@ -15,7 +15,6 @@ mod process;
 mod pty;
 mod reap;
 mod sandbox;
-mod signals;
 mod steps;
 mod sys;
 mod thread;

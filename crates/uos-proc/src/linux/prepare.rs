@@ -14,7 +14,6 @@ use super::grouped::{Grouped, wants_group};
 use super::life::Life;
 use super::pty;
 use super::sandbox::{Held, Sandbox, Sandboxes, arguments};
-use super::signals::Changed;
 use super::steps::{Place, Rlimit};
 use super::thread::Queue;
 use crate::check::invalid;
@@ -55,15 +54,6 @@ impl Launch {
             #[cfg(test)]
             fault: None,
         }
-    }
-
-    /// Where it is to be told which signals are changed. None for one that is to make every call there is.
-    pub(super) fn changed(&self) -> Option<Arc<Changed>> {
-        #[cfg(test)]
-        if self.fault.is_some() {
-            return None;
-        }
-        Some(Arc::clone(self.life.changed()))
     }
 
     pub(super) fn with_flags(mut self, flags: c_int) -> Self {

@@ -129,7 +129,7 @@ impl Life {
         // The kernel's struct sigaction, on every architecture no longer than this; all zeroes is the default.
         let default = self.words([0; 4]);
         for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
-            self.set_back(signal, default);
+            self.call(libc::SYS_rt_sigaction, [signal.into(), default, 0.into(), 8.into()]);
         }
         let none = self.words([0]);
         self.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), none, 0.into(), 8.into()]);

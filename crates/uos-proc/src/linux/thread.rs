@@ -19,7 +19,6 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use super::clone::{Stack, clone_and_exec};
 use super::prepare::Launch;
 use super::reap::Leader;
-use super::signals::Signals;
 use super::sys;
 use crate::{SpawnError, Stage};
 
@@ -30,7 +29,6 @@ pub(super) struct Queue {
     inbox: Mutex<Inbox>,
     /// An eventfd, so that one poll hears both requests and the exits of orphans.
     bell: OwnedFd,
-    signals: Signals,
     /// The kinds of namespaces that the thread makes for its next child before it is asked for one.
     ahead: c_int,
 }
@@ -116,8 +114,7 @@ fn make(ahead: c_int, first: impl FnOnce() -> bool + Send + 'static) -> io::Resu
         is_awake: false,
         open: true,
     };
-    let signals = Signals::of_this_program();
-    let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell, signals, ahead });
+    let queue = Arc::new(Queue { inbox: Mutex::new(inbox), bell, ahead });
     let stack = Stack::map()?;
     let heard = Arc::clone(&queue);
     std::thread::Builder::new().name("uos-spawn".into()).spawn(move || {
@@ -137,7 +134,6 @@ impl Queue {
     /// Has a child started.
     pub(super) fn send(&self, launch: Launch) -> Result<Sent, SpawnError> {
         let (reply, answer) = sync_channel(1);
-        let changed = launch.changed();
         let (is_in, is_awake) = self.with(|inbox| {
             if inbox.open {
                 inbox.requests.push_back(Request { launch, reply });
@@ -149,10 +145,6 @@ impl Queue {
         }
         if !is_awake {
             self.ring();
-        }
-        // The child comes to them at last, and does without an answer.
-        if let Some(changed) = changed {
-            self.signals.tell(&changed);
         }
         Ok(Sent(answer))
     }
