@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 /// short writes. A writer that waits is woken once three quarters are free.
 ///
 /// Descriptors that a foreign writer passes are closed by the kernel on the thread that reads, as with
-/// [`KernelQueue`](super::KernelQueue).
+/// [`KernelQueue`](crate::KernelQueue).
 pub struct KernelSocket {
     ends: Ends,
 }
