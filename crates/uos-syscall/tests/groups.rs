@@ -301,3 +301,40 @@ async fn children_are_born_into_the_groups_and_nothing_is_left_of_them() {
     drop(stage);
     until("the spawner's own has gone with it", || !home.exists()).await;
 }
+
+/// A program that has made control groups of its own can't be moved by the host; then nobody of its group is.
+#[tokio::test]
+async fn a_group_goes_with_all_in_it_or_stays_where_it_is() {
+    let stage = Stage::new(LinuxSpawner::new().unwrap()).await;
+    let (world, agent) = (&stage.world, &stage.agent);
+    let (group, other) = (stage.group(0, None).await, stage.group(0, None).await);
+    let members = [stage.sleeper(group).await, stage.sleeper(group).await];
+    let places = || members.map(|member| group_file(member.os_pid, "cpu", ""));
+    let before = places();
+    let own = before[0].join("own");
+    fs::create_dir(&own).unwrap();
+    let go = v1::SetGroup { id: other, pid: 0, member_id: group };
+    if stage.nests().await {
+        for _ in 0..2 {
+            assert_eq!(world.errno(agent, go).await, Errno::EIO);
+            assert_eq!(places(), before);
+        }
+        // Others are not held up by it.
+        let third = stage.group(0, None).await;
+        world.call(agent, v1::SetGroup { id: other, pid: 0, member_id: third }).await.unwrap();
+    }
+    fs::remove_dir(&own).unwrap();
+    world.call(agent, go).await.unwrap();
+    if stage.nests().await {
+        for (was, is) in before.iter().zip(places()) {
+            assert_eq!(
+                is.ancestors().position(is_home),
+                was.ancestors().position(is_home).map(|depth| depth + 1)
+            );
+        }
+    }
+    for member in members {
+        stage.kill(member).await;
+    }
+    world.kernel.shut_down().await;
+}

@@ -117,7 +117,6 @@ impl Syscall for v1::SetGroup {
         let to = cx.target.group()?.map(|found| found.group);
         if let Some(member) = cx.target.member.clone().transpose()? {
             cx.kernel().move_group(&member.group, to)?;
-            cx.kernel().rebalance();
             return Ok(v1::SetGroupReply {});
         }
         let process = cx.target.process.as_ref().ok_or_else(|| Error::no_process(self.pid))?;

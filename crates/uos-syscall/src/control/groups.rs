@@ -22,7 +22,7 @@ use super::{
     Standing, held,
     program::{Held as Steered, group_weight, nearest, refused},
 };
-use crate::{Error, handles::Held, kernel::Inner, process::Process};
+use crate::{Errno, Error, handles::Held, kernel::Inner, process::Process};
 
 /// A group, until it is dissolved.
 pub(crate) struct Group {
@@ -131,8 +131,18 @@ impl Inner {
         Ok(GroupHandle { maker: Some(Arc::new(Maker(Arc::clone(&group)))), group })
     }
 
-    /// Moves a group into another.
-    pub(crate) fn move_group(&self, group: &Group, parent: Option<Arc<Group>>) -> Result<(), Error> {
+    /// Moves a group into another, with all who are in it. Where the host refuses that for one of them, all are where they were.
+    pub(crate) fn move_group(&self, group: &Arc<Group>, parent: Option<Arc<Group>>) -> Result<(), Error> {
+        let before = group.parent.lock().clone();
+        self.move_in_books(group, parent)?;
+        self.rebalance_and_tell(Some(group)).inspect_err(|_| {
+            // It may be that it can't be there any more: then it is where the books say.
+            let _ = self.move_in_books(group, before);
+            self.rebalance();
+        })
+    }
+
+    fn move_in_books(&self, group: &Group, parent: Option<Arc<Group>>) -> Result<(), Error> {
         let above = parent.as_ref().map_or(GroupId::ROOT, |parent| parent.in_books);
         // The books refuse a ring. Both are changed as one, so that none can come about in between.
         let mut at = group.parent.lock();
@@ -233,6 +243,13 @@ impl Inner {
 
     /// Writes the weights of all who are in a group, or were until just now, and has all be in their groups.
     pub(crate) fn rebalance(&self) {
+        // What the host refuses stays as it is; whoever asked for it has been told.
+        let _ = self.rebalance_and_tell(None);
+    }
+
+    /// The same, and says if it was refused for one who is in this group.
+    fn rebalance_and_tell(&self, about: Option<&Arc<Group>>) -> Result<(), Error> {
+        let mut told = Ok(());
         let _one_at_a_time = self.control.balance.lock();
         for process in self.processes.living() {
             let Some(program) = &process.program else { continue };
@@ -240,8 +257,19 @@ impl Inner {
             let Ok(mut held) = held(&process, program) else { continue };
             let standing = process.standing();
             let weight = self.weight_on_host(None, &standing);
-            let _ = self.nest(&process, &mut held, &standing);
-            // What the host refuses stays as it is; whoever asked for it has been told.
+            let is_in = |group| {
+                standing
+                    .group
+                    .as_ref()
+                    .is_some_and(|own| own.chain().iter().any(|one| Arc::ptr_eq(one, group)))
+            };
+            if let Err(refused) = self.nest(&process, &mut held, &standing)
+                && refused.errno != Errno::ESRCH
+                && about.is_some_and(is_in)
+                && told.is_ok()
+            {
+                told = Err(refused);
+            }
             if held.hold.reins.weight != weight {
                 let _ = self.weigh(&process, &mut held, weight);
             }
@@ -249,6 +277,7 @@ impl Inner {
                 let _ = self.regroup(&process, &mut held, &standing, &strict);
             }
         }
+        told
     }
 }
 

@@ -75,6 +75,9 @@ impl Trees {
             trees.nest = alone.map(|(_, home)| Arc::new(Nest::new(Arc::clone(&home.dir))));
         }
         trees.abilities = trees.try_out(&why);
+        if trees.abilities.nest.is_err() {
+            trees.nest = None;
+        }
         trees
     }
 
