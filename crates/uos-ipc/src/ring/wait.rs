@@ -140,6 +140,7 @@ impl Wait {
         }
         // It did not help: look less often the next time.
         self.looks /= 2;
+        self.pace = Pace::default();
         let mut slept = false;
         loop {
             let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;

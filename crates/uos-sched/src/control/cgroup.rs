@@ -245,11 +245,18 @@ pub(super) mod tests {
         let inside = path.join(&dead).join(format!("uos-sched.{}.8", of(i32::MAX)));
         make(&inside).unwrap();
         fs::write(inside.join("cgroup.procs"), "77").unwrap();
+        // Who is alive may have made one within: that stays, and so does the one around it, without members.
+        let around = format!("uos-sched.{}.7", of(i32::MAX - 2));
+        let within = path.join(&around).join(format!("uos-sched.{text}.9"));
+        make(&path.join(&around)).unwrap();
+        make(&within).unwrap();
+        fs::write(within.join("cgroup.procs"), "99").unwrap();
         let elsewhere = format!("uos-sched.{}.7", of(i32::MAX - 1));
         make(&path.join(&elsewhere)).unwrap();
         fs::write(path.join(&elsewhere).join("cgroup.procs"), "0\n0").unwrap();
         assert!(Root { version: Version::V1, path: path.clone(), owner: own(), switched_on: false }.works());
         assert!(!path.join(&dead).exists() && path.join(&alive).exists() && path.join(&foreign).exists());
+        assert_eq!(read(&within, "cgroup.procs"), "99", "its owner lives");
         assert!(path.join("uos-sched.what").exists() && path.join("other").exists());
         assert!(path.join(&elsewhere).exists(), "whose members are not of this machine's numbers");
         assert_eq!(read(&path, "cgroup.procs"), "77", "whom it held is not lost");

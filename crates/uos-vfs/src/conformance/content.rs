@@ -38,6 +38,11 @@ pub(super) fn reading_sees_what_was_written_since_the_file_was_found(root: &Node
     }
     writer.set_len(4).unwrap();
     assert_eq!(reader.read_onto(0, usize::MAX, &mut Vec::with_capacity(11)).unwrap(), 4);
+    // As much room as there was to read, and more to read by now.
+    let found = file(root, b"g", &[7; 5_000]);
+    let reader = open(&root.lookup(ROOT, named(b"g")).unwrap());
+    open(&found).write_at(5_000, &[8; 4_000]).unwrap();
+    assert_eq!(reader.read_onto(0, usize::MAX, &mut Vec::with_capacity(5_000)).unwrap(), 9_000);
 }
 
 pub(super) fn holes_read_as_zero(root: &NodeRef) {

@@ -46,10 +46,12 @@ impl LocalFile {
         loop {
             let done = data.len() - before;
             let at = offset.saturating_add(done as u64);
-            if i64::try_from(at).is_err() || done == max || done > 0 && self.ends_at(at) {
+            let room = data.capacity() - data.len();
+            // Where there is room left, less was read than was asked for.
+            let is_end = done > 0 && room > 0 && self.ends_at(at);
+            if i64::try_from(at).is_err() || done == max || is_end {
                 return Ok(done);
             }
-            let room = data.capacity() - data.len();
             if room == 0 || done == 0 && room < STEP.min(max) && !self.reaches_end(at, room) {
                 // One more, to see the end. Files that tell no length go on in steps.
                 let left = match stat(&self.fd)?.stx_size.saturating_sub(at) {

@@ -11,7 +11,7 @@ use crate::{Caller, Error, Kind, Name, NodeRef, VPath, Want};
 const LINKS_MAX: usize = 40;
 
 /// What is noted of the directories left again takes no more than this. A path as such can't reach it; links in
-/// links, each with a long way up and down, could go on to half a gigabyte.
+/// links, each with a long way up and down, could go on to half a gigabyte: those are too many.
 const LEFT_MAX: usize = 1 << 20;
 
 pub(super) fn resolve(
@@ -65,7 +65,7 @@ impl Noted {
     fn left(&mut self, path: &VPath) -> Result<(), Error> {
         self.left_bytes += path.as_bytes().len() + size_of::<Passed>();
         if self.left_bytes > LEFT_MAX {
-            return Err(Error::NameTooLong);
+            return Err(Error::TooManyLinks);
         }
         self.passed.push(Passed::Left(path.clone()));
         Ok(())
@@ -228,7 +228,7 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
             self.path.push(name);
         }
         let mut path = std::mem::replace(&mut self.path, VPath::root());
-        // Too long a way is too long whether or not it is there.
+        // Too many links are too many whether or not there is something at their end.
         let error = self.append_rest_to(&mut path).err().unwrap_or(stop.error);
         let at = Some(self.steps.take_top());
         Unresolved { error, path, passed: self.passed.passed, at, missing }

@@ -69,7 +69,8 @@ fn own_pid_namespace() -> Option<u64> {
 
 /// When a process began that has not ended, in ticks of the clock: a zombie can hold nothing any more.
 fn began(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
     // The name before the last parenthesis may hold anything. The state is the third field, the number of threads the
     // 20th, the beginning the 22nd.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();

@@ -133,10 +133,10 @@ impl Dir {
     }
 }
 
-/// Moves everybody out of a group and those of our kind in it, and removes them. One with a group in it that somebody else
-/// has made stays for its owner.
+/// Moves everybody out of a group and those in it that its maker made, and removes them. One with a group in it that somebody
+/// else has made stays for its owner.
 pub(in crate::control) fn clear(group: &Path, home: &Path) {
-    for inner in inside(group).iter().filter(|inner| is_our_kind(inner)) {
+    for inner in inside(group).iter().filter(|inner| is_of_its_maker(inner, group)) {
         clear(inner, home);
     }
     // Its children may have been born into it, and the dead leave it a moment after their end.
@@ -153,13 +153,17 @@ pub(in crate::control) fn clear(group: &Path, home: &Path) {
     }
 }
 
-/// Whether somebody else has made a group in this one, or in those of our kind in it.
+/// Whether somebody else has made a group in this one, or in those of its maker in it.
 pub(super) fn holds_foreign(group: &Path) -> bool {
-    inside(group).iter().any(|inner| !is_our_kind(inner) || holds_foreign(inner))
+    inside(group).iter().any(|inner| !is_of_its_maker(inner, group) || holds_foreign(inner))
 }
 
-fn is_our_kind(group: &Path) -> bool {
-    group.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX))
+fn is_of_its_maker(inner: &Path, group: &Path) -> bool {
+    maker(inner).is_some_and(|of| maker(group) == Some(of))
+}
+
+fn maker(group: &Path) -> Option<&str> {
+    group.file_name()?.to_str()?.strip_prefix(PREFIX)?.split('.').next()
 }
 
 /// The groups in a group.

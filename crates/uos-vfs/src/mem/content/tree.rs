@@ -69,18 +69,10 @@ impl Tree {
         descend(&mut self.root, self.height, index)
     }
 
+    /// Takes a chunk away, and the branches that held nothing else.
     pub(super) fn take(&mut self, index: u64) -> Option<Chunk> {
         self.get(index)?;
-        let mut slot = &mut self.root;
-        let mut height = self.height;
-        while let Slot::Branch(branch) = slot {
-            height -= 1;
-            slot = &mut Arc::make_mut(branch).slots[child(index, height)];
-        }
-        match std::mem::take(slot) {
-            Slot::Chunk(chunk) => Some(chunk),
-            _ => None,
-        }
+        take(&mut self.root, self.height, index)
     }
 
     /// The first chunk from `index` on, and where it is.
@@ -165,6 +157,27 @@ fn descend(slot: &mut Slot, height: u8, index: u64) -> &mut Chunk {
     chunk
 }
 
+fn take(slot: &mut Slot, height: u8, index: u64) -> Option<Chunk> {
+    let Slot::Branch(branch) = slot else {
+        return match std::mem::take(slot) {
+            Slot::Chunk(chunk) => Some(chunk),
+            _ => None,
+        };
+    };
+    let chunk = take(&mut Arc::make_mut(branch).slots[child(index, height - 1)], height - 1, index);
+    prune(slot);
+    chunk
+}
+
+/// A branch that holds nothing is none: nobody is charged for it.
+fn prune(slot: &mut Slot) {
+    if let Slot::Branch(branch) = slot
+        && branch.slots.iter().all(|slot| matches!(slot, Slot::Hole))
+    {
+        *slot = Slot::Hole;
+    }
+}
+
 fn next(slot: &Slot, height: u8, base: u64, from: u64) -> Option<(u64, &Chunk)> {
     match slot {
         Slot::Hole => None,
@@ -194,6 +207,7 @@ fn split(slot: &mut Slot, height: u8, base: u64, index: u64, chunks: &mut Vec<(u
     for (slot, base) in slots.iter_mut().zip(bases(base, height)).skip(first + usize::from(rest > 0)) {
         collect(std::mem::take(slot), height - 1, base, chunks);
     }
+    prune(slot);
 }
 
 /// All chunks below. Those below a shared branch are there as further references; the branch itself is
@@ -208,5 +222,40 @@ fn collect(slot: Slot, height: u8, base: u64, chunks: &mut Vec<(u64, Chunk)>) {
                 collect(slot, height - 1, base, chunks);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    impl Slot {
+        fn branches(&self) -> usize {
+            match self {
+                Slot::Branch(branch) => 1 + branch.slots.iter().map(Slot::branches).sum::<usize>(),
+                _ => 0,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_no_branches() {
+        let mut tree = Tree::default();
+        let (near, far) = (5, WIDTH.pow(4) - 1);
+        for index in [near, far] {
+            tree.slot(index);
+        }
+        assert_eq!(tree.root.branches(), 1 + 2 * 3, "a way to each");
+        for step in 1..200 {
+            tree.slot(step * WIDTH);
+            assert!(tree.take(step * WIDTH).is_some());
+            tree.slot(step * WIDTH + 1);
+            assert_eq!(tree.split_off(step * WIDTH + 1).len(), if step == 1 { 2 } else { 1 });
+            assert_eq!(tree.root.branches(), 4, "the way to the near one");
+        }
+        let shared = tree.clone();
+        assert!(tree.take(near).is_some());
+        assert_eq!((tree.root.branches(), shared.root.branches()), (0, 4));
+        assert!(shared.get(near).is_some());
     }
 }
