@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { enter, eventually, frame, launch, launchBrowser, rect, visit } from './browser';
+import { clear, enter, eventually, frame, launch, launchBrowser, rect, visit } from './browser';
 import { Server } from './server';
 
 const server = new Server();
@@ -123,6 +123,8 @@ test('a focus that can be seen goes through the taskbar and into a window', asyn
 });
 
 test('what is typed and entered before the apps are fetched is launched once they are', async () => {
+  // A Hub that is open already would stand for the one that is launched, and its process be found by the same words.
+  await clear(server);
   let go: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     go = resolve;
@@ -135,9 +137,11 @@ test('what is typed and entered before the apps are fetched is launched once the
       }),
   });
   await launch(early, 'Hub');
-  await early.getByTestId('launcher').getByText('Looking…').waitFor();
+  const launcher = early.getByTestId('launcher');
+  expect(await launcher.getByRole('combobox').inputValue()).toBe('Hub');
+  expect(await frame(early, 'hub').count()).toBe(0);
   go();
   await frame(early, 'hub').waitFor();
-  await early.getByTestId('launcher').waitFor({ state: 'hidden' });
+  await launcher.waitFor({ state: 'hidden' });
   await context.close();
 });
