@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio as HostStdio};
 
-use common::{SPAWNER, line, refusal, run, shell, spawn, within};
+use common::{SPAWNER, groups_of, line, refusal, run, shell, spawn, within};
 use proptest::strategy::{Strategy, ValueTree};
 use tokio::io::AsyncWriteExt;
 use uos_proc::{
@@ -37,25 +37,6 @@ async fn ready(spec: Spec) -> Child {
     let child = spawn(spec.stdout(Stdio::Pipe));
     assert_eq!(line(&mut child.take_stdout().unwrap()).await, "ready");
     child
-}
-
-/// Every directory of this program's groups, in all trees.
-fn groups_of(pid: u32) -> Vec<PathBuf> {
-    fn look(place: &PathBuf, part: &str, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let name = entry.file_name();
-                if name.to_str().is_some_and(|name| name.starts_with("uos-") && name.contains(part)) {
-                    found.push(entry.path());
-                } else {
-                    look(&entry.path(), part, found);
-                }
-            }
-        }
-    }
-    let mut found = Vec::new();
-    look(&PathBuf::from("/sys/fs/cgroup"), &format!("-{pid}-"), &mut found);
-    found
 }
 
 #[test]

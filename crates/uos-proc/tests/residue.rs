@@ -15,7 +15,7 @@ use uos_proc::{Spawner, Stdio};
 async fn counts_return_to_where_they_were() {
     // The spawner's and the runtime's own descriptors come with the first child.
     run(spec("/bin/true")).await;
-    let open = descriptors();
+    let open = fewest_descriptors().await;
     assert_eq!(children(), 0);
 
     for _ in 0..200 {
@@ -25,7 +25,7 @@ async fn counts_return_to_where_they_were() {
         refusal(spec("/no/such/program").stdin(Stdio::Pipe).stdout(Stdio::Pipe));
     }
     // The thread that starts them lets go of the last of it when it has said so.
-    until(|| descriptors() == open && children() == 0).await;
+    until(|| descriptors() <= open && children() == 0).await;
 
     // Dropped while running, never waited for.
     let running: Vec<_> = (0..20).map(|_| spawn(shell("sleep 1000 & wait").stdin(Stdio::Pipe))).collect();
@@ -39,14 +39,14 @@ async fn counts_return_to_where_they_were() {
     for _ in 0..50 {
         drop(spawn(spec("/bin/true")));
     }
-    until(|| children() == 0 && descriptors() == open).await;
+    until(|| children() == 0 && descriptors() <= open).await;
 
     // The same when the spawner goes first.
     let spawner = uos_proc::LinuxSpawner::new().unwrap();
     let child = spawner.spawn(spec("/bin/sleep").arg("1000")).unwrap();
     drop(spawner);
     drop(child);
-    until(|| children() == 0 && descriptors() == open).await;
+    until(|| children() == 0 && descriptors() <= open).await;
 }
 
 async fn until(is_so: impl Fn() -> bool) {
@@ -56,6 +56,16 @@ async fn until(is_so: impl Fn() -> bool) {
         }
     })
     .await;
+}
+
+/// How many are open for good. The thread that starts children holds some for a moment after it has said that one is there.
+async fn fewest_descriptors() -> usize {
+    let mut fewest = descriptors();
+    for _ in 0..100 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        fewest = fewest.min(descriptors());
+    }
+    fewest
 }
 
 fn descriptors() -> usize {

@@ -64,6 +64,7 @@ const SUITES: &[Suite] = &[
         SERVICE,
         "limits-test --skip a_server_killed_at_any_moment --skip a_server_that_ends --skip what_a_sandbox_left",
     ),
+    daily("births", ROOT, "births-test"),
     daily("conformance", ROOT, "conformance-test"),
     daily("isolation", ROOT, "isolation-test"),
     daily("sandbox", ROOT, "sandbox-test"),

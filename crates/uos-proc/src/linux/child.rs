@@ -8,7 +8,7 @@
 
 use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
 use super::life::{Arg, Life, Op, Then};
 use crate::SpawnError;
@@ -17,6 +17,8 @@ use crate::SpawnError;
 pub(super) struct Orders {
     pub(super) ops: *const Op,
     pub(super) count: usize,
+    /// The place of the first call to be made.
+    pub(super) first: usize,
     /// Room for every answer that the calls keep.
     pub(super) answers: *const AtomicI64,
     pub(super) report: Report,
@@ -25,10 +27,12 @@ pub(super) struct Orders {
     pub(super) fault: Option<(usize, c_int)>,
 }
 
-/// The slot through which a child tells why it failed. Atomics, because the writer is another process as far as
+/// The slots through which a child tells why it failed. Atomics, because the writer is another process as far as
 /// the compiler can know.
 #[derive(Default)]
 pub(super) struct Report {
+    /// Whether it has lived at all.
+    has_begun: AtomicBool,
     /// One more than the place of the call that failed; zero is "none".
     place: AtomicUsize,
     errno: AtomicI32,
@@ -39,6 +43,11 @@ impl Report {
     pub(super) fn read(&self) -> Option<(usize, c_int)> {
         let place = self.place.load(Ordering::Acquire).checked_sub(1)?;
         Some((place, self.errno.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the child has come as far as its first instruction. Asked when it is out of our memory.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
     }
 
     fn write(&self, place: usize, errno: c_int) {
@@ -52,6 +61,7 @@ impl Report {
 pub(super) extern "C" fn enter(orders: *mut c_void) -> c_int {
     // SAFETY: the caller passes a valid Orders and stands still until this process executes or exits.
     let orders = unsafe { &*orders.cast_const().cast::<Orders>() };
+    orders.report.has_begun.store(true, Ordering::Release);
     make(orders);
     loop {
         // SAFETY: exit_group takes an integer, and ends this process and no thread of the parent.
@@ -66,6 +76,7 @@ pub(super) fn perform(life: &Life, wanted: Option<Arg>) -> Result<Option<OwnedFd
     let orders = Orders {
         ops: life.ops.as_ptr(),
         count: life.ops.len(),
+        first: 0,
         answers: answers.as_ptr(),
         report: Report::default(),
         #[cfg(test)]
@@ -94,7 +105,7 @@ pub(super) fn perform(life: &Life, wanted: Option<Arg>) -> Result<Option<OwnedFd
 
 /// Makes all calls. Returns after one that failed; the last one executes a program and then does not return.
 fn make(orders: &Orders) {
-    let mut place = 0;
+    let mut place = orders.first;
     while place < orders.count {
         // SAFETY: the parent gave the address and the number of its calls, and keeps them.
         let op = unsafe { &*orders.ops.add(place) };

@@ -13,7 +13,9 @@ use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::cgroup::Birthplace;
 use super::child::{Orders, Report, enter};
+use super::clone3::{Entry, clone_into};
 use super::life::Life;
 use super::prepare::Launch;
 use super::reap::{Ending, Leader};
@@ -77,38 +79,35 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, S
     let mut orders = Orders {
         ops: life.ops.as_ptr(),
         count: life.ops.len(),
+        first: 0,
         answers: answers.as_ptr(),
         report: Report::default(),
         #[cfg(test)]
         fault: launch.fault,
     };
 
-    let mut pidfd: c_int = -1;
-    let flags = launch.flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let arg = (&raw mut orders).cast::<c_void>();
+    let birthplace = life.birthplace.take();
+    // Then the call is made after all.
+    #[cfg(test)]
+    let birthplace = birthplace.filter(|_| launch.fault.is_none_or(|(place, _)| place != 0));
+    let flags = launch.flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
     let mask = block_all_signals();
-    // SAFETY: `enter` gets what it documents: orders whose pointers lead into `life` and `answers`, both of which
-    // outlive the child's stay in our memory, because CLONE_VFORK holds this thread until it has left. The stack
-    // is mapped, large enough, and used by this one child. Signals are blocked, so no handler of ours runs in the
-    // child. The pidfd is written before the call returns.
-    let pid = unsafe { libc::clone(enter, stack.top(), flags, arg, &raw mut pidfd) };
-    let clone_errno = io::Error::last_os_error().raw_os_error();
+    // SAFETY: the pointers of the orders lead into `life` and `answers`, both of which are there to the end of this.
+    // The stack is exclusively the caller's. Signals are blocked.
+    let made = unsafe { make(stack, flags, &mut orders, birthplace.as_ref()) };
     restore_signals(mask);
 
     let stage_failed = |stage, errno| SpawnError::Stage { stage, errno };
-    let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0) else {
-        return (Err(stage_failed(Stage::Clone, clone_errno.unwrap_or(libc::EAGAIN))), life);
+    let (pid, pidfd) = match made {
+        Ok(made) => made,
+        Err(errno) => return (Err(stage_failed(Stage::Clone, errno)), life),
     };
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let failure = orders.report.read().map(|(place, errno)| stage_failed(life.stage_of(place), errno));
     // The life holds our copies of the child's pipe ends. They go first: whoever gets the answer may wait for end
     // of file.
     life.hang_up();
     if let Some(failure) = failure {
-        // It has left our memory by exiting; collecting it takes no noticeable time.
-        let exited = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-        while let Err(rustix::io::Errno::INTR) = exited() {}
+        collect(&pidfd);
         return (Err(failure), life);
     }
     let killed = AtomicBool::new(false);
@@ -125,6 +124,56 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, S
         spawner_peak_kib: sys::own_peak_kib(),
     };
     (Ok(leader), life)
+}
+
+/// Makes the process: in its control group, if it can be, or else where this one is, and then it joins.
+///
+/// # Safety
+///
+/// What the orders point to is good until this returns, the stack is used by nobody else, and signals are blocked, so
+/// that no handler of ours runs in the child.
+unsafe fn make(
+    stack: &Stack,
+    flags: c_int,
+    orders: &mut Orders,
+    birthplace: Option<&Birthplace>,
+) -> Result<(Pid, OwnedFd), c_int> {
+    let mut pidfd: c_int = -1;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+    let made = |pid, pidfd| (pid, unsafe { OwnedFd::from_raw_fd(pidfd) });
+    if let Some(birthplace) = birthplace {
+        orders.first = 1;
+        let child = (enter as Entry, ptr::from_mut(orders).cast());
+        let room = (stack.top(), STACK_LEN);
+        // SAFETY: `enter` gets what it documents, because CLONE_VFORK holds this thread until the child has left our
+        // memory. The stack is mapped and large enough, and ends with a page.
+        let answer = unsafe { clone_into(birthplace.as_fd(), flags, room, child, &raw mut pidfd) };
+        if let Some(pid) = answer.ok().and_then(Pid::from_raw) {
+            let (pid, pidfd) = made(pid, pidfd);
+            if orders.report.has_begun() {
+                return Ok((pid, pidfd));
+            }
+            // It was killed as it came into being.
+            collect(&pidfd);
+        }
+        orders.first = 0;
+    }
+    let arg = ptr::from_mut(orders).cast::<c_void>();
+    // SAFETY: as above. The pidfd is written before the call returns.
+    let pid = unsafe { libc::clone(enter, stack.top(), flags | libc::SIGCHLD, arg, &raw mut pidfd) };
+    if pid <= 0 {
+        return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN));
+    }
+    if let Some(birthplace) = birthplace {
+        birthplace.has_failed();
+    }
+    Pid::from_raw(pid).map(|pid| made(pid, pidfd)).ok_or(libc::EAGAIN)
+}
+
+/// Collects a child that has left our memory by exiting, which takes no noticeable time.
+fn collect(pidfd: &OwnedFd) {
+    let exited = || waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    while let Err(rustix::io::Errno::INTR) = exited() {}
 }
 
 /// Blocks every signal for this thread and returns the mask before. Not by the C library, which leaves out two

@@ -92,8 +92,8 @@ impl Grouped {
     /// Has the child join before anything else, so that no moment of it is outside.
     pub(super) fn join(&self, life: &mut Life) -> Result<(), SpawnError> {
         if let Some(lease) = &*self.lock() {
-            let files = lease.group().joins().map_err(|error| stage_failed(Stage::Group, &error))?;
-            life.join(files);
+            let joining = lease.group().joining().map_err(|error| stage_failed(Stage::Group, &error))?;
+            life.join(joining);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use super::cgroup::Birthplace;
 use crate::Stage;
 
 /// An argument of a call.
@@ -57,6 +58,8 @@ pub(super) struct Life {
     /// Those that nobody waits for to be closed.
     quiet: Vec<OwnedFd>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
+    /// The control group that the child is made in, if it can be. Then its first call, which joins it, is left out.
+    pub(super) birthplace: Option<Birthplace>,
 }
 
 impl Life {

@@ -7,6 +7,7 @@
 mod cgroup;
 mod child;
 mod clone;
+mod clone3;
 mod grouped;
 mod life;
 mod means;

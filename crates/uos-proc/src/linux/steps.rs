@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_long};
 use std::os::fd::OwnedFd;
 
+use super::cgroup::Joining;
 use super::life::{Arg, Life, Then};
 use crate::{Limits, Stage};
 
@@ -13,10 +14,12 @@ pub(super) enum Place {
 }
 
 impl Life {
-    /// Joins control groups, each by writing "myself" into one of these files.
-    pub(super) fn join(&mut self, groups: Vec<OwnedFd>) {
+    /// Joins control groups, each by writing "myself" into one of these files. The first is not needed if it is made in
+    /// its birthplace.
+    pub(super) fn join(&mut self, Joining { birthplace, files }: Joining) {
         self.stage(Stage::Group);
-        for procs in groups {
+        self.birthplace = birthplace.filter(|_| self.ops.is_empty());
+        for procs in files {
             let procs = self.quiet_fd(procs);
             self.call(libc::SYS_write, [procs, Life::fixed(c"0"), 1.into()]);
         }

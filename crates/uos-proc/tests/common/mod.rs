@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -63,4 +64,23 @@ pub(crate) async fn line(from: &mut (impl AsyncRead + Unpin)) -> String {
             byte => line.push(byte),
         }
     }
+}
+
+/// The directories of a program's groups, in all trees.
+pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
+    fn look(place: &PathBuf, part: &str, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let name = entry.file_name();
+                if name.to_str().is_some_and(|name| name.starts_with("uos-") && name.contains(part)) {
+                    found.push(entry.path());
+                } else {
+                    look(&entry.path(), part, found);
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(&PathBuf::from("/sys/fs/cgroup"), &format!("-{pid}-"), &mut found);
+    found
 }

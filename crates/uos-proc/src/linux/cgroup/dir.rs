@@ -1,7 +1,7 @@
 //! A directory of a control group tree, and its files.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -14,6 +14,12 @@ pub(super) struct Dir {
     fd: OwnedFd,
     /// Files that are used at a time when somebody waits: opened when nobody does.
     kept: OnceLock<Kept>,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// By name, those to be read and those to be written.
@@ -159,11 +165,6 @@ impl Dir {
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         let text = self.read_until(PROCS, |_, _| false)?;
         text.lines().map(|line| line.parse().map_err(|_| io::ErrorKind::InvalidData.into())).collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn fd(&self) -> &OwnedFd {
-        &self.fd
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::birth::{Birthplace, Births};
 use super::bounds::Bounds;
 use super::change::Refused;
 use super::dir::{Dir, PROCS, TASKS};
@@ -22,6 +23,8 @@ pub(crate) struct Group {
     pub(super) dirs: Vec<Arc<Dir>>,
     /// Its directory in the tree of the second version.
     pub(super) v2: Option<Arc<Dir>>,
+    /// Whether a process can be made there.
+    pub(super) births: Arc<Births>,
     pub(super) controllers: Box<dyn Controllers>,
     pub(super) hold: Option<Box<dyn Hold>>,
     pub(super) real_time: Option<RealTime>,
@@ -59,6 +62,15 @@ pub(super) struct State {
     was_frozen: bool,
 }
 
+/// How a child comes to be in a group.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    /// Where it can be made. Then it need not write to the first of the files.
+    pub(crate) birthplace: Option<Birthplace>,
+    /// What it writes "0" to while it is one thread.
+    pub(crate) files: Vec<OwnedFd>,
+}
+
 /// How often newly made ones are looked for: nobody makes them faster than that without meaning it.
 const ROUNDS: u32 = 16;
 
@@ -85,7 +97,9 @@ impl Group {
             hold.freeze(false)?;
             self.with(|state| state.was_frozen = false);
         }
-        if !self.is_collected() || !self.controllers.renew()? {
+        // Nobody could be made in one that was killed.
+        let was_killed = self.hold.as_ref().is_some_and(|hold| hold.has_killed());
+        if was_killed || !self.is_collected() || !self.controllers.renew()? {
             return Ok(false);
         }
         let before = (self.with_cpu_time(self.controllers.spent()), self.controllers.events());
@@ -93,16 +107,20 @@ impl Group {
         Ok(true)
     }
 
-    /// Files that a child, while it is one thread, writes "0" to in order to be in the group.
-    pub(crate) fn joins(&self) -> io::Result<Vec<OwnedFd>> {
+    /// How a child is to join it.
+    pub(crate) fn joining(&self) -> io::Result<Joining> {
+        let birthplace = self.v2.as_ref().and_then(|dir| Birthplace::of(dir, &self.births));
         let ready = self.with(|state| std::mem::take(&mut state.joins));
-        if ready.is_empty() { self.open_joins() } else { Ok(ready) }
+        let files = if ready.is_empty() { self.open_joins()? } else { ready };
+        Ok(Joining { birthplace, files })
     }
 
+    /// In the tree of the second version first, which it may be made in.
     fn open_joins(&self) -> io::Result<Vec<OwnedFd>> {
-        let is_v2 = |dir: &Arc<Dir>| self.v2.as_ref().is_some_and(|v2| Arc::ptr_eq(dir, v2));
-        let file = |dir: &Arc<Dir>| if is_v2(dir) { PROCS } else { TASKS };
-        self.dirs.iter().map(|dir| dir.writable(file(dir))).collect()
+        let is_v1 = |dir: &&Arc<Dir>| self.v2.as_ref().is_none_or(|v2| !Arc::ptr_eq(dir, v2));
+        let v2 = self.v2.iter().map(|dir| (dir, PROCS));
+        let v1 = self.dirs.iter().filter(is_v1).map(|dir| (dir, TASKS));
+        v2.chain(v1).map(|(dir, file)| dir.writable(file)).collect()
     }
 
     /// Changes what it is held to: all of it, or nothing.

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ pub(crate) trait Hold: Debug + Send + Sync {
     /// The same where it takes a while. Blocks until the group is empty or it has tried long enough.
     fn kill_slowly(&self) -> io::Result<()>;
 
+    /// Whether a kill may be a mark that the group keeps.
+    fn has_killed(&self) -> bool {
+        false
+    }
+
     /// Whether none of them is left.
     fn is_empty(&self) -> io::Result<bool>;
 
@@ -33,30 +39,51 @@ pub(crate) trait Hold: Debug + Send + Sync {
 /// What kills every process of a group of the second version that is written "1".
 pub(super) const KILL: &str = "cgroup.kill";
 
+/// What tells whether anybody is in such a group.
+pub(super) const EVENTS: &str = "cgroup.events";
+
 /// By the second version of control groups, also in a tree without controllers. One write does it all, and a process
 /// that is being made while it happens is killed as it comes into being.
 #[derive(Debug)]
-pub(super) struct ByKernel(pub(super) Arc<Dir>);
+pub(super) struct ByKernel {
+    dir: Arc<Dir>,
+    has_killed: AtomicBool,
+}
+
+impl ByKernel {
+    pub(super) fn new(dir: Arc<Dir>) -> Self {
+        ByKernel { dir, has_killed: AtomicBool::new(false) }
+    }
+}
 
 impl Hold for ByKernel {
     fn freeze(&self, frozen: bool) -> io::Result<()> {
-        self.0.write("cgroup.freeze", if frozen { "1" } else { "0" })?;
+        self.dir.write("cgroup.freeze", if frozen { "1" } else { "0" })?;
         if frozen {
-            until(|| Ok(self.0.field("cgroup.events", "frozen")? == 1))?;
+            until(|| Ok(self.dir.field(EVENTS, "frozen")? == 1))?;
         }
         Ok(())
     }
 
     fn kill(&self) -> io::Result<bool> {
-        self.0.write(KILL, "1").map(|()| true)
+        // Nobody can be made in there either, then.
+        if !self.is_empty()? {
+            self.has_killed.store(true, Ordering::Relaxed);
+            self.dir.write(KILL, "1")?;
+        }
+        Ok(true)
     }
 
     fn kill_slowly(&self) -> io::Result<()> {
         self.kill().map(drop)
     }
 
+    fn has_killed(&self) -> bool {
+        self.has_killed.load(Ordering::Relaxed)
+    }
+
     fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.0.field("cgroup.events", "populated")? == 0)
+        Ok(self.dir.field(EVENTS, "populated")? == 0)
     }
 
     /// The kernel sees to it.

@@ -1,16 +1,18 @@
 //! Limits for a whole tree of processes, by control groups.
 //!
-//! [`Groups`] hands out a [`Lease`] of a group for each child. The child writes itself into the group's files before
-//! anything else, so that no moment of it is outside; everything that descends from it is inside by birth.
+//! [`Groups`] hands out a [`Lease`] of a group for each child. The child is made in the group, or writes itself into
+//! the group's files before anything else, so that no moment of it is outside; everything that descends from it is inside
+//! by birth.
 //!
 //! Two things are asked of a group, each behind a trait, because machines differ in how they can do them:
 //! [`Controllers`] limit and count (`v1`, `v2`), and [`Hold`](hold::Hold) holds still and kills (by the kernel in the
 //! second version, by the freezer in the first). A hybrid machine limits by the first version and kills by the second;
 //! where no tree can be written to there is no group, and [`Abilities`] says why.
 //!
-//! `layout` finds the trees, `home` is our directory in one, `trees` all of them together, `nest` has several groups weigh
+//! `layout` finds the trees, `birth` tells whether a child can be made in a group, `home` is our directory in one, `trees` all of them together, `nest` has several groups weigh
 //! as one, and `keeper` prepares groups and removes them, off everybody's way.
 
+mod birth;
 mod bounds;
 mod change;
 mod dir;
@@ -31,8 +33,10 @@ mod v2;
 use std::fmt::Debug;
 use std::io;
 
+pub(crate) use birth::Birthplace;
 pub(crate) use bounds::{Bounds, Machine};
 pub(crate) use change::Refused;
+pub(crate) use group::Joining;
 pub(crate) use keeper::{Groups, Lease, Unleased};
 #[cfg(feature = "oci")]
 pub(crate) use name::ServerName;

@@ -76,6 +76,7 @@ impl FakeGroup {
             name: "g".to_owned(),
             dirs: Vec::new(),
             v2: None,
+            births: Arc::default(),
             controllers,
             hold: None,
             real_time: None,
@@ -330,7 +331,7 @@ fn the_kernel_is_held_to_the_same() {
         .dirs
         .iter()
         .flat_map(|dir| {
-            let fd = std::os::fd::AsRawFd::as_raw_fd(dir.fd());
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(dir));
             let path = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
             ["memory.limit_in_bytes", "memory.max", "pids.max", "cpu.cfs_quota_us", "cpu.max"]
                 .map(|file| (file, path.join(file)))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::birth::Births;
 use super::bounds::Bounds;
 use super::group::{Group, RealTime, State};
 use super::hold::{ByFreezer, ByKernel, Hold};
@@ -31,6 +32,7 @@ pub(super) struct Trees {
     /// Where programs can be in groups of several.
     nest: Option<Arc<Nest>>,
     next: AtomicU64,
+    births: Arc<Births>,
     pub(super) abilities: Abilities,
 }
 
@@ -62,6 +64,7 @@ impl Trees {
             v2_pids,
             nest: None,
             next: AtomicU64::new(0),
+            births: Arc::default(),
             abilities: Abilities::none("no control group can be made"),
         };
         if !(v2_memory || v2_cpu || v2_pids) {
@@ -90,6 +93,7 @@ impl Trees {
             v2_pids: false,
             nest: None,
             next: AtomicU64::new(0),
+            births: Arc::default(),
             abilities: Abilities::none(why),
         }
     }
@@ -141,7 +145,7 @@ impl Trees {
         if let Some(dir) = &v2 {
             dirs.push(Arc::clone(dir));
             if dir.has("cgroup.kill") && dir.has("cgroup.freeze") {
-                hold = Some(Box::new(ByKernel(Arc::clone(dir))));
+                hold = Some(Box::new(ByKernel::new(Arc::clone(dir))));
             }
             if self.v2_memory || self.v2_cpu || self.v2_pids {
                 let (memory, cpu, pids) = (self.v2_memory, self.v2_cpu, self.v2_pids);
@@ -150,7 +154,8 @@ impl Trees {
         }
         controllers.prepare()?;
         let (name, state) = (name.to_owned(), Mutex::new(State::default()));
-        Ok(Group { name, dirs, v2, controllers, hold, real_time, spot, state })
+        let births = Arc::clone(&self.births);
+        Ok(Group { name, dirs, v2, births, controllers, hold, real_time, spot, state })
     }
 
     /// Removes a group that is empty.
