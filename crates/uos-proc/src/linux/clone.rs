@@ -148,13 +148,17 @@ unsafe fn make(
         // SAFETY: `enter` gets what it documents, because CLONE_VFORK holds this thread until the child has left our
         // memory. The stack is mapped and large enough, and ends with a page.
         let answer = unsafe { clone_into(birthplace.as_fd(), flags, room, child, &raw mut pidfd) };
-        if let Some(pid) = answer.ok().and_then(Pid::from_raw) {
-            let (pid, pidfd) = made(pid, pidfd);
-            if orders.report.has_begun() {
-                return Ok((pid, pidfd));
+        match answer.and_then(|pid| Pid::from_raw(pid).ok_or(libc::EIO)) {
+            Ok(pid) => {
+                let (pid, pidfd) = made(pid, pidfd);
+                if orders.report.has_begun() {
+                    birthplace.succeeded();
+                    return Ok((pid, pidfd));
+                }
+                collect(&pidfd);
+                birthplace.was_stillborn();
             }
-            // It was killed as it came into being.
-            collect(&pidfd);
+            Err(errno) => birthplace.refused(errno),
         }
         orders.first = 0;
     }
@@ -163,9 +167,6 @@ unsafe fn make(
     let pid = unsafe { libc::clone(enter, stack.top(), flags | libc::SIGCHLD, arg, &raw mut pidfd) };
     if pid <= 0 {
         return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN));
-    }
-    if let Some(birthplace) = birthplace {
-        birthplace.has_failed();
     }
     Pid::from_raw(pid).map(|pid| made(pid, pidfd)).ok_or(libc::EAGAIN)
 }
@@ -193,4 +194,38 @@ fn set_signal_mask(mask: u64) -> u64 {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut before, 8);
     }
     before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cgroup::{Bounds, Groups, Joining};
+    use super::super::steps::Place;
+    use super::*;
+
+    /// A life whose first call, the one that joins a group, fails.
+    fn life(birthplace: Option<Birthplace>) -> Life {
+        let mut life = Life::default();
+        life.join(Joining { birthplace, files: Vec::new() });
+        life.call(libc::SYS_write, [(-1).into(), Life::fixed(c"0"), 1.into()]);
+        life.execute(Place::Path(c"/bin/true".to_owned()), vec![c"true".to_owned()], Vec::new());
+        life
+    }
+
+    fn start(life: Life) -> Result<bool, SpawnError> {
+        let (made, _life) = clone_and_exec(&Stack::map().unwrap(), Launch::of(life));
+        let leader = made?;
+        leader.block_until_exit();
+        Ok(leader.reap().unwrap().cause.success())
+    }
+
+    #[test]
+    fn who_is_made_in_a_group_need_not_join_it() {
+        let groups = Groups::of_this_program();
+        let lease = groups.lease(&Bounds::default()).unwrap();
+        let Joining { birthplace, .. } = lease.group().joining().unwrap();
+        assert!(birthplace.is_some(), "this takes control groups of version 2 that can be written to");
+        assert_eq!(start(life(birthplace)), Ok(true));
+        let failed = SpawnError::Stage { stage: Stage::Group, errno: libc::EBADF };
+        assert_eq!(start(life(None)), Err(failed));
+    }
 }

@@ -8,7 +8,7 @@ use super::birth::{Birthplace, Births};
 use super::bounds::Bounds;
 use super::change::Refused;
 use super::dir::{Dir, PROCS, TASKS};
-use super::hold::{Hold, KILL};
+use super::hold::{EVENTS, Hold, KILL};
 use super::nest::{Cpu, Spot, ids, is_leaving, move_all};
 use super::v1;
 use super::v2::{CPU_TIME, cpu_time};
@@ -84,7 +84,7 @@ impl Group {
     pub(super) fn get_ready(&self) -> io::Result<()> {
         self.controllers.get_ready();
         if let Some(dir) = &self.v2 {
-            dir.keep_open(&[CPU_TIME], &[KILL]);
+            dir.keep_open(&[CPU_TIME, EVENTS], &[KILL]);
         }
         let joins = self.open_joins()?;
         self.with(|state| state.joins = joins);
@@ -97,9 +97,11 @@ impl Group {
             hold.freeze(false)?;
             self.with(|state| state.was_frozen = false);
         }
-        // Nobody could be made in one that was killed.
-        let was_killed = self.hold.as_ref().is_some_and(|hold| hold.has_killed());
-        if was_killed || !self.is_collected() || !self.controllers.renew()? {
+        let was_killed = || self.hold.as_ref().is_some_and(|hold| hold.has_killed());
+        if (self.births.are_possible() && was_killed())
+            || !self.is_collected()
+            || !self.controllers.renew()?
+        {
             return Ok(false);
         }
         let before = (self.with_cpu_time(self.controllers.spent()), self.controllers.events());
