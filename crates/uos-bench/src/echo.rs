@@ -60,6 +60,7 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
             }
             let ((ours_best, ours), (peer_best, peer)) = (summary(us, false), summary(them, false));
             all.push(Measurement {
+                whole: None,
                 name,
                 ours,
                 ours_best,

@@ -87,6 +87,7 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
                 let measurement = |peer, peer_best, peer_name, target, holds| {
                     let ratio = peer / ours;
                     Measurement {
+                        whole: None,
                         name,
                         ours,
                         ours_best,
@@ -149,6 +150,7 @@ fn right_of_many() -> Measurement {
     }
     let ((ours_best, ours), (peer_best, peer)) = (summary(ours, true), summary(theirs, true));
     Measurement {
+        whole: None,
         name: "a right among 1,000 grants",
         ours,
         ours_best,

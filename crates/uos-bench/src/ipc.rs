@@ -72,6 +72,7 @@ fn row(name: &'static str, peer_name: &'static str, times: (Vec<f64>, Vec<f64>),
     let ((ours_best, ours), (peer_best, peer)) = (summary(times.0, true), summary(times.1, true));
     let ratio = peer / ours;
     Measurement {
+        whole: None,
         name,
         ours,
         ours_best,

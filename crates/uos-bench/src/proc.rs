@@ -208,6 +208,7 @@ fn kill_tree(world: &World) -> Result<Measurement> {
     let worst = times.iter().copied().fold(0.0, f64::max);
     let (best, median) = summary(times, true);
     Ok(Measurement {
+        whole: None,
         name: "kill a tree of 1,000, the slowest",
         ours: worst,
         ours_best: best,
@@ -234,6 +235,7 @@ fn idle(world: &World) -> Result<Measurement> {
     let each = resident()?.saturating_sub(before) as f64 / IDLE as f64;
     drop(children);
     Ok(Measurement {
+        whole: None,
         name: "memory of an idle child, in its parent",
         ours: each,
         ours_best: each,
@@ -286,6 +288,7 @@ fn row(name: &'static str, peer_name: &'static str, us: Vec<f64>, them: Vec<f64>
     let ((ours_best, ours), (peer_best, peer)) = (summary(us, true), summary(them, true));
     let ratio = peer / ours;
     Measurement {
+        whole: None,
         name,
         ours,
         ours_best,

@@ -23,6 +23,17 @@ pub(crate) struct Measurement {
     pub(crate) holds: bool,
     /// How many rounds.
     pub(crate) n: usize,
+    /// Where only the rounds count in which the core was calm: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whole: Option<Whole>,
+}
+
+/// How many rounds there were, and the medians of all of them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Whole {
+    pub(crate) n: usize,
+    pub(crate) ours: f64,
+    pub(crate) peer: f64,
 }
 
 /// The best and the median of rounds, where `smaller` says which end is the best.
@@ -55,16 +66,28 @@ impl fmt::Display for Measurement {
     }
 }
 
+const CALM: &str = "\
+Where it says n of m, the m rounds are spread over the whole measurement, and those n count, for both sides, in which a \
+fixed loop of integer operations, timed around both, was fastest: whoever shares the core slows it down. Behind the colon \
+are the medians of all m, ours and the peer's.\n";
+
 /// A group's measurements as a Markdown page, with where and of what they were taken.
 pub(crate) fn document(name: &str, all: &[Measurement]) -> String {
     let mut page = format!(
-        "<!-- Made by `cargo xtask bench {name}`. -->\n# Benchmarks: {name}\n\nMedians and best of interleaved rounds; ratios are of medians, larger is better for us.\n\n- machine: {}\n- date: {}\n- commit: {}\n\n\
+        "<!-- Made by `cargo xtask bench {name}`. -->\n# Benchmarks: {name}\n\nMedians and best of interleaved rounds; ratios are of medians, larger is better for us.\n{}\n- machine: {}\n- date: {}\n- commit: {}\n\n\
          | what | ours (best) | peer (best) | ratio | target | holds | rounds |\n|---|---|---|---|---|---|---|\n",
+        if all.iter().any(|one| one.whole.is_some()) { CALM } else { "" },
         machine(),
         said("date", &["-u", "+%Y-%m-%d"]),
         said("git", &["describe", "--always", "--dirty"]),
     );
     for one in all {
+        let rounds = match one.whole {
+            Some(whole) => {
+                format!("{} of {}: {:.0}, {:.0} {}", one.n, whole.n, whole.ours, whole.peer, one.unit)
+            }
+            None => one.n.to_string(),
+        };
         page += &format!(
             "| {} | {:.0} {unit} ({:.0}) | {}: {:.0} {unit} ({:.0}) | {:.2} | {} | {} | {} |\n",
             one.name,
@@ -80,7 +103,7 @@ pub(crate) fn document(name: &str, all: &[Measurement]) -> String {
                 (_, true) => "yes",
                 (_, false) => "**no**",
             },
-            one.n,
+            rounds,
             unit = one.unit,
         );
     }

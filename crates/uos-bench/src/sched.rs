@@ -1,24 +1,22 @@
 //! Decisions of the scheduler beside the plain data structure each policy would otherwise be written with.
 //!
 //! Ours is the whole call, `switch`, with its checks, books and statistics; a peer is only the structure: taken out,
-//! charged, put in again. Counted is the CPU time of the calling thread.
+//! charged, put in again. Counted is the CPU time of the calling thread; how what others do on the processor's core is
+//! kept out is said in `decisions`.
 
+mod decisions;
 mod gate;
+mod peers;
 mod shares;
 mod treap;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    hint::black_box,
-    process::Command,
-};
+use std::{hint::black_box, process::Command};
 
 pub(crate) use gate::hold;
 use rustix::{
     process::{Pid, setpriority_process},
     time::{ClockId, clock_gettime},
 };
-use treap::Treap;
 use uos_sched::{
     Controller, Cpu, Nanos, OsControl, Policy, Priority, SchedError, Scheduler, Spec, Switch, TaskId, Wanted,
     Weight, Why,
@@ -30,45 +28,11 @@ use crate::{
 };
 
 const ROUNDS: usize = 15;
-const STEPS: u32 = 200_000;
 const SLICE_US: u64 = 4_000;
 
 /// All policies at all sizes, then what changes while tasks run.
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
-    let mut all = Vec::new();
-    for (name, tasks) in [
-        ("round-robin pick+charge+requeue, 10", 10),
-        ("round-robin pick+charge+requeue, 1e3", 1_000),
-        ("round-robin pick+charge+requeue, 1e5", 100_000),
-        ("round-robin pick+charge+requeue, 1e6", 1_000_000),
-    ] {
-        let peer = Turns((0..tasks).collect());
-        all.push(beside(name, Policy::ROUND_ROBIN, tasks, peer, "bare VecDeque", Bar::Nanos(15.0))?);
-    }
-    for (name, tasks) in [
-        ("priority pick+charge+requeue, 10", 10),
-        ("priority pick+charge+requeue, 1e3", 1_000),
-        ("priority pick+charge+requeue, 1e5", 100_000),
-        ("priority pick+charge+requeue, 1e6", 1_000_000),
-    ] {
-        let mut queues = vec![VecDeque::new(); 256];
-        (0..tasks).for_each(|task| queues[usize::from(priority(task).0)].push_back(task));
-        all.push(beside(name, Policy::PRIORITY, tasks, Levels(queues), "bare VecDeques", Bar::Nanos(15.0))?);
-    }
-    for (name, tasks, ratio) in [
-        ("fair pick+charge+requeue, 1e3", 1_000, 1.3),
-        ("fair pick+charge+requeue, 1e5", 100_000, 2.5),
-        ("fair pick+charge+requeue, 1e6", 1_000_000, 3.0),
-    ] {
-        let peer = Ordered::new(tasks);
-        all.push(beside(name, Policy::FAIR, tasks, peer, "bare BTreeSet", Bar::Ratio(ratio))?);
-    }
-    let tree = Treap::new((0..1_000_000).map(weight));
-    let name = "EEVDF pick+charge+requeue, 1e6";
-    let both = [Bar::Nanos(700.0), Bar::Ratio(2.0)];
-    let eevdf = beside(name, Policy::EEVDF, 1_000_000, tree, "bare augmented treap", both[0])?;
-    all.push(Measurement { target: "≥ 2 ×".into(), holds: eevdf.ratio >= 2.0, ..again(&eevdf) });
-    all.push(eevdf);
+    let mut all = decisions::measure()?;
     for (name, policy) in [
         ("round-robin memory per task, 1e6", "round-robin"),
         ("fair memory per task, 1e6", "fair"),
@@ -99,6 +63,7 @@ fn memory(name: &'static str, policy: &str) -> Result<Measurement> {
     let (n, (ours_best, ours)) = (rounds.len(), summary(rounds, true));
     let bare = (size_of::<(u64, u32, u32)>() + size_of::<u32>()) as f64;
     Ok(Measurement {
+        whole: None,
         name,
         ours,
         ours_best,
@@ -170,6 +135,7 @@ fn real() -> Result<Measurement> {
     process.wait()?;
     let ((ours_best, ours), (peer_best, peer)) = measured?;
     Ok(Measurement {
+        whole: None,
         name: "change the weight of a real process",
         ours,
         ours_best,
@@ -182,21 +148,6 @@ fn real() -> Result<Measurement> {
         holds: ours <= 2_500.0,
         n: ROUNDS,
     })
-}
-
-#[derive(Clone, Copy)]
-enum Bar {
-    Nanos(f64),
-    Ratio(f64),
-}
-
-trait Peer {
-    /// Takes the next out, charges it for what it ran, puts it in again.
-    fn step(&mut self, ran_us: u64);
-}
-
-fn again(one: &Measurement) -> Measurement {
-    Measurement { target: one.target.clone(), ..*one }
 }
 
 /// Weights of random nice values, the same every time.
@@ -235,54 +186,6 @@ fn step(sched: &mut Scheduler, now: &mut Nanos, ran_us: u64) -> Result<()> {
     let next = to.ok_or("somebody always waits")?;
     black_box((from, next.task, next.slice));
     Ok(())
-}
-
-fn beside(
-    name: &'static str,
-    policy: Policy,
-    tasks: u32,
-    mut peer: impl Peer,
-    peer_name: &'static str,
-    bar: Bar,
-) -> Result<Measurement> {
-    let (mut sched, _) = filled(policy, tasks)?;
-    let (mut now, mut random, mut same) = (Nanos::ZERO, 7, 7);
-    sched.pick(Cpu(0), now)?;
-    // Until everybody has run, all would be alike.
-    for _ in 0..2 * tasks.max(1_000) {
-        step(&mut sched, &mut now, part(&mut random))?;
-        peer.step(part(&mut same));
-    }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let begun = cpu_ns();
-        for _ in 0..STEPS {
-            step(&mut sched, &mut now, part(&mut random))?;
-        }
-        let between = cpu_ns();
-        (0..STEPS).for_each(|_| peer.step(part(&mut same)));
-        ours.push((between - begun) / f64::from(STEPS));
-        theirs.push((cpu_ns() - between) / f64::from(STEPS));
-    }
-    let ((ours_best, ours), (peer_best, peer)) = (summary(ours, true), summary(theirs, true));
-    let ratio = peer / ours;
-    let (target, holds) = match bar {
-        Bar::Nanos(most) => (format!("≤ {most} ns"), ours <= most),
-        Bar::Ratio(least) => (format!("≥ {least} ×"), ratio >= least),
-    };
-    Ok(Measurement {
-        name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit: "ns",
-        ratio,
-        target,
-        holds,
-        n: ROUNDS,
-    })
 }
 
 /// Joining, leaving and reweighing among a hundred thousand. The peer's figure is of the nearest existing system,
@@ -327,6 +230,7 @@ fn changes() -> Result<Vec<Measurement>> {
         for (name, rounds) in names.into_iter().zip([replace, reweigh]) {
             let (ours_best, ours) = summary(rounds, true);
             all.push(Measurement {
+                whole: None,
                 name,
                 ours,
                 ours_best,
@@ -342,51 +246,6 @@ fn changes() -> Result<Vec<Measurement>> {
         }
     }
     Ok(all)
-}
-
-struct Turns(VecDeque<u32>);
-
-impl Peer for Turns {
-    fn step(&mut self, _: u64) {
-        if let Some(task) = self.0.pop_front() {
-            self.0.push_back(black_box(task));
-        }
-    }
-}
-
-struct Levels(Vec<VecDeque<u32>>);
-
-impl Peer for Levels {
-    fn step(&mut self, _: u64) {
-        if let Some(queue) = self.0.iter_mut().rev().find(|queue| !queue.is_empty())
-            && let Some(task) = queue.pop_front()
-        {
-            queue.push_back(black_box(task));
-        }
-    }
-}
-
-struct Ordered {
-    queue: BTreeSet<(u64, u32, u32)>,
-    weights: Vec<u32>,
-    arrivals: u32,
-}
-
-impl Ordered {
-    fn new(tasks: u32) -> Ordered {
-        let queue = (0..tasks).map(|task| (0, task, task)).collect();
-        Ordered { queue, weights: (0..tasks).map(weight).collect(), arrivals: tasks }
-    }
-}
-
-impl Peer for Ordered {
-    fn step(&mut self, ran_us: u64) {
-        if let Some((vruntime, _, task)) = self.queue.pop_first() {
-            self.arrivals = self.arrivals.wrapping_add(1);
-            let ran = ran_us * 1_000 * 1_024 / u64::from(self.weights[task as usize]);
-            self.queue.insert((vruntime + ran, self.arrivals, black_box(task)));
-        }
-    }
 }
 
 /// What this thread has had of its CPU.

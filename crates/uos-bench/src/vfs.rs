@@ -310,5 +310,18 @@ fn row(
         Bar::Most(most) => (format!("≤ {most} {unit}"), ours <= most),
         Bar::Compared => ("–".to_owned(), true),
     };
-    Measurement { name, ours, ours_best, peer, peer_best, peer_name, unit, ratio, target, holds, n }
+    Measurement {
+        name,
+        ours,
+        ours_best,
+        peer,
+        peer_best,
+        peer_name,
+        unit,
+        ratio,
+        target,
+        holds,
+        n,
+        whole: None,
+    }
 }

@@ -40,6 +40,7 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let row = |name, rounds: Vec<f64>, most: f64, unit: &'static str| {
         let (ours_best, ours) = summary(rounds, true);
         Measurement {
+            whole: None,
             name,
             ours,
             ours_best,

@@ -67,6 +67,7 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
             pool.close().await;
             let ((ours_best, ours), (peer_best, peer)) = (summary(us, false), summary(them, false));
             all.push(Measurement {
+                whole: None,
                 name: "window update, durable, 32 clients",
                 ours,
                 ours_best,

@@ -145,8 +145,6 @@ impl Queue {
         now: u64,
     ) -> Slot {
         match self {
-            Queue::Turns(ring) if how != Return::Preempted => ring.rotate(table, slot),
-            Queue::Levels(levels, None) => levels.rotate(table, slot, how == Return::Preempted),
             Queue::Fair(fair) if how != Return::Yielded => fair.rotate(table, slot, ran),
             queue => queue.put_back_then_pop(table, slot, ran, how, now),
         }

@@ -13,13 +13,14 @@ pub use explain::{Ahead, Standing};
 
 use crate::cpus::Masks;
 use crate::group::Group;
+use crate::queue::Queue;
 use crate::stats::Histogram;
 use crate::table::{Kind, NONE, Slot, State, Table};
 use crate::{
     Cpu, GroupId, GroupSpec, Nanos, Observed, Pick, Policy, SchedError, Spec, Switch, TaskId, TaskState,
     TaskStats,
 };
-use books::Totals;
+use books::{Given, Totals};
 use moves::{Core, Timer};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -52,9 +53,8 @@ pub struct Scheduler {
     /// Tasks that wait, and those of them that are strict, on all CPUs.
     waiting: u32,
     strict: u32,
-    running_normal: u32,
     /// CPU time given to normal tasks that the root's ledger has not been told of yet.
-    given: u64,
+    given: Given,
     totals: Totals,
     waits: Histogram,
 }
@@ -104,8 +104,7 @@ impl Scheduler {
             next_balance: 0,
             waiting: 0,
             strict: 0,
-            running_normal: 0,
-            given: 0,
+            given: Given::default(),
             totals: Totals::default(),
             waits: Histogram::EMPTY,
         })
@@ -226,17 +225,11 @@ impl Scheduler {
     /// The end of a slice is this call. The same task goes on if it is the first again.
     #[inline]
     pub fn switch(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
-        let slot = match self.cores.get(cpu.index()) {
-            Some(core) if core.running != NONE && self.now <= now.0 => core.running,
-            _ => return Err(self.why_no_put_back(cpu, now)),
-        };
-        self.advance(now);
-        if self.nodes.len() == 1
-            && let Some(switch) = self.switch_simply(slot, why)
-        {
-            return Ok(switch);
+        match self.nodes.first().map(|node| &node.queue) {
+            Some(Queue::Turns(_)) => self.switch_in_turns(cpu, now, why),
+            Some(Queue::Levels(..)) => self.switch_by_level(cpu, now, why),
+            _ => self.switch_by_time(cpu, now, why),
         }
-        self.switch_by_steps(cpu, now, why)
     }
 
     #[inline(never)]
@@ -256,16 +249,16 @@ impl Scheduler {
             return Err(SchedError::BadObservation { switches, preemptions });
         }
         if self.table.at(slot).kind == Kind::Normal {
-            self.given = self.given.saturating_add(runtime.0);
+            self.given.add(runtime.0);
             let node = self.node_of(slot);
             self.charge_tree(node, slot, runtime.0);
         } else {
             let cold = self.table.rest_mut(slot);
             cold.owed = cold.owed.saturating_add(runtime.0);
         }
-        self.totals.runtime = self.totals.runtime.saturating_add(runtime.0);
+        self.totals.runtime.add(runtime.0);
         self.totals.observed += switches;
-        self.totals.context_switches += switches;
+        self.totals.willing += switches - preemptions;
         self.totals.preemptions += preemptions;
         let hot = self.table.at_mut(slot);
         hot.runtime = hot.runtime.saturating_add(runtime.0);

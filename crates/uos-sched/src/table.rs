@@ -111,6 +111,18 @@ impl Hot {
         self.share = (self.share & 0x00ff_ffff) | (u32::from(priority) << 24);
     }
 
+    /// A normal task that can be preempted once more with nothing carried.
+    #[inline(always)]
+    pub(crate) fn is_simple(&self) -> bool {
+        self.kind == Kind::Normal && self.preemptions != u32::MAX
+    }
+
+    /// Of one that [is simple](Hot::is_simple).
+    #[inline(always)]
+    pub(crate) fn count_preemption(&mut self) {
+        self.preemptions = self.preemptions.wrapping_add(1);
+    }
+
     pub(crate) fn is_runnable(&self) -> bool {
         matches!(self.state, State::Waiting | State::Running | State::Throttled)
     }
@@ -193,14 +205,14 @@ impl Table {
 
     #[inline]
     pub(crate) fn id(&self, slot: Slot) -> TaskId {
-        TaskId { slot, generation: self.at(slot).generation }
+        TaskId::new(slot, self.at(slot).generation)
     }
 
     /// The slot of a task that is there.
     #[inline]
     pub(crate) fn find(&self, id: TaskId) -> Option<Slot> {
-        let hot = self.hot.get(id.slot()).filter(|hot| hot.generation == id.generation)?;
-        (hot.state != State::Free && hot.kind != Kind::Group).then_some(id.slot)
+        let hot = self.hot.get(id.slot()).filter(|hot| hot.generation == id.generation())?;
+        (hot.state != State::Free && hot.kind != Kind::Group).then_some(id.place())
     }
 
     /// The slots of all tasks, in order.
@@ -308,19 +320,19 @@ mod tests {
     fn a_stale_id_finds_nothing_even_when_its_slot_is_used_again() {
         let mut table = Table::default();
         let old = insert(&mut table);
-        table.remove(old.slot);
+        table.remove(old.place());
         let new = insert(&mut table);
         assert_eq!(new.slot(), old.slot());
-        assert_eq!((table.find(old), table.find(new)), (None, Some(new.slot)));
+        assert_eq!((table.find(old), table.find(new)), (None, Some(new.place())));
     }
 
     #[test]
     fn a_worn_out_slot_is_retired() {
         let mut table = Table::default();
         let id = insert(&mut table);
-        table.at_mut(id.slot).generation = u32::MAX;
-        let last = table.id(id.slot);
-        table.remove(last.slot);
+        table.at_mut(id.place()).generation = u32::MAX;
+        let last = table.id(id.place());
+        table.remove(last.place());
         assert_ne!(insert(&mut table).slot(), last.slot());
         assert_eq!(table.find(last), None);
     }

@@ -156,6 +156,7 @@ fn worst(name: &'static str, rounds: &[Duration], most_ms: f64, others: usize) -
     };
     let ((ours_best, ours), (peer_best, peer)) = (ends(rounds), ends(&bare(others)?));
     Ok(Measurement {
+        whole: None,
         name,
         ours,
         ours_best,

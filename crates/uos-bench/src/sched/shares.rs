@@ -57,6 +57,7 @@ pub(super) fn by_weight() -> Result<Vec<Measurement>> {
     let unlike = |of: &[(f64, f64)]| summary(of.iter().map(|(_, jain)| (1.0 - jain) * 1e6).collect(), true);
     let measured =
         |name, (ours_best, ours): (f64, f64), (peer_best, peer): (f64, f64), most: f64| Measurement {
+            whole: None,
             name,
             ours,
             ours_best,
@@ -89,6 +90,7 @@ pub(super) fn by_turns() -> Result<Vec<Measurement>> {
     let measured = |name, rounds: Vec<f64>, most: f64, peer_name| {
         let (ours_best, ours) = summary(rounds, true);
         Measurement {
+            whole: None,
             name,
             ours,
             ours_best,

@@ -1,6 +1,6 @@
 //! The textbook's structure for EEVDF: a tree by virtual runtime, each node knowing the earliest deadline below it.
 
-use super::{Peer, SLICE_US};
+use super::{SLICE_US, peers::Peer};
 use std::hint::black_box;
 
 const NONE: u32 = u32::MAX;

@@ -1,36 +1,31 @@
 //! Strict priorities: a list for each of 256 levels, and a bit for each list that is not empty.
 
 use super::ring::Ring;
-use crate::table::{Slot, Table};
+use crate::table::{Hot, Slot, Table};
 
 /// The lists are made when the first entity comes: most CPUs never see a real-time task.
 #[derive(Default)]
 pub(crate) struct Levels {
     lists: Option<Box<[Ring; 256]>>,
     occupied: [u64; 4],
+    /// The highest level somebody waits at, kept because every decision asks for it.
+    top: Option<u8>,
 }
 
 impl Levels {
-    /// The highest level somebody waits at.
-    #[inline]
-    pub(crate) fn top(&self) -> Option<u8> {
-        let word = (0..4).rev().find(|&word| self.occupied[word] != 0)?;
-        Some((word * 64 + 63 - self.occupied[word].leading_zeros() as usize) as u8)
-    }
-
     pub(crate) fn first(&self) -> Option<Slot> {
-        self.lists.as_ref()?[usize::from(self.top()?)].first()
+        self.lists.as_ref()?[usize::from(self.top?)].first()
     }
 
     #[inline]
     pub(crate) fn push(&mut self, table: &mut Table, slot: Slot, level: u8, front: bool) {
-        let lists = self.lists.get_or_insert_with(|| Box::new(std::array::from_fn(|_| Ring::default())));
-        let list = &mut lists[usize::from(level)];
+        let list = &mut self.lists.get_or_insert_with(no_lists)[usize::from(level)];
         match front {
             true => list.push_front(table, slot),
             false => list.push_back(table, slot),
         }
         self.occupied[usize::from(level) / 64] |= 1 << (level % 64);
+        self.top = self.top.max(Some(level));
     }
 
     /// It must wait at this level.
@@ -39,34 +34,39 @@ impl Levels {
         let list = &mut lists[usize::from(level)];
         list.remove(table, slot);
         if list.is_empty() {
-            self.occupied[usize::from(level) / 64] &= !(1 << (level % 64));
+            self.vacate(level);
+        }
+    }
+
+    /// Nobody is left at this level.
+    fn vacate(&mut self, level: u8) {
+        self.occupied[usize::from(level) / 64] &= !(1 << (level % 64));
+        if self.top == Some(level) {
+            let highest = self.levels().next();
+            self.top = highest;
         }
     }
 
     #[inline]
     pub(crate) fn pop(&mut self, table: &mut Table) -> Option<Slot> {
-        let level = self.top()?;
+        let level = self.top?;
         let list = &mut self.lists.as_mut()?[usize::from(level)];
         let slot = list.pop(table);
         if list.is_empty() {
-            self.occupied[usize::from(level) / 64] &= !(1 << (level % 64));
+            self.vacate(level);
         }
         slot
     }
 
-    /// One comes in at its own level and the first of the highest goes out: itself if nobody else is as high.
-    #[inline]
-    pub(crate) fn rotate(&mut self, table: &mut Table, slot: Slot, front: bool) -> Slot {
-        let level = table.at(slot).priority();
-        match (self.top(), &mut self.lists) {
-            (Some(top), Some(lists)) if top == level && !front => {
-                lists[usize::from(level)].rotate(table, slot)
-            }
-            (Some(top), _) if top > level || (top == level && !front) => {
-                self.push(table, slot, level, front);
-                self.pop(table).expect("one has just come")
-            }
-            _ => slot,
+    /// One comes in at its own level and the first of the highest goes out: itself if nobody else is as high. Nothing
+    /// is done if somebody is higher.
+    #[inline(always)]
+    pub(crate) fn rotate(&mut self, hot: &mut [Hot], slot: Slot) -> Option<Slot> {
+        let level = hot[slot as usize].priority();
+        match (self.top, &mut self.lists) {
+            (Some(top), Some(lists)) if top == level => Some(lists[usize::from(level)].rotate(hot, slot)),
+            (Some(top), _) if top > level => None,
+            _ => Some(slot),
         }
     }
 
@@ -111,4 +111,11 @@ impl Levels {
             })
         })
     }
+}
+
+/// Apart, so that whoever inlines the rest has no room for these on its stack.
+#[cold]
+#[inline(never)]
+fn no_lists() -> Box<[Ring; 256]> {
+    Box::new(std::array::from_fn(|_| Ring::default()))
 }

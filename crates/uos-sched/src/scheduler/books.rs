@@ -11,11 +11,46 @@ use std::fmt;
 pub(super) struct Totals {
     /// How often others than this scheduler gave a task a CPU.
     pub(super) observed: u64,
-    pub(super) context_switches: u64,
+    /// Context switches from one who let others go first or could not go on, and all others.
+    pub(super) willing: u64,
     pub(super) preemptions: u64,
     pub(super) migrations: u64,
     pub(super) active: usize,
-    pub(super) runtime: u64,
+    pub(super) runtime: Given,
+}
+
+/// CPU time that those who run are given: reckoned when it is asked for, so that time passes without a look at it.
+#[derive(Default)]
+pub(super) struct Given {
+    before: u64,
+    /// How many run, and since when that many do.
+    running: u32,
+    since: u64,
+}
+
+impl Given {
+    #[inline(always)]
+    pub(super) fn until(&self, now: u64) -> u64 {
+        self.before.saturating_add((now - self.since).saturating_mul(u64::from(self.running)))
+    }
+
+    /// Somebody was given that much without having run here.
+    pub(super) fn add(&mut self, ns: u64) {
+        self.before = self.before.saturating_add(ns);
+    }
+
+    pub(super) fn take(&mut self, now: u64) -> u64 {
+        let given = self.until(now);
+        (self.before, self.since) = (0, now);
+        given
+    }
+
+    /// So many more run from now on.
+    #[inline(always)]
+    pub(super) fn change(&mut self, now: u64, more: i32) {
+        (self.before, self.since) = (self.until(now), now);
+        self.running = self.running.wrapping_add_signed(more);
+    }
 }
 
 impl Scheduler {
@@ -63,18 +98,16 @@ impl Scheduler {
 
     /// The totals, up to the last time that was told.
     pub fn stats(&self) -> Stats {
-        let slots = || self.cores.iter().map(|core| core.running).filter(|&slot| slot != NONE);
-        let uncharged: u64 = slots().map(|slot| self.now - self.table.at(slot).since).sum();
-        let running = slots().count();
+        let running = self.cores.iter().filter(|core| core.running != NONE).count();
         Stats {
             policy: self.policy.name(),
             scheduled: self.totals.observed + self.waits.total(),
-            context_switches: self.totals.context_switches,
+            context_switches: self.totals.willing + self.totals.preemptions,
             preemptions: self.totals.preemptions,
             migrations: self.totals.migrations,
             active: self.totals.active,
             running,
-            runtime: Nanos(self.totals.runtime.saturating_add(uncharged)),
+            runtime: Nanos(self.totals.runtime.until(self.now)),
         }
     }
 
@@ -171,7 +204,7 @@ impl Scheduler {
             }
             group.mark = mark;
         }
-        let given = if at == 0 { std::mem::take(&mut self.given) } else { 0 };
+        let given = if at == 0 { self.given.take(self.now) } else { 0 };
         let group = self.group_mut(at);
         group.ledger.give_out(given);
         group.ledger.settle();
@@ -219,7 +252,7 @@ impl Scheduler {
     fn unsettled(&self, at: u32) -> u128 {
         let group = self.group_ref(at);
         if at == 0 {
-            return fixed(self.given);
+            return fixed(self.given.until(self.now));
         }
         if group.open == 0 {
             return 0;

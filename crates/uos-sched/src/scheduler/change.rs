@@ -64,7 +64,7 @@ impl Scheduler {
                     let lag = self.lag_away(slot);
                     self.cores[cpu].node = self.join_running(slot, Arrival::Woken(lag));
                 }
-                self.running_normal = self.running_normal - u32::from(was_normal) + u32::from(is_normal);
+                self.given.change(self.now, i32::from(is_normal) - i32::from(was_normal));
                 self.table.at_mut(slot).state = State::Running;
             }
             State::Blocked | State::Free => {}

@@ -2,8 +2,8 @@
 //! change nothing; a move can't fail. So a refused call leaves everything as it was.
 
 use super::{Scheduler, Why};
-use crate::queue::{Arrival, Heap, Levels, Return, Ring};
-use crate::table::{Kind, NONE, Slot, State};
+use crate::queue::{Arrival, Heap, Levels, Queue, Return, Ring};
+use crate::table::{Kind, NONE, Slot, State, Table};
 use crate::{Cpu, Nanos, Pick, SchedError, Switch, TaskId, TaskStats};
 use std::cmp::Reverse;
 
@@ -41,7 +41,7 @@ impl Default for Core {
             running: NONE,
             node: 0,
             until: 0,
-            last: Last { task: TaskId { slot: NONE, generation: 0 }, against_its_will: false },
+            last: Last { task: TaskId::new(NONE, 0), against_its_will: false },
             evict: false,
             waiting: 0,
             strict: 0,
@@ -52,6 +52,14 @@ impl Default for Core {
             rt_since: 0,
         }
     }
+}
+
+/// Who has had its CPU until now, how long, and how it comes back.
+pub(super) struct Charged {
+    slot: Slot,
+    ran: u64,
+    how: Return,
+    now: u64,
 }
 
 /// What happens by itself.
@@ -119,11 +127,7 @@ impl Scheduler {
     /// Lets time pass: what the CPUs gave out meanwhile is owed to those who could run meanwhile.
     #[inline(always)]
     pub(super) fn advance(&mut self, now: Nanos) {
-        let passed = now.0 - self.now;
-        if passed > 0 {
-            self.given = self.given.saturating_add(passed.saturating_mul(u64::from(self.running_normal)));
-            self.now = now.0;
-        }
+        self.now = now.0;
         if self.due <= now.0 {
             self.fire();
         }
@@ -158,7 +162,6 @@ impl Scheduler {
         hot.since = self.now;
         hot.runtime = hot.runtime.saturating_add(ran);
         let kind = hot.kind;
-        self.totals.runtime = self.totals.runtime.saturating_add(ran);
         match kind {
             Kind::Normal => self.charge_tree(self.cores[cpu].node, slot, ran),
             _ => self.charge_alone(cpu, slot, ran),
@@ -236,7 +239,7 @@ impl Scheduler {
         let (now, core) = (self.now, &mut self.cores[cpu]);
         let (last, hot) = (core.last, self.table.at_mut(slot));
         debug_assert_eq!(hot.state, State::Waiting, "only those who wait are chosen");
-        let task = TaskId { slot, generation: hot.generation };
+        let task = TaskId::new(slot, hot.generation);
         let waited = now - hot.since;
         hot.waits += 1;
         hot.waited += waited;
@@ -245,8 +248,9 @@ impl Scheduler {
         core.running = slot;
         core.until = now.saturating_add(slice);
         core.waiting -= 1;
+        self.totals.runtime.change(now, 1);
         match hot.kind {
-            Kind::Normal => self.running_normal += 1,
+            Kind::Normal => self.given.change(now, 1),
             kind if kind.is_strict() => {
                 core.strict -= 1;
                 self.strict -= 1;
@@ -256,13 +260,14 @@ impl Scheduler {
         self.waiting -= 1;
         self.waits.count(waited);
         if last.task != task {
-            self.totals.context_switches += 1;
             if last.against_its_will {
                 self.totals.preemptions += 1;
                 // It may have left since; then there is nobody left to count it for.
                 if self.table.find(last.task).is_some() {
-                    self.table.count_preemptions(last.task.slot, 1);
+                    self.table.count_preemptions(last.task.place(), 1);
                 }
+            } else {
+                self.totals.willing += 1;
             }
         }
         Pick { task, slice: Nanos(slice) }
@@ -282,15 +287,15 @@ impl Scheduler {
         if hot.kind != Kind::Normal || core.evict || core.node != cpu as u32 {
             return None;
         }
-        let (ran, task) = (now - hot.since, TaskId { slot, generation: hot.generation });
+        let (ran, task) = (now - hot.since, TaskId::new(slot, hot.generation));
         hot.since = now;
         hot.runtime = hot.runtime.saturating_add(ran);
         core.running = NONE;
         core.waiting += 1;
         core.last = Last { task, against_its_will: how != Return::Yielded };
-        self.totals.runtime = self.totals.runtime.saturating_add(ran);
         self.waiting += 1;
-        self.running_normal -= 1;
+        self.totals.runtime.change(now, -1);
+        self.given.change(now, -1);
         let node = &mut self.nodes[cpu];
         node.running = NONE;
         node.queue.put_back(&mut self.table, slot, ran, how);
@@ -299,47 +304,99 @@ impl Scheduler {
     }
 
     /// Both of the above for the only CPU: nobody leaves and nobody comes, so what is counted of those who wait and
-    /// run stays as it is. Nothing is done where it is not as simple.
+    /// run stays as it is. Step by step where it is not as simple.
+    ///
+    /// It is compiled once for each way to choose, so that the shortest ways have nothing of the others in them. That
+    /// answers who is next and what is left of its request, not asking since when the one that comes back waits; or
+    /// nobody, and has changed nothing.
     #[inline(always)]
-    pub(super) fn switch_simply(&mut self, slot: Slot, why: Why) -> Option<Switch> {
+    pub(super) fn switch_simply(
+        &mut self,
+        (cpu, now, why): (Cpu, Nanos, Why),
+        choose: impl FnOnce(&mut Queue, &mut Table, Charged) -> Option<(Slot, u64)>,
+    ) -> Result<Switch, SchedError> {
         let how = match why {
             Why::Expired => Return::Expired,
             Why::Preempted => Return::Preempted,
             Why::Yield => Return::Yielded,
-            Why::Blocked | Why::Exited => return None,
+            Why::Blocked | Why::Exited => return self.switch_by_steps(cpu, now, why),
         };
-        let (now, core, node) = (self.now, self.cores.first_mut()?, self.nodes.first_mut()?);
-        let hot = self.table.hot.get_mut(slot as usize)?;
-        if hot.kind != Kind::Normal || core.evict || core.strict > 0 {
-            return None;
-        }
-        let (ran, from) = (now - hot.since, TaskId { slot, generation: hot.generation });
-        hot.since = now;
+        let ([core], [node]) = (&mut self.cores[..], &mut self.nodes[..]) else {
+            return self.switch_by_steps(cpu, now, why);
+        };
+        let slot = core.running;
+        let nothing_else =
+            cpu.0 == 0 && self.now <= now.0 && now.0 < self.due && core.strict == 0 && !core.evict;
+        let Some(hot) = self.table.hot.get(slot as usize).filter(|hot| nothing_else && hot.is_simple())
+        else {
+            return self.switch_by_steps(cpu, now, why);
+        };
+        let (ran, from) = (now.0 - hot.since, TaskId::new(slot, hot.generation));
+        let charged = Charged { slot, ran, how, now: now.0 };
+        let Some((next, limit)) = choose(&mut node.queue, &mut self.table, charged) else {
+            return self.switch_by_steps(cpu, now, why);
+        };
+        let now = now.0;
+        self.now = now;
+        let all = &mut self.table.hot[..];
+        let hot = &mut all[slot as usize];
         hot.runtime = hot.runtime.saturating_add(ran);
-        self.totals.runtime = self.totals.runtime.saturating_add(ran);
-        let next = node.queue.put_back_and_pop(&mut self.table, slot, ran, how, now);
+        hot.since = now;
         if next != slot {
-            self.table.at_mut(slot).state = State::Waiting;
-            self.totals.context_switches += 1;
-            if how != Return::Yielded {
-                self.totals.preemptions += 1;
-                self.table.count_preemptions(slot, 1);
+            hot.state = State::Waiting;
+            match how {
+                Return::Yielded => self.totals.willing += 1,
+                Return::Expired | Return::Preempted => {
+                    self.totals.preemptions += 1;
+                    hot.count_preemption();
+                }
             }
         }
         node.running = next;
         core.running = next;
-        let limit = node.queue.request_left(&self.table, next);
-        let slice = self.table.slice(next, self.policy.slice().length()).min(limit);
+        let hot = &mut all[next as usize];
+        let slice = match hot.has_own_slice() {
+            true => u64::from(self.table.cold[next as usize].slice),
+            false => self.policy.slice().length().0,
+        };
+        let slice = slice.min(limit);
         core.until = now.saturating_add(slice);
-        let hot = self.table.at_mut(next);
         let waited = now - hot.since;
         hot.waits += 1;
         hot.waited += waited;
         hot.since = now;
         hot.state = State::Running;
         self.waits.count(waited);
-        let task = TaskId { slot: next, generation: hot.generation };
-        Some(Switch { from, to: Some(Pick { task, slice: Nanos(slice) }) })
+        let task = TaskId::new(next, hot.generation);
+        Ok(Switch { from, to: Some(Pick { task, slice: Nanos(slice) }) })
+    }
+
+    #[inline(never)]
+    pub(super) fn switch_in_turns(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
+        self.switch_simply((cpu, now, why), |queue, table, Charged { slot, how, .. }| match queue {
+            Queue::Turns(ring) if how != Return::Preempted => {
+                Some((ring.rotate(&mut table.hot, slot), u64::MAX))
+            }
+            _ => None,
+        })
+    }
+
+    #[inline(never)]
+    pub(super) fn switch_by_level(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
+        self.switch_simply((cpu, now, why), |queue, table, Charged { slot, how, .. }| match queue {
+            Queue::Levels(levels, None) if how != Return::Preempted => {
+                Some((levels.rotate(&mut table.hot, slot)?, u64::MAX))
+            }
+            _ => None,
+        })
+    }
+
+    #[inline(never)]
+    pub(super) fn switch_by_time(&mut self, cpu: Cpu, now: Nanos, why: Why) -> Result<Switch, SchedError> {
+        self.switch_simply((cpu, now, why), |queue, table, Charged { slot, ran, how, now }| {
+            let next = queue.put_back_and_pop(table, slot, ran, how, now);
+            Some((next, queue.request_left(table, next)))
+        })
     }
 
     /// The running task has been charged and is taken off its CPU. Answers which it was.
@@ -351,7 +408,8 @@ impl Scheduler {
         core.running = NONE;
         core.last = Last { task, against_its_will: matches!(why, Why::Expired | Why::Preempted) };
         let (node, evict) = (core.node, std::mem::take(&mut core.evict));
-        self.running_normal -= u32::from(kind == Kind::Normal);
+        self.totals.runtime.change(self.now, -1);
+        self.given.change(self.now, -i32::from(kind == Kind::Normal));
         let how = match why {
             Why::Expired => Return::Expired,
             Why::Preempted => Return::Preempted,
@@ -481,5 +539,30 @@ impl Scheduler {
         self.table.remove(slot);
         self.totals.active -= 1;
         stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Policy, Weight};
+
+    #[test]
+    fn a_switch_counts_preemptions_beyond_the_low_half_of_their_counter() {
+        for policy in [Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::FAIR, Policy::EEVDF] {
+            let mut sched = Scheduler::new(policy, 1).unwrap();
+            let tasks = [(); 2].map(|()| sched.add(Weight::DEFAULT, Nanos::ZERO).unwrap());
+            for task in tasks {
+                sched.table.count_preemptions(task.place(), u64::from(u32::MAX) - 1);
+            }
+            sched.pick(Cpu(0), Nanos::ZERO).unwrap();
+            for turn in 1..=8 {
+                let switch = sched.switch(Cpu(0), Nanos::from_millis(10 * turn), Why::Expired).unwrap();
+                assert_ne!(switch.to.unwrap().task, switch.from, "{policy:?}");
+            }
+            let counted = tasks.map(|task| sched.task(task).unwrap().preemptions);
+            assert_eq!(counted, [(1 << 32) + 2; 2], "{policy:?}");
+            assert_eq!(sched.stats().preemptions, 8);
+        }
     }
 }
