@@ -195,7 +195,7 @@ async fn through_invoke(kernel: &Kernel, caller: &Caller, call: &dyn Fn() -> Cal
     kernel.audit().flush();
     let begun = cpu_ns();
     for _ in 0..CALLS {
-        black_box(kernel.invoke(caller, black_box(call())).await?);
+        black_box(&kernel.invoke(caller, call()).await?);
     }
     Ok((cpu_ns() - begun) / f64::from(CALLS))
 }
@@ -203,7 +203,7 @@ async fn through_invoke(kernel: &Kernel, caller: &Caller, call: &dyn Fn() -> Cal
 fn through_invoke_blocking(kernel: &Kernel, caller: &Caller, call: &dyn Fn() -> Call) -> Result<f64> {
     kernel.audit().flush();
     timed(|| {
-        black_box(kernel.invoke_blocking(caller, black_box(call()))?);
+        black_box(&kernel.invoke_blocking(caller, call())?);
         Ok(())
     })
 }

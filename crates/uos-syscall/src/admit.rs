@@ -72,7 +72,7 @@ impl<'a, T> Cx<'a, T> {
 }
 
 /// Lets a call through, or refuses it.
-#[inline]
+#[inline(always)]
 pub(crate) fn admit<'a, T: Target>(
     scope: &Scope<'a>,
     right: Right,

@@ -31,6 +31,7 @@ use crate::{
     control::{Control, Standing},
     environment::Environment,
     limits::Quotas,
+    making::Making,
     moment::Moment,
     mounted::Mounted,
     net::{Dialer, HostDialer, HostResolver, Network, Resolver, Tls},
@@ -109,21 +110,15 @@ impl Kernel {
 
     /// Makes a call. Waiting calls wait without holding a thread, as do calls that ask for a right; calls that need a disk
     /// are moved off this one. Dropping the future gives a waiting call up.
-    pub async fn invoke(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
-        // What is seldom awaited is boxed, so that this future is small and a call that is done at once is cheap.
-        if self.0.log.is_full() {
-            Box::pin(self.0.log.room()).await;
-        }
-        let invocation = Invocation { kernel: &self.0, caller: &caller.0, once: &UNASKED, may_block: false };
-        match uos_proto::dispatch(call, invocation) {
-            Outcome::Done(result) => result,
-            Outcome::Pending(waiting) => waiting.await,
-            Outcome::NeedsPool(call) => Box::pin(self.invoke_in_pool(caller, call)).await,
-            Outcome::Asks(call, asked) => Box::pin(self.invoke_asking(caller, call, asked)).await,
-        }
+    pub fn invoke<'a>(
+        &'a self,
+        caller: &'a Caller,
+        call: Call,
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + 'a {
+        Making::new(self, caller, call)
     }
 
-    async fn invoke_in_pool(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
+    pub(crate) async fn invoke_in_pool(&self, caller: &Caller, call: Call) -> Result<Reply, Error> {
         match self.step_in_pool(caller, call, Once::default()).await?.0 {
             Step::Done(reply) => Ok(reply),
             Step::Asks(call, asked) => self.invoke_asking(caller, call, asked).await,
@@ -132,7 +127,12 @@ impl Kernel {
     }
 
     /// Waits until the call was allowed what it lacks, and makes it again; as often as it lacks something.
-    async fn invoke_asking(&self, caller: &Caller, call: Call, asked: Box<Asked>) -> Result<Reply, Error> {
+    pub(crate) async fn invoke_asking(
+        &self,
+        caller: &Caller,
+        call: Call,
+        asked: Box<Asked>,
+    ) -> Result<Reply, Error> {
         let (mut call, mut asked, mut once) = (call, asked, Once::default());
         loop {
             once = asked.settle(&self.0, &caller.0, once).await?;

@@ -44,6 +44,7 @@ mod input;
 mod kernel;
 mod life;
 mod limits;
+mod making;
 mod moment;
 mod mounted;
 pub mod namespace;

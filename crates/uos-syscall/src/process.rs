@@ -285,6 +285,7 @@ impl Process {
         }
     }
 
+    #[inline]
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }

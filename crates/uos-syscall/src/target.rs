@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uos_ipc::Rights;
 use uos_proto::Right;
-use uos_vfs::{Caller, How, NodeRef, Passed, Place, Unresolved, VPath};
+use uos_vfs::{Caller, How, NAME_MAX, NodeRef, Passed, Place, Unresolved, VPath};
 
 use crate::{
     Errno, Error,
@@ -57,10 +57,16 @@ impl Scope<'_> {
         if let Err(error) = well_formed(path) {
             return Err(Absent { error: error.into(), subject: Subject::None });
         }
-        let base = self.caller.cwd();
-        let how = How { base: &base, follow_last, memory_only: self.memory_only, ..How::new(KERNEL) };
+        let cwd;
+        let base = if path[0] == b'/' {
+            VPath::root_ref()
+        } else {
+            cwd = self.caller.cwd();
+            &*cwd
+        };
+        let how = How { base, follow_last, memory_only: self.memory_only, ..How::new(KERNEL) };
         let found = self.kernel.mounts.resolve(path, &how).map_err(Box::new);
-        Ok(PathTarget { found, detours: detours(path, &base).map(Box::new) })
+        Ok(PathTarget { found, detours: detours(path, base).map(Box::new) })
     }
 
     /// The process of a pid, if the caller may see it: itself (0 for short), a descendant, or any with the right.
@@ -123,6 +129,9 @@ fn either<'a>(text: &'a str, raw: &'a [u8]) -> &'a [u8] {
 
 /// What the text of a path enters and leaves again by `..`, if anything; the root is no secret.
 fn detours(path: &[u8], base: &VPath) -> Option<Detours> {
+    if !path.windows(2).any(|pair| pair == b"..") {
+        return None;
+    }
     let names = || path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
     if !names().any(|name| name == b"..") {
         return None;
@@ -146,7 +155,10 @@ fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
     if path.is_empty() {
         return Err(uos_vfs::Error::NotFound);
     }
-    if path.len() >= 4_096 || path.split(|&byte| byte == b'/').any(|name| name.len() > 255) {
+    // Most paths are no longer than one name may be.
+    if path.len() > NAME_MAX
+        && (path.len() >= 4_096 || path.split(|&byte| byte == b'/').any(|name| name.len() > NAME_MAX))
+    {
         return Err(uos_vfs::Error::NameTooLong);
     }
     Ok(())
@@ -156,6 +168,7 @@ fn well_formed(path: &[u8]) -> uos_vfs::Result<()> {
 pub(crate) struct System;
 
 impl Target for System {
+    #[inline]
     fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
         if right == Right::None {
             return Ok(Decision::Free);

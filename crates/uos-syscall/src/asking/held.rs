@@ -108,10 +108,16 @@ impl Leave {
         self.held.lost.notified()
     }
 
+    /// Keeps the grants from changing for a moment, for a step that is to be taken by them or not at all.
+    pub(crate) fn keep(&self) -> RwLockReadGuard<'_, Grants> {
+        self.held.grants.read_recursive()
+    }
+
     /// What `judge` says of the grants that are held; and if that is no, what it says of those that were given once, as
     /// long as nothing was taken away since.
     pub(crate) fn ask<T, E>(&self, judge: impl Fn(&Grants) -> Result<T, E>) -> Result<T, E> {
-        let grants = self.held.read();
+        // Who asks may keep them from changing already, and must not wait for somebody who waits to change them.
+        let grants = self.held.grants.read_recursive();
         judge(&grants).or_else(|refusal| match &self.once {
             Some((once, losses)) if self.held.losses() == *losses => judge(once),
             _ => Err(refusal),

@@ -51,7 +51,8 @@ pub struct Log {
 }
 
 struct Shared {
-    /// Protects the buffer and the count of what was taken from it; held for a push or a swap only.
+    /// Protects the buffer and the count of what was taken from it; held for a push, the last look at the clock included, or
+    /// a swap only.
     state: Mutex<State>,
     /// Wakes the writer: the buffer is half full, a flush is wanted, or the log is closing.
     wanted: Condvar,
@@ -146,6 +147,7 @@ impl Log {
         }
     }
 
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.shared.full.load(Ordering::Acquire)
     }

@@ -151,7 +151,6 @@ impl<'a> Trail<'a> {
         if !std::mem::take(&mut self.open) {
             return;
         }
-        let latency = Moment::now().since(self.started);
         self.log.record(|record| {
             record.at = self.log.since_start(self.started);
             record.caller = self.caller;
@@ -160,7 +159,9 @@ impl<'a> Trail<'a> {
             std::mem::swap(&mut record.subject, &mut self.subject);
             std::mem::swap(&mut record.decision, &mut self.decision);
             record.outcome = outcome;
-            record.latency = latency;
+            // Last: what was written goes to memory that the writer had, and is under way while the clock is read. And so
+            // records stand in the order in which calls ended.
+            record.latency = Moment::now().since(self.started);
         });
     }
 }

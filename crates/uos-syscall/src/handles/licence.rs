@@ -106,6 +106,21 @@ impl Licence {
         }
     }
 
+    /// Goes on with `work`, which moves something by it, while it holds for what is to be done. Whoever takes the right away
+    /// waits for the step that is under way, and none follows: what has not moved by then doesn't.
+    pub(crate) async fn while_held<T>(&self, to: Rights, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            let all = std::iter::successors(Some(self), |licence| licence.before.as_deref());
+            let _kept: Vec<_> = all.map(|licence| licence.leave.keep()).collect();
+            match self.check(to) {
+                Ok(()) => work.as_mut().poll(cx).map(Ok),
+                Err(lost) => Poll::Ready(Err(lost)),
+            }
+        })
+        .await
+    }
+
     /// The same for who may have been allowed for this call what the opener has no longer.
     pub(crate) fn check_for(&self, to: Rights, caller: Asker<'_>) -> Result<(), Error> {
         self.check(to).or_else(|refusal| if caller.may_once(&refusal) { Ok(()) } else { Err(refusal) })

@@ -7,7 +7,7 @@
 //! The two ways end one by one, as they do in a connection. A program that has closed its end altogether lets go of the
 //! socket as any other holder does; what others hold of it goes on. (Shutting down both ways looks the same from here.)
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use rustix::net::{RecvFlags, Shutdown};
 use tokio::{runtime::Handle as Runtime, sync::watch};
@@ -135,6 +135,17 @@ impl Relay {
         }
     }
 
+    /// Passes something on, as long as the right to it holds at that very moment: to be told of its loss may come late.
+    async fn licensed<T>(&self, pass: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        match &self.licence {
+            Some(licence) => {
+                let passed = licence.while_held(self.rights, pass).await;
+                passed.unwrap_or_else(|_| Err(io::ErrorKind::PermissionDenied.into()))
+            }
+            None => pass.await,
+        }
+    }
+
     /// What the program sends.
     async fn up(&self, ended: watch::Receiver<()>) -> Silence {
         if !self.rights.contains(Rights::WRITE) {
@@ -149,7 +160,7 @@ impl Relay {
             };
             match came {
                 Ok(data) if !data.is_empty() => {
-                    if self.far.send(data).await.is_err() {
+                    if self.licensed(self.far.send(data)).await.is_err() {
                         // Whatever else it sends is refused as to a peer that is gone.
                         let _ = self.near.shut_down(Shutdown::Read);
                         return Silence::Sent;
@@ -182,7 +193,7 @@ impl Relay {
             }
             let piece = Piece::of(&self.far);
             while !data.is_empty() {
-                match self.near.send(&data).await {
+                match self.licensed(self.near.send(&data)).await {
                     Ok(sent) => drop(data.split_to(sent)),
                     Err(_) => return,
                 }

@@ -2,9 +2,16 @@ use std::{io::Write as _, os::unix::net::UnixStream};
 
 use tokio::time::timeout;
 use uos_ipc::{Socket, SocketError};
+use uos_proto::{Right, v1::CreateProcessRequest};
 
 use super::*;
-use crate::sockets::{Kind, Phase, SocketHandle};
+use crate::{
+    Kernel,
+    asking::{Asker, UNASKED},
+    namespace,
+    rights::{Grant, Grants},
+    sockets::{Kind, Phase, SocketHandle},
+};
 
 #[tokio::test]
 async fn a_peer_that_never_reads_does_not_keep_what_a_program_that_has_ended_had() {
@@ -65,4 +72,49 @@ async fn others_have_their_turn_after_each_piece_however_much_there_is_to_move()
         heard += timeout(LINGER, theirs.recv(1 << 20)).await.unwrap().unwrap().bytes.len();
     }
     drop(leash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_passes_once_a_right_has_been_taken_away() {
+    const RIGHT: &str = "net.connect:unix:/there";
+    let mounts = namespace::standard(namespace::Capacity::default()).unwrap();
+    let kernel = Kernel::builder(mounts, uos_proc::LinuxSpawner::new().unwrap()).start().unwrap();
+    let request = CreateProcessRequest { grants: vec![RIGHT.into()], ..Default::default() };
+    let made = kernel.create_process(&kernel.init(), request).await.unwrap();
+    let caller = kernel.by_token(&made.token).unwrap();
+    let (room, kind, runtime) = (Quota::root("room", 1 << 20), SocketKind::Stream, Runtime::current());
+    for round in 0..300 {
+        let right: Grants = [Grant::parse(RIGHT).unwrap()].into_iter().collect();
+        kernel.set_grants(caller.pid(), right).unwrap();
+        let asker = Asker::new(&caller.0, &UNASKED);
+        let licence = Licence::socket(asker, Right::NetConnect, "/there".into(), None);
+        let (ours, theirs) = Socket::pair(kind, 1 << 20, &Quota::root("pair", 4 << 20)).unwrap();
+        let ours = Arc::new(ours);
+        let phase = Phase::Open(Line::Unix(Arc::clone(&ours)));
+        let whole = SocketHandle::new(Kind::Unix(kind), phase, Some(licence), None).whole;
+        let (fd, relay) = Relay::new(&whole, Rights::READ | Rights::WRITE, &room, &runtime).unwrap();
+        let leash = relay.run(&runtime);
+        let mut program = UnixStream::from(fd);
+        // Sends without end, and is heard without end.
+        let sender = std::thread::spawn(move || while program.write_all(&[b'x'; 512]).is_ok() {});
+        let hearer =
+            std::thread::spawn(move || while theirs.recv_blocking(1 << 20).is_ok_and(|it| !it.end) {});
+        while ours.stats().sent_bytes < 10_000 {
+            tokio::task::yield_now().await;
+        }
+        kernel.set_grants(caller.pid(), Grants::none()).unwrap();
+        let passed = ours.stats().sent_bytes;
+        let gone = async {
+            while room.used() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LINGER, gone).await.expect("it ends by itself");
+        assert_eq!(ours.stats().sent_bytes, passed, "in round {round}");
+        ours.close();
+        drop((leash, whole, ours));
+        sender.join().unwrap();
+        hearer.join().unwrap();
+    }
+    kernel.shut_down().await;
 }
