@@ -117,9 +117,13 @@ test('a tip, a toast and an ended process have no accessibility fault', async ()
   await frame(page, 'files').getByRole('button', { name: 'New folder' }).first().click();
   await page.keyboard.type('a');
   await page.keyboard.press('Enter');
-  await frame(page, 'files')
-    .getByRole('row', { name: /^folder a/ })
-    .waitFor();
+  const folder = frame(page, 'files').getByRole('row', { name: /^folder a/ });
+  await folder.waitFor();
+  await eventually(
+    () => folder.evaluate((row) => row.contains(document.activeElement)),
+    (is) => is,
+    'the keyboard should be at the new folder',
+  );
   await page.keyboard.press('Delete');
   await page.getByText('“a” moved to the bin.').waitFor();
   await page.keyboard.press('Tab');

@@ -139,8 +139,8 @@ test('what happens elsewhere shows without a reload, and Kill kills', async () =
     .getByRole('button', { name: /kill|end/i })
     .first()
     .click();
-  const sure = page.getByRole('dialog').getByRole('button', { name: /kill|end/i });
-  if (await sure.count()) await sure.first().click();
+  const sure = page.getByRole('dialog', { name: /^Kill sleep/ });
+  await sure.getByRole('button', { name: /^Kill/ }).click();
   const ended = await call({ case: 'waitProcess', value: { pid: BigInt(pid), timeoutUs: 10_000_000n } });
   expect(ended?.reply.case === 'waitProcess' && ended.reply.value.exited).toBe(true);
   await context.close();

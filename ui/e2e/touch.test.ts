@@ -83,10 +83,8 @@ test('a finger that stays brings up the window’s menu; two quick taps maximise
   await menu.waitFor({ state: 'detached' });
   expect(await notes.getAttribute('data-snap')).toBe('right');
   const now = await rect(notes);
-  await finger('touchStart', [now.x + 120, now.y + 20]);
-  await finger('touchEnd');
-  await finger('touchStart', [now.x + 120, now.y + 20]);
-  await finger('touchEnd');
+  const tap = () => [finger('touchStart', [now.x + 120, now.y + 20]), finger('touchEnd')];
+  await Promise.all([...tap(), ...tap()]);
   await eventually(
     () => notes.getAttribute('data-state'),
     (state) => state === 'maximized',

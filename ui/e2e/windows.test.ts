@@ -119,10 +119,14 @@ test('Alt+Tab goes to the window used before, and Escape stays', async () => {
 
 test('a window that the page grew too small for is still within reach', async () => {
   const notes = frame(page, 'notes');
+  await drag(page, notes, { x: 1100, y: 640 });
+  expect((await rect(notes)).x).toBeGreaterThan(700);
   await page.setViewportSize({ width: 700, height: 500 });
-  const box = await rect(notes);
-  expect(box.x).toBeLessThanOrEqual(700 - 64);
-  expect(box.y).toBeLessThanOrEqual(500 - 48 - 36);
+  await eventually(
+    () => rect(notes),
+    ({ x, y }) => x <= 700 - 64 && y <= 500 - 48 - 36,
+    'it should be within the smaller page',
+  );
   await page.setViewportSize({ width: 1280, height: 800 });
 });
 
