@@ -62,14 +62,20 @@ impl fmt::Display for Measurement {
                 (_, false) => "DOES NOT HOLD",
             },
             unit = self.unit,
-        )
+        )?;
+        match &self.whole {
+            Some(Whole { n, ours, peer }) => {
+                write!(out, " (by {} of {n} rounds; by all: {ours:.1}, {peer:.1} {})", self.n, self.unit)
+            }
+            None => Ok(()),
+        }
     }
 }
 
 const CALM: &str = "\
-Where it says n of m, the m rounds are spread over the whole measurement, and those n count, for both sides, in which a \
-fixed loop of integer operations, timed around both, was fastest: whoever shares the core slows it down. Behind the colon \
-are the medians of all m, ours and the peer's.\n";
+Where it says n of m, the m rounds are spread over those of all such rows, and those n count, for both sides, in which a \
+fixed loop of integer operations, timed around both, was fastest: whoever shares the core slows it down. Best is of these n. \
+Behind the colon are the medians of all m, ours and the peer's.\n";
 
 /// A group's measurements as a Markdown page, with where and of what they were taken.
 pub(crate) fn document(name: &str, all: &[Measurement]) -> String {
@@ -84,7 +90,7 @@ pub(crate) fn document(name: &str, all: &[Measurement]) -> String {
     for one in all {
         let rounds = match one.whole {
             Some(whole) => {
-                format!("{} of {}: {:.0}, {:.0} {}", one.n, whole.n, whole.ours, whole.peer, one.unit)
+                format!("{} of {}: {:.1}, {:.1} {}", one.n, whole.n, whole.ours, whole.peer, one.unit)
             }
             None => one.n.to_string(),
         };

@@ -197,3 +197,17 @@ fn a_switch_that_is_refused_changes_nothing() {
     assert_eq!((last.from, last.to), (task, None));
     assert_eq!(sched.stats().runtime, Nanos(2));
 }
+
+#[test]
+fn time_has_an_end_that_can_be_reached() {
+    let end = Nanos(u64::MAX);
+    for policy in [Policy::ROUND_ROBIN, Policy::PRIORITY, Policy::FAIR, Policy::EEVDF] {
+        let mut sched = Scheduler::new(policy, 1).unwrap();
+        let task = sched.add(Weight::DEFAULT, Nanos(0)).unwrap();
+        sched.pick(Cpu(0), Nanos(u64::MAX - 5)).unwrap();
+        let switch = sched.switch(Cpu(0), end, Why::Expired).unwrap();
+        assert_eq!((switch.from, switch.to.map(|pick| pick.task)), (task, Some(task)));
+        sched.put_back(Cpu(0), end, Why::Exited).unwrap();
+        assert_eq!(sched.stats().runtime, Nanos(5));
+    }
+}

@@ -128,8 +128,8 @@ impl Row {
         }
         let ours = (cpu_ns() - begun) / f64::from(STEPS);
         self.now = now;
-        let between = fixed_loop();
         self.peer.steps(WARM, same);
+        let between = fixed_loop();
         let begun = cpu_ns();
         self.peer.steps(STEPS, same);
         let peer = (cpu_ns() - begun) / f64::from(STEPS);

@@ -49,6 +49,7 @@ impl Given {
     #[inline(always)]
     pub(super) fn change(&mut self, now: u64, more: i32) {
         (self.before, self.since) = (self.until(now), now);
+        debug_assert!(self.running.checked_add_signed(more).is_some(), "nobody stops who does not run");
         self.running = self.running.wrapping_add_signed(more);
     }
 }

@@ -136,15 +136,16 @@ impl Scheduler {
     /// Does what is due by itself.
     #[cold]
     fn fire(&mut self) {
-        while self.due <= self.now {
-            if let Some(Reverse((_, timer))) = self.timers.pop() {
-                match timer {
-                    Timer::Refill { group, generation } => self.refill(group, generation),
-                    Timer::Replenish { task } => self.replenish(task),
-                }
+        // What would come after the end of time never comes.
+        let is_due = |Reverse((at, _)): &Reverse<(u64, Timer)>, now| *at <= now && *at < u64::MAX;
+        while self.timers.peek().is_some_and(|timer| is_due(timer, self.now)) {
+            let Some(Reverse((_, timer))) = self.timers.pop() else { break };
+            match timer {
+                Timer::Refill { group, generation } => self.refill(group, generation),
+                Timer::Replenish { task } => self.replenish(task),
             }
-            self.due = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
         }
+        self.due = self.timers.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
     }
 
     pub(super) fn set_timer(&mut self, at: u64, timer: Timer) {

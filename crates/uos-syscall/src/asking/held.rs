@@ -108,8 +108,14 @@ impl Leave {
         self.held.lost.notified()
     }
 
-    /// Keeps the grants from changing for a moment, for a step that is to be taken by them or not at all.
+    /// Keeps the grants from changing for a moment, for a step that is to be taken by them or not at all. Whoever waits to
+    /// change them goes first, however many steps there are to take: it must not be called by who keeps grants already.
     pub(crate) fn keep(&self) -> RwLockReadGuard<'_, Grants> {
+        self.held.grants.read()
+    }
+
+    /// The same for who keeps others. Whoever waits to change these may wait for those to be let go, so it goes second.
+    pub(crate) fn keep_too(&self) -> RwLockReadGuard<'_, Grants> {
         self.held.grants.read_recursive()
     }
 

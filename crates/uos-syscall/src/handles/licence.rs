@@ -111,8 +111,9 @@ impl Licence {
     pub(crate) async fn while_held<T>(&self, to: Rights, work: impl Future<Output = T>) -> Result<T, Error> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|cx| {
-            let all = std::iter::successors(Some(self), |licence| licence.before.as_deref());
-            let _kept: Vec<_> = all.map(|licence| licence.leave.keep()).collect();
+            let _own = self.leave.keep();
+            let before = std::iter::successors(self.before.as_deref(), |licence| licence.before.as_deref());
+            let _before: Vec<_> = before.map(|licence| licence.leave.keep_too()).collect();
             match self.check(to) {
                 Ok(()) => work.as_mut().poll(cx).map(Ok),
                 Err(lost) => Poll::Ready(Err(lost)),

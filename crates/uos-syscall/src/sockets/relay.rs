@@ -42,6 +42,9 @@ pub(crate) struct Leash {
     _held: watch::Sender<()>,
 }
 
+/// The right to the connection did not hold at the moment of a step.
+struct Refused;
+
 /// Why nothing more comes from a program.
 enum Silence {
     /// It has let go of its end, or has ended.
@@ -105,76 +108,78 @@ impl Relay {
                 () = lost => {}
                 // What others send must not follow on what is missing.
                 () = late => self.far.end(),
-                () = self.work(ended.clone()) => {}
+                // Also when it was refused, and even if the right has been given back by now: a piece is missing.
+                _ = self.work(ended.clone()) => {}
             }
         });
         Leash { _held: held }
     }
 
-    async fn work(&self, ended: watch::Receiver<()>) {
+    async fn work(&self, ended: watch::Receiver<()>) -> Result<(), Refused> {
         let (up, down) = (self.up(ended.clone()), self.down());
         tokio::pin!(up, down);
         let first = tokio::select! {
-            silence = &mut up => Some(silence),
-            () = &mut down => None,
+            silence = &mut up => Some(silence?),
+            done = &mut down => {
+                done?;
+                None
+            }
         };
         match first {
             Some(Silence::Gone) => {}
             Some(Silence::Sent) => {
                 tokio::select! {
                     () = self.let_go(ended) => {}
-                    () = down => {}
+                    done = down => done?,
                 }
                 if self.near.has_failed() {
                     self.far.deafen();
                 }
             }
             None => {
-                up.await;
+                up.await?;
             }
         }
+        Ok(())
     }
 
     /// Passes something on, as long as the right to it holds at that very moment: to be told of its loss may come late.
-    async fn licensed<T>(&self, pass: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    async fn licensed<T>(&self, pass: impl Future<Output = io::Result<T>>) -> Result<io::Result<T>, Refused> {
         match &self.licence {
-            Some(licence) => {
-                let passed = licence.while_held(self.rights, pass).await;
-                passed.unwrap_or_else(|_| Err(io::ErrorKind::PermissionDenied.into()))
-            }
-            None => pass.await,
+            Some(licence) => licence.while_held(self.rights, pass).await.map_err(|_| Refused),
+            None => Ok(pass.await),
         }
     }
 
     /// What the program sends.
-    async fn up(&self, ended: watch::Receiver<()>) -> Silence {
+    async fn up(&self, ended: watch::Receiver<()>) -> Result<Silence, Refused> {
         if !self.rights.contains(Rights::WRITE) {
-            return Silence::Sent;
+            return Ok(Silence::Sent);
         }
         loop {
             let came = tokio::select! {
                 // What it sent before its end goes on its way.
                 biased;
                 came = self.near.receive(PIECE, RecvFlags::empty()) => came.map(|came| came.data),
-                () = over(ended.clone()) => return Silence::Gone,
+                () = over(ended.clone()) => return Ok(Silence::Gone),
             };
             match came {
                 Ok(data) if !data.is_empty() => {
-                    if self.licensed(self.far.send(data)).await.is_err() {
+                    if self.licensed(self.far.send(data)).await?.is_err() {
                         // Whatever else it sends is refused as to a peer that is gone.
                         let _ = self.near.shut_down(Shutdown::Read);
-                        return Silence::Sent;
+                        return Ok(Silence::Sent);
                     }
                 }
                 Ok(_) if !self.near.is_hung_up() => {
                     self.far.end();
-                    return Silence::Sent;
+                    return Ok(Silence::Sent);
                 }
-                Ok(_) => return Silence::Gone,
+                Ok(_) => return Ok(Silence::Gone),
                 Err(_) => {
                     // It did not read all that it was given.
                     self.far.deafen();
-                    return Silence::Gone;
+                    return Ok(Silence::Gone);
                 }
             }
             // Both sides may be ready for good: others have their turn, and it is looked whether the right still holds.
@@ -183,9 +188,9 @@ impl Relay {
     }
 
     /// What the other side sends, until that or the program's interest ends.
-    async fn down(&self) {
+    async fn down(&self) -> Result<(), Refused> {
         if !self.rights.contains(Rights::READ) {
-            return;
+            return Ok(());
         }
         while let Ok(mut data) = self.far.receive().await {
             if data.is_empty() {
@@ -193,9 +198,9 @@ impl Relay {
             }
             let piece = Piece::of(&self.far);
             while !data.is_empty() {
-                match self.licensed(self.near.send(&data)).await {
+                match self.licensed(self.near.send(&data)).await? {
                     Ok(sent) => drop(data.split_to(sent)),
-                    Err(_) => return,
+                    Err(_) => return Ok(()),
                 }
             }
             piece.delivered();
@@ -203,6 +208,7 @@ impl Relay {
         }
         // The end, be it an orderly one: a pair knows no other.
         let _ = self.near.shut_down(Shutdown::Write);
+        Ok(())
     }
 
     /// Until the program has let go of its end.

@@ -18,8 +18,9 @@ use tree::Tree;
 /// Bytes per chunk: small enough to be copied when a snapshot shares it, large enough that finding it
 /// costs little beside copying its bytes.
 pub(super) const CHUNK: usize = 16 * 1024;
-/// New memory is filled by so much at a time, less than is copied by one string instruction: the host hands each page of it
-/// out as it is first touched, and to be interrupted in the midst of such an instruction costs more than the copying.
+/// What is written beyond the end of a chunk fills new memory by so much at a time, less than is copied by one string
+/// instruction: the host hands each page of it out as it is first touched, and to be interrupted in the midst of such an
+/// instruction costs more than the copying.
 const BLOCK: usize = 1024;
 /// Longest file: what the largest host filesystems allow, and far from where offsets overflow.
 pub(super) const LEN_MAX: u64 = 1 << 44;

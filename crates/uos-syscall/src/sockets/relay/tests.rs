@@ -82,39 +82,66 @@ async fn nothing_passes_once_a_right_has_been_taken_away() {
     let request = CreateProcessRequest { grants: vec![RIGHT.into()], ..Default::default() };
     let made = kernel.create_process(&kernel.init(), request).await.unwrap();
     let caller = kernel.by_token(&made.token).unwrap();
-    let (room, kind, runtime) = (Quota::root("room", 1 << 20), SocketKind::Stream, Runtime::current());
-    for round in 0..300 {
+    let (room, kind, runtime) = (Quota::root("room", 64 << 20), SocketKind::Stream, Runtime::current());
+    for round in 0..100 {
         let right: Grants = [Grant::parse(RIGHT).unwrap()].into_iter().collect();
         kernel.set_grants(caller.pid(), right).unwrap();
+        // Several at once keep the grants by turns: whoever takes them away comes in between.
         let asker = Asker::new(&caller.0, &UNASKED);
-        let licence = Licence::socket(asker, Right::NetConnect, "/there".into(), None);
-        let (ours, theirs) = Socket::pair(kind, 1 << 20, &Quota::root("pair", 4 << 20)).unwrap();
-        let ours = Arc::new(ours);
-        let phase = Phase::Open(Line::Unix(Arc::clone(&ours)));
-        let whole = SocketHandle::new(Kind::Unix(kind), phase, Some(licence), None).whole;
-        let (fd, relay) = Relay::new(&whole, Rights::READ | Rights::WRITE, &room, &runtime).unwrap();
-        let leash = relay.run(&runtime);
-        let mut program = UnixStream::from(fd);
-        // Sends without end, and is heard without end.
-        let sender = std::thread::spawn(move || while program.write_all(&[b'x'; 512]).is_ok() {});
-        let hearer =
-            std::thread::spawn(move || while theirs.recv_blocking(1 << 20).is_ok_and(|it| !it.end) {});
-        while ours.stats().sent_bytes < 10_000 {
-            tokio::task::yield_now().await;
+        let connections: Vec<_> = (0..4)
+            .map(|_| {
+                let licence = Licence::socket(asker, Right::NetConnect, "/there".into(), None);
+                let (ours, theirs) = Socket::pair(kind, 1 << 20, &Quota::root("pair", 4 << 20)).unwrap();
+                let ours = Arc::new(ours);
+                let phase = Phase::Open(Line::Unix(Arc::clone(&ours)));
+                let whole = SocketHandle::new(Kind::Unix(kind), phase, Some(licence), None).whole;
+                let (fd, relay) = Relay::new(&whole, Rights::READ | Rights::WRITE, &room, &runtime).unwrap();
+                (UnixStream::from(fd), ours, Arc::new(theirs), relay.run(&runtime))
+            })
+            .collect();
+        let mut threads = Vec::new();
+        for (program, _, theirs, _) in &connections {
+            // Both send without end. The peer hears without end, the program not at all.
+            let (mut program, hears, sends) =
+                (program.try_clone().unwrap(), Arc::clone(theirs), Arc::clone(theirs));
+            threads.push(std::thread::spawn(move || while program.write_all(&[b'x'; 512]).is_ok() {}));
+            threads.push(std::thread::spawn(
+                move || while hears.recv_blocking(1 << 20).is_ok_and(|it| !it.end) {},
+            ));
+            threads.push(std::thread::spawn(move || {
+                while sends.send_blocking(bytes::Bytes::from_static(&[b'y'; 512]), Vec::new()).is_ok() {}
+            }));
         }
-        kernel.set_grants(caller.pid(), Grants::none()).unwrap();
-        let passed = ours.stats().sent_bytes;
+        let heard = |program: &UnixStream| rustix::io::ioctl_fionread(program).unwrap();
+        let moved = || {
+            let of = |(program, ours, ..): &(UnixStream, Arc<Socket>, _, _)| {
+                (ours.stats().sent_bytes, heard(program))
+            };
+            connections.iter().map(of).collect::<Vec<_>>()
+        };
+        let all_move = async {
+            while !moved().iter().all(|(sent, heard)| *sent > 10_000 && *heard > 2_000) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LINGER, all_move).await.expect("they move both ways");
+        let (kernel, pid) = (kernel.clone(), caller.pid());
+        let taken = tokio::task::spawn_blocking(move || kernel.set_grants(pid, Grants::none()).unwrap());
+        timeout(LINGER, taken).await.expect("its turn comes").unwrap();
+        let passed = moved();
         let gone = async {
             while room.used() > 0 {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LINGER, gone).await.expect("it ends by itself");
-        assert_eq!(ours.stats().sent_bytes, passed, "in round {round}");
-        ours.close();
-        drop((leash, whole, ours));
-        sender.join().unwrap();
-        hearer.join().unwrap();
+        timeout(LINGER, gone).await.expect("they end by themselves");
+        assert_eq!(moved(), passed, "in round {round}");
+        for (_, ours, theirs, _) in &connections {
+            ours.close();
+            theirs.close();
+        }
+        drop(connections);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
     kernel.shut_down().await;
 }
