@@ -44,7 +44,14 @@ impl Host {
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(mode) } else { Mode::empty() };
         // A pipe that nobody has at its other end must not hold up whoever opens it.
         let waits = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
-        let opened = openat2(&self.root, path, flags | waits | OFlags::CLOEXEC, mode, ResolveFlags::IN_ROOT);
+        let opened = loop {
+            let flags = flags | waits | OFlags::CLOEXEC;
+            match openat2(&self.root, path, flags, mode, ResolveFlags::IN_ROOT) {
+                // Somebody has renamed or mounted something somewhere while this went up by `..`.
+                Err(Errno::AGAIN) => {}
+                opened => break opened,
+            }
+        };
         if !flags.contains(OFlags::PATH) && matches!(opened, Ok(_) | Err(Errno::NXIO)) {
             // Pipes are not opened here, with or without somebody at the other end.
             let node = self.node(path, true);
