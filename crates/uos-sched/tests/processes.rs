@@ -295,6 +295,14 @@ fn what_can_not_be_promised_is_refused_and_nothing_is_half_applied() {
         let reservation = Reservation::new(MS * runtime, MS * 100, MS * 100).unwrap();
         Wanted { class: Class::Deadline(reservation), ..Wanted::default() }
     };
+    // What is given up can be promised again, as often as one likes.
+    for asleep in &sleepers[..40] {
+        let mut control = OsControl::probe();
+        control.adopt(asleep.0.id(), &wanted(1024)).unwrap();
+        control.apply(asleep.0.id(), &reserve(40)).unwrap();
+        control.apply(asleep.0.id(), &wanted(1024)).unwrap();
+        control.apply(asleep.0.id(), &reserve(40)).unwrap();
+    }
     let mut refused = None;
     for asleep in &sleepers {
         let pid = asleep.0.id();

@@ -90,6 +90,15 @@ impl Attr {
         Attr { nice, ..self }
     }
 
+    /// The same with a reservation too small to count. Some kernels (6.18 is one) keep what a sleeping thread had reserved
+    /// when it leaves the class, until nothing can be promised any more; what it changes to within the class they count
+    /// right.
+    pub(super) fn with_next_to_nothing(self) -> Attr {
+        // The shortest runtime and the longest period that the kernel takes: a fortieth of a millionth.
+        let (runtime, period) = (1 << 10, (1 << 22) * 1_000);
+        Attr { runtime, deadline: period, period, ..self }
+    }
+
     /// Whether it reserves CPU time.
     pub(super) fn is_deadline(&self) -> bool {
         self.policy == DEADLINE

@@ -252,10 +252,15 @@ impl Drop for Adopted {
 
 /// Puts attributes in force. Answers whether they were not.
 fn put(thread: Pid, attr: &Attr) -> io::Result<bool> {
-    if Attr::of(Some(thread))? == *attr {
+    let now = Attr::of(Some(thread))?;
+    if now == *attr {
         return Ok(false);
     }
-    attr.set(Some(thread))?;
+    if now.is_deadline() && !attr.is_deadline() {
+        // What can't be made less is given up as it is.
+        let _ = now.with_next_to_nothing().set(Some(thread));
+    }
+    attr.set(Some(thread)).inspect_err(|_| drop(now.set(Some(thread))))?;
     Ok(true)
 }
 
