@@ -310,18 +310,5 @@ fn row(
         Bar::Most(most) => (format!("≤ {most} {unit}"), ours <= most),
         Bar::Compared => ("–".to_owned(), true),
     };
-    Measurement {
-        name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit,
-        ratio,
-        target,
-        holds,
-        n,
-        whole: None,
-    }
+    Measurement::new(name, unit, (ours_best, ours), (peer_name, (peer_best, peer)), ratio, (target, holds), n)
 }

@@ -154,18 +154,16 @@ impl Row {
                 Bar::Ratio(least) => (format!("≥ {least} ×"), ratio >= least),
             };
             Measurement {
-                name: self.name,
-                ours,
-                ours_best,
-                peer,
-                peer_best,
-                peer_name: self.peer_name,
-                unit: "ns",
-                ratio,
-                target,
-                holds,
-                n: COUNTED,
                 whole: Some(whole),
+                ..Measurement::new(
+                    self.name,
+                    "ns",
+                    (ours_best, ours),
+                    (self.peer_name, (peer_best, peer)),
+                    ratio,
+                    (target, holds),
+                    COUNTED,
+                )
             }
         };
         self.bars.iter().map(with).collect()
