@@ -234,7 +234,7 @@ fn changes() -> Result<Vec<Measurement>> {
 }
 
 /// What this thread has had of its CPU.
-fn cpu_ns() -> f64 {
+pub(crate) fn cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

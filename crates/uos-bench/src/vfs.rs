@@ -7,20 +7,19 @@ mod fuse;
 mod large;
 mod worlds;
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Instant};
 
 use uos_vfs::{FileSystem, LocalFs, MemFs, OpenOptions, OverlayFs};
 use worlds::{Cap, Done, Host, MemoryFs, Ours, World};
 
 use crate::{
     Result,
+    calm::{Calm, Round, fixed_loop, summed_up},
     report::{Measurement, summary},
 };
 
-const ROUNDS: usize = 15;
+/// Half of them count.
+const ROUNDS: usize = 30;
 const MANY: u32 = 100_000;
 const MILLION: u32 = 1_000_000;
 
@@ -59,6 +58,8 @@ fn all() -> Done<Vec<Measurement>> {
         world.create_empty("/a/b/c/file")?;
     }
     let cores = std::thread::available_parallelism()?.get() as u32;
+    let overlays = Overlays::lay()?;
+    let mut rows = Vec::new();
     for (name, us, peer, peer_name, threads, ops, least) in [
         (
             "MemFs cycle of 1 KiB, 1 thread",
@@ -73,10 +74,11 @@ fn all() -> Done<Vec<Measurement>> {
         ("MemFs cycle of 1 KiB, all cores", &ours, &memory, "vfs MemoryFS", cores, 20_000, 1.6),
         ("LocalFs cycle of 1 KiB", &local, &cap, "cap-std", 1, 2_000, 1.0 / 1.15),
     ] {
-        let cycles = |world: &dyn World| cycles(world, threads, ops);
-        all.push(beside(name, peer_name, "ns", Bar::Ratio(least), || cycles(us), || cycles(peer))?);
+        let cycles = move |world: &dyn World| cycles(world, threads, ops);
+        let (ours, peer) = (move || cycles(us), move || cycles(peer));
+        rows.push(Row::new(name, peer_name, "ns", Bar::Ratio(least), ours, peer));
     }
-    all.push(beside(
+    rows.push(Row::new(
         "MemFs cycle, a core of all for one alone",
         "itself on 1 core",
         "ns",
@@ -84,15 +86,16 @@ fn all() -> Done<Vec<Measurement>> {
         // A core's time for one cycle while all are busy.
         || Ok(cycles(&ours, cores, 20_000)? * f64::from(cores)),
         || cycles(&ours, 1, 20_000),
-    )?);
+    ));
     for (name, us, peer, peer_name, ops, least) in [
         ("MemFs stat, 4 deep", &ours as &dyn World, &memory as &dyn World, "vfs MemoryFS", 100_000, 0.5),
         ("LocalFs stat, 4 deep", &local, &cap, "cap-std", 10_000, 1.0 / 1.15),
     ] {
-        let stats = |world: &dyn World| stats(world, ops);
-        all.push(beside(name, peer_name, "ns", Bar::Ratio(least), || stats(us), || stats(peer))?);
+        let (ours, peer) = (move || stats(us, ops), move || stats(peer, ops));
+        rows.push(Row::new(name, peer_name, "ns", Bar::Ratio(least), ours, peer));
     }
-    all.extend(overlays()?);
+    rows.extend(overlays.rows());
+    all.extend(in_turns(rows)?);
     for world in &worlds[..3] {
         world.make_dirs("/many")?;
         for nth in 0..MANY {
@@ -108,12 +111,15 @@ fn all() -> Done<Vec<Measurement>> {
             Err("entries are missing".into())
         }
     };
-    for (peer, peer_name, bar) in [
-        (&memory as &dyn World, "vfs MemoryFS", Bar::Ratio(1.3)),
-        (&tmpfs, "std::fs on tmpfs", Bar::Compared),
-    ] {
-        all.push(beside("MemFs list of 100,000", peer_name, "µs", bar, || lists(&ours), || lists(peer))?);
-    }
+    let listed = |peer_name, bar, peer| {
+        let (ours, peer) = (|| lists(&ours), move || lists(peer));
+        Row::new("MemFs list of 100,000", peer_name, "µs", bar, ours, peer)
+    };
+    // Not among the others, which it would leave less of the caches.
+    all.extend(in_turns(vec![
+        listed("vfs MemoryFS", Bar::Ratio(1.3), &memory),
+        listed("std::fs on tmpfs", Bar::Compared, &tmpfs),
+    ])?);
     drop((ours, memory));
     all.extend(large::measure()?);
     all.extend(fuse::measure()?);
@@ -152,49 +158,42 @@ fn stats(world: &dyn World, ops: u32) -> Done<f64> {
     Ok(begun.elapsed().as_nanos() as f64 / f64::from(ops))
 }
 
-/// Stat through three layers, each of which has the directories and only the lowest the file, beside one layer; and
-/// what is made above them.
-fn overlays() -> Done<Vec<Measurement>> {
-    let layers: Vec<MemFs> = (0..3).map(|_| MemFs::builder().build()).collect();
-    for layer in &layers {
-        layer.create_dir("/a/b/c")?;
+/// Three layers, each of which has the directories and only the lowest the file; one layer; and none.
+struct Overlays {
+    three: Ours<OverlayFs>,
+    one: Ours<OverlayFs>,
+    plain: Ours<MemFs>,
+}
+
+impl Overlays {
+    fn lay() -> Done<Overlays> {
+        let layers: Vec<MemFs> = (0..3).map(|_| MemFs::builder().build()).collect();
+        for layer in &layers {
+            layer.create_dir("/a/b/c")?;
+        }
+        layers[2].create("/a/b/c/file", 0o644)?;
+        let laid = |from: usize| {
+            let lowers = layers[from..].iter().map(MemFs::root);
+            OverlayFs::new(lowers, MemFs::builder().build().root()).map(Ours)
+        };
+        let plain = MemFs::builder().build();
+        plain.create_dir("/a/b/c")?;
+        plain.create("/a/b/c/file", 0o644)?;
+        Ok(Overlays { three: laid(0)?, one: laid(2)?, plain: Ours(plain) })
     }
-    layers[2].create("/a/b/c/file", 0o644)?;
-    let laid = |from: usize| {
-        let lowers = layers[from..].iter().map(MemFs::root);
-        OverlayFs::new(lowers, MemFs::builder().build().root()).map(Ours)
-    };
-    let (three, one, plain) = (laid(0)?, laid(2)?, MemFs::builder().build());
-    plain.create_dir("/a/b/c")?;
-    plain.create("/a/b/c/file", 0o644)?;
-    let plain = Ours(plain);
-    let (stat, cycle) = ("OverlayFs stat through 3 layers", "OverlayFs cycle of 1 KiB over 3 layers");
-    Ok(vec![
-        beside(
-            stat,
-            "through 1 layer",
-            "ns",
-            Bar::Ratio(0.5),
-            || stats(&three, 100_000),
-            || stats(&one, 100_000),
-        )?,
-        beside(
-            stat,
-            "MemFs alone",
-            "ns",
-            Bar::Compared,
-            || stats(&three, 100_000),
-            || stats(&plain, 100_000),
-        )?,
-        beside(
-            cycle,
-            "MemFs alone",
-            "ns",
-            Bar::Compared,
-            || cycles(&three, 1, 20_000),
-            || cycles(&plain, 1, 20_000),
-        )?,
-    ])
+
+    /// Stat through three of them, beside one; and what is made above them.
+    fn rows(&self) -> [Row<'_>; 3] {
+        let (stat, cycle) = ("OverlayFs stat through 3 layers", "OverlayFs cycle of 1 KiB over 3 layers");
+        let stats = |world| move || stats(world, 100_000);
+        let cycles = |world| move || cycles(world, 1, 20_000);
+        let (three, one, plain): (&dyn World, &dyn World, &dyn World) = (&self.three, &self.one, &self.plain);
+        [
+            Row::new(stat, "through 1 layer", "ns", Bar::Ratio(0.5), stats(three), stats(one)),
+            Row::new(stat, "MemFs alone", "ns", Bar::Compared, stats(three), stats(plain)),
+            Row::new(cycle, "MemFs alone", "ns", Bar::Compared, cycles(three), cycles(plain)),
+        ]
+    }
 }
 
 /// A million empty files in a hundred directories: what they take, and what a snapshot of them costs.
@@ -264,27 +263,58 @@ fn resident_bytes() -> Done<f64> {
     Ok(pages * rustix::param::page_size() as f64)
 }
 
-/// Both sides in turn, where less is better.
-fn beside(
+/// Two sides to be measured in turn, where less is better, and what was measured so far.
+struct Row<'w> {
     name: &'static str,
     peer_name: &'static str,
     unit: &'static str,
     bar: Bar,
-    mut ours: impl FnMut() -> Done<f64>,
-    mut peer: impl FnMut() -> Done<f64>,
-) -> Done<Measurement> {
-    let (mut us, mut them) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        let (our, their) = (ours()?, peer()?);
-        // The first round warms both up.
-        if round > 0 {
-            us.push(our);
-            them.push(their);
-        }
-        std::thread::sleep(Duration::from_millis(1));
+    ours: Box<dyn Fn() -> Done<f64> + 'w>,
+    peer: Box<dyn Fn() -> Done<f64> + 'w>,
+    rounds: Vec<Round>,
+}
+
+impl<'w> Row<'w> {
+    fn new(
+        name: &'static str,
+        peer_name: &'static str,
+        unit: &'static str,
+        bar: Bar,
+        ours: impl Fn() -> Done<f64> + 'w,
+        peer: impl Fn() -> Done<f64> + 'w,
+    ) -> Self {
+        let (ours, peer) = (Box::new(ours), Box::new(peer));
+        Row { name, peer_name, unit, bar, ours, peer, rounds: Vec::new() }
     }
-    let ((ours_best, ours), (peer_best, peer)) = (summary(us, true), summary(them, true));
-    Ok(row(name, peer_name, unit, bar, (ours, ours_best), (peer, peer_best), ROUNDS))
+
+    fn round(&mut self) -> Done {
+        let before = fixed_loop();
+        let ours = (self.ours)()?;
+        let between = fixed_loop();
+        let peer = (self.peer)()?;
+        let disturbed = before.max(between).max(fixed_loop());
+        self.rounds.push(Round { ours, peer, disturbed });
+        Ok(())
+    }
+
+    fn measured(self) -> Measurement {
+        let Calm { ours, peer, n, whole } = summed_up(self.rounds);
+        let swapped = |(best, median): (f64, f64)| (median, best);
+        let measured = row(self.name, self.peer_name, self.unit, self.bar, swapped(ours), swapped(peer), n);
+        Measurement { whole: Some(whole), ..measured }
+    }
+}
+
+/// Their rounds, each row having one in turn.
+fn in_turns(mut rows: Vec<Row<'_>>) -> Done<Vec<Measurement>> {
+    for round in 0..=ROUNDS {
+        rows.iter_mut().try_for_each(Row::round)?;
+        if round == 0 {
+            // The first round warms all up.
+            rows.iter_mut().for_each(|row| row.rounds.clear());
+        }
+    }
+    Ok(rows.into_iter().map(Row::measured).collect())
 }
 
 /// A row without a peer.
