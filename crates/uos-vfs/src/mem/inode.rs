@@ -194,17 +194,16 @@ impl Inode {
         self.lane.space.clock.now()
     }
 
-    /// About the time now, asked for before a lock is taken: see [`Inode::moment`].
-    pub(super) fn about_now(&self) -> Timestamp {
-        self.lane.space.clock.about_now()
-    }
-
     /// The time of a change in an epoch to what is locked: another than anybody has seen here before. As long as nobody has seen
     /// any, about now is as good, and takes a fraction of the time to ask for.
     #[inline]
-    pub(super) fn moment(&self, state: &State, epoch: u64, about: Timestamp) -> Timestamp {
+    pub(super) fn moment(&self, state: &State, epoch: u64) -> Timestamp {
         // Of what was before this epoch a snapshot may show the times.
-        if self.told.load(Ordering::Relaxed) || state.since != epoch { self.now() } else { about }
+        if self.told.load(Ordering::Relaxed) || state.since != epoch {
+            self.now()
+        } else {
+            self.lane.space.clock.about_now()
+        }
     }
 
     /// Its times have been set to such a moment, and it is still locked.
