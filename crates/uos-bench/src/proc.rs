@@ -207,20 +207,15 @@ fn kill_tree(world: &World) -> Result<Measurement> {
     }
     let worst = times.iter().copied().fold(0.0, f64::max);
     let (best, median) = summary(times, true);
-    Ok(Measurement {
-        whole: None,
-        name: "kill a tree of 1,000, the slowest",
-        ours: worst,
-        ours_best: best,
-        peer: median,
-        peer_best: best,
-        peer_name: "its own median",
-        unit: "ms",
-        ratio: 100.0 / worst,
-        target: "≤ 100 ms".into(),
-        holds: worst <= 100.0,
-        n: TREES,
-    })
+    Ok(Measurement::new(
+        "kill a tree of 1,000, the slowest",
+        "ms",
+        (best, worst),
+        ("its own median", (best, median)),
+        100.0 / worst,
+        ("≤ 100 ms".into(), worst <= 100.0),
+        TREES,
+    ))
 }
 
 /// What an idle child costs the program that started it.
@@ -234,20 +229,15 @@ fn idle(world: &World) -> Result<Measurement> {
     let children = (0..IDLE).map(|_| start()).collect::<Result<Vec<_>>>()?;
     let each = resident()?.saturating_sub(before) as f64 / IDLE as f64;
     drop(children);
-    Ok(Measurement {
-        whole: None,
-        name: "memory of an idle child, in its parent",
-        ours: each,
-        ours_best: each,
-        peer: 8192.0,
-        peer_best: 8192.0,
-        peer_name: "the most it may be",
-        unit: "bytes",
-        ratio: 8192.0 / each,
-        target: "≤ 8192 bytes".into(),
-        holds: each <= 8192.0,
-        n: 1,
-    })
+    Ok(Measurement::new(
+        "memory of an idle child, in its parent",
+        "bytes",
+        (each, each),
+        ("the most it may be", (8192.0, 8192.0)),
+        8192.0 / each,
+        ("≤ 8192 bytes".into(), each <= 8192.0),
+        1,
+    ))
 }
 
 /// Microseconds a start.
@@ -287,20 +277,15 @@ fn row(name: &'static str, peer_name: &'static str, us: Vec<f64>, them: Vec<f64>
     let n = us.len();
     let ((ours_best, ours), (peer_best, peer)) = (summary(us, true), summary(them, true));
     let ratio = peer / ours;
-    Measurement {
-        whole: None,
+    Measurement::new(
         name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit: "µs",
+        "µs",
+        (ours_best, ours),
+        (peer_name, (peer_best, peer)),
         ratio,
-        target: format!("≥ {least:.2} ×"),
-        holds: ratio >= least,
+        (format!("≥ {least:.2} ×"), ratio >= least),
         n,
-    }
+    )
 }
 
 fn uid_of(pid: u32) -> Result<u32> {
