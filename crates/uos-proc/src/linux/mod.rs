@@ -9,6 +9,7 @@ mod child;
 mod clone;
 mod clone3;
 mod grouped;
+mod key;
 mod life;
 mod means;
 mod prepare;
