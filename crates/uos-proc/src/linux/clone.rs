@@ -201,7 +201,7 @@ fn set_signal_mask(mask: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::cgroup::{Bounds, Groups, Joining};
-    use super::super::life::Arg;
+    use super::super::life::{Arg, Op};
     use super::super::steps::Place;
     use super::*;
     use crate::{Guarantee, Isolation, Level, LinuxSpawner, Spec};
@@ -233,21 +233,48 @@ mod tests {
         assert_eq!(start(life(None)), Err(failed));
     }
 
-    /// Also where its thread has loaded a filter that refuses its children to be made so.
-    #[test]
-    fn at_every_level_a_program_is_made_in_its_cgroup() {
+    /// A spawner of each kind, and a spec of each level for it.
+    fn everywhere(mut act: impl FnMut(&LinuxSpawner, Spec)) {
         let usual = LinuxSpawner::new().unwrap();
         let bare = LinuxSpawner::with_isolation(Isolation::NoNamespaces).unwrap();
         let levels = [Level::Privileged, Level::Minimal, Level::Standard];
         for (spawner, level) in [&usual, &bare].into_iter().flat_map(|it| levels.map(|level| (it, level))) {
             let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
             let spec = Spec::new("/bin/true").level(level).grouped(true);
-            let (mut launch, _streams) = spawner.prepare(weak.into_iter().fold(spec, Spec::accept)).unwrap();
+            act(spawner, weak.into_iter().fold(spec, Spec::accept));
+        }
+    }
+
+    /// Also where its thread has loaded a filter that refuses its children to be made so.
+    #[test]
+    fn at_every_level_a_program_is_made_in_its_cgroup() {
+        everywhere(|spawner, spec| {
+            let level = spec.level;
+            let (mut launch, _streams) = spawner.prepare(spec).unwrap();
             // Who joined it would fail.
             launch.life.ops[0].args[0] = Arg::from(-1);
             let (leader, _queue) = spawner.launch(launch).unwrap();
             leader.block_until_exit();
             assert!(leader.reap().unwrap().cause.success(), "{:?}, {level:?}", spawner.isolation());
-        }
+        });
+    }
+
+    /// They are its spawner's until it has its own.
+    #[test]
+    fn no_descriptor_is_changed_before_a_child_has_its_own() {
+        everywhere(|spawner, spec| {
+            let level = spec.level;
+            let (launch, _streams) = spawner.prepare(spec).unwrap();
+            assert_ne!(launch.flags & libc::CLONE_FILES, 0);
+            let (last, unshare) = (i64::from(u32::MAX), i64::from(libc::CLOSE_RANGE_UNSHARE));
+            let leaves = |op: &Op| {
+                let args = [Arg::from(last), Arg::from(unshare)];
+                op.number == libc::SYS_close_range && op.args[1..3] == args
+            };
+            let place = launch.life.ops.iter().position(leaves).unwrap();
+            let before: Vec<_> = launch.life.ops[..place].iter().map(|op| op.number).collect();
+            assert!(before.iter().all(|number| *number == libc::SYS_write), "{level:?}: {before:?}");
+            assert!(matches!(launch.life.ops[place].args[0], Arg::Is(3..)), "{level:?}");
+        });
     }
 }

@@ -302,7 +302,7 @@ impl Sandbox<'_> {
         life.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         if let Some(network) = shared.network.as_ref().filter(|_| self.flags & libc::CLONE_NEWNET == 0) {
             life.stage(Stage::Namespace("network"));
-            let network = Arg::from(network.as_raw_fd());
+            let network = life.uses_fd(network.as_raw_fd());
             life.call(libc::SYS_setns, [network, libc::CLONE_NEWNET.into()]);
         }
         if self.loopback {
@@ -317,6 +317,7 @@ impl Sandbox<'_> {
             life.quiet_fd(fd);
         }
         for translation in self.view.translations.drain(..) {
+            life.uses_fd(translation.as_raw_fd());
             life.keep_alive(translation);
         }
     }
