@@ -37,7 +37,7 @@ text stands above each message in `crates/uos-proto/proto/uos/v1`.
 marked *none* needs no right. A call marked *handle* works on an id in the caller's own table, and the handle says what
 may be done with it; to everybody else the id is absent. Every call may also answer EACCES with the missing right in
 `right`, EINVAL for an argument that can't be what it is meant to be, and ESRCH when it is made as a process that the
-caller isn't.
+caller isn't. What would make files in memory beyond the caller's limit answers EDQUOT.
 
 A grant `ask:fs.write:/home/**` gives no right but lets its holder ask: a call that lacks what it is for waits until somebody
 allows or denies it, at most five minutes as a rule, and answers EACCES if it was denied or nobody answered. Calls that were

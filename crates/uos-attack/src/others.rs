@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use crate::Attack;
-use crate::sys::{Answer, Verdict, any, at, at_mut, call, fork, minus, sleep_for_ever, text};
+use crate::sys::{Answer, Verdict, any, at, at_mut, call, fork, minus, open, sleep_for_ever, text};
 
 pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     // Row 16. Arguments: PID.
@@ -12,6 +12,9 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     // Row 17. Arguments: PID ADDRESS LENGTH.
     ("read-memory", |args| memory(libc::SYS_process_vm_readv, args).into()),
     ("write-memory", |args| memory(libc::SYS_process_vm_writev, args).into()),
+    // Row 17. Arguments: PID.
+    ("open-memory", |args| open(&format!("/proc/{}/mem", args[0]), libc::O_RDONLY).into()),
+    ("read-registers", |args| read_registers(&args[0])),
     // Row 18. Arguments: PID.
     ("take-descriptor", |args| take_descriptor(number(&args[0])).into()),
     // Row 19. Arguments: `contained`, where it would end the whole machine.
@@ -55,6 +58,15 @@ fn memory(call_number: libc::c_long, args: &[String]) -> Answer {
     call(call_number, &[pid, at(&ours), 1, at(&theirs), 1, 0])
 }
 
+/// What its threads have in the registers of the calls that they are in.
+fn read_registers(pid: &str) -> Verdict {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let files = threads.map(|thread| thread.path().join("syscall").display().to_string());
+    let read = |file: String| crate::sys::read(open(&file, libc::O_RDONLY)?, &mut [0; 256]);
+    let answers: Vec<Answer> = files.chain([format!("/proc/{pid}/syscall")]).map(read).collect();
+    any(&answers)
+}
+
 /// The call itself is made even when the process is not to be found.
 fn take_descriptor(pid: usize) -> Answer {
     let process = call(libc::SYS_pidfd_open, &[pid, 0]).unwrap_or(minus(1));
@@ -92,7 +104,7 @@ fn signal(pid: usize, signal: c_int) -> Answer {
 
 fn enter_namespace(name: &str, pid: &str) -> Answer {
     let path = format!("/proc/{pid}/ns/{name}");
-    let fd = crate::sys::open(&path, libc::O_RDONLY).unwrap_or(minus(1));
+    let fd = open(&path, libc::O_RDONLY).unwrap_or(minus(1));
     call(libc::SYS_setns, &[fd, 0])
 }
 

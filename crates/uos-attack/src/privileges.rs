@@ -19,7 +19,8 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("unshare-user", |_| call(libc::SYS_unshare, &[libc::CLONE_NEWUSER.cast_unsigned() as usize]).into()),
     ("clone-user", |_| clone_into(libc::CLONE_NEWUSER).into()),
     ("clone-network", |_| clone_into(libc::CLONE_NEWNET).into()),
-    ("clone3-user", |_| clone3_into(libc::CLONE_NEWUSER).into()),
+    ("clone3-user", |_| clone3_into(libc::CLONE_NEWUSER, [0; 4]).into()),
+    ("clone3-user-by-guessing", |_| guess_at_clone3()),
     ("unshare-cgroup", |_| call(libc::SYS_unshare, &[libc::CLONE_NEWCGROUP.cast_unsigned() as usize]).into()),
     // Row 40.
     ("raise-limit", |_| raise_limit().into()),
@@ -115,10 +116,30 @@ fn clone_into(namespace: c_int) -> Answer {
     call(libc::SYS_wait4, &[pid, 0, 0, 0])
 }
 
-fn clone3_into(namespace: c_int) -> Answer {
+/// A filter may look at registers that the call does not. Tries what may lie there, and then what comes.
+fn guess_at_clone3() -> Verdict {
+    const GUESSES: usize = 100_000;
+    let mut guesses = vec![[0; 4], [usize::MAX; 4], [1, 2, 3, 4], [libc::CLONE_NEWUSER as usize; 4]];
+    let mut random = [0usize; 4 * 512];
+    while guesses.len() < GUESSES {
+        let _ = call(libc::SYS_getrandom, &[at_mut(&mut random), size_of_val(&random), 0]);
+        guesses.extend(random.as_chunks::<4>().0);
+    }
+    for guess in guesses {
+        match clone3_into(libc::CLONE_NEWUSER, guess) {
+            Err(libc::ENOSYS) => {}
+            answer => return answer.into(),
+        }
+    }
+    Verdict::Refused(libc::ENOSYS)
+}
+
+/// With these in the registers behind its arguments.
+fn clone3_into(namespace: c_int, further: [usize; 4]) -> Answer {
     // Flags, then pidfd, child_tid, parent_tid, exit_signal.
     let args = [u64::from(namespace.cast_unsigned()), 0, 0, 0, libc::SIGCHLD.cast_unsigned().into(), 0, 0, 0];
-    let pid = call(libc::SYS_clone3, &[at(&args), size_of_val(&args)])?;
+    let [first, second, third, fourth] = further;
+    let pid = call(libc::SYS_clone3, &[at(&args), size_of_val(&args), first, second, third, fourth])?;
     if pid == 0 {
         crate::sys::exit(0);
     }

@@ -55,20 +55,15 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
             let ((ours_best, ours), (peer_best, peer)) = (summary(ours, false), summary(peer, false));
             let (ratio, target) = (ours / peer, format!("≥ {least} ×"));
             let (holds, n, unit) = (ratio >= least, ROUNDS, "calls/s");
-            Measurement {
+            Measurement::new(
                 name,
-                ours,
-                ours_best,
-                peer,
-                peer_best,
-                peer_name,
                 unit,
+                (ours_best, ours),
+                (peer_name, (peer_best, peer)),
                 ratio,
-                target,
-                holds,
+                (target, holds),
                 n,
-                whole: None,
-            }
+            )
         };
         Ok::<_, Box<dyn std::error::Error>>(vec![
             row("Stream, 256 in flight", streamed, single, "Execute, 256 in flight", 4.0),

@@ -59,20 +59,15 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
                 }
             }
             let ((ours_best, ours), (peer_best, peer)) = (summary(us, false), summary(them, false));
-            all.push(Measurement {
-                whole: None,
+            all.push(Measurement::new(
                 name,
-                ours,
-                ours_best,
-                peer,
-                peer_best,
-                peer_name: "bare tonic",
-                unit: "calls/s",
-                ratio: ours / peer,
-                target: "≥ 0.9".into(),
-                holds: ours / peer >= 0.9,
-                n: ROUNDS,
-            });
+                "calls/s",
+                (ours_best, ours),
+                ("bare tonic", (peer_best, peer)),
+                ours / peer,
+                ("≥ 0.9".into(), ours / peer >= 0.9),
+                ROUNDS,
+            ));
         }
         Ok::<_, Box<dyn std::error::Error>>(all)
     })?;

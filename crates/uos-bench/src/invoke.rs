@@ -86,20 +86,15 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
                 let (ours_best, ours) = summary(rounds, true);
                 let measurement = |peer, peer_best, peer_name, target, holds| {
                     let ratio = peer / ours;
-                    Measurement {
-                        whole: None,
+                    Measurement::new(
                         name,
-                        ours,
-                        ours_best,
-                        peer,
-                        peer_best,
-                        peer_name,
-                        unit: "ns",
+                        "ns",
+                        (ours_best, ours),
+                        (peer_name, (peer_best, peer)),
                         ratio,
-                        target,
-                        holds,
-                        n: ROUNDS,
-                    }
+                        (target, holds),
+                        ROUNDS,
+                    )
                 };
                 let target = format!("≤ {} ns", row.most);
                 all.push(measurement(
@@ -149,20 +144,15 @@ fn right_of_many() -> Measurement {
         theirs.push((cpu_ns() - between) / 2.0);
     }
     let ((ours_best, ours), (peer_best, peer)) = (summary(ours, true), summary(theirs, true));
-    Measurement {
-        whole: None,
-        name: "a right among 1,000 grants",
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name: "the same one by one",
-        unit: "ns",
-        ratio: peer / ours,
-        target: format!("≤ {MOST} ns"),
-        holds: ours <= MOST,
-        n: ROUNDS,
-    }
+    Measurement::new(
+        "a right among 1,000 grants",
+        "ns",
+        (ours_best, ours),
+        ("the same one by one", (peer_best, peer)),
+        peer / ours,
+        (format!("≤ {MOST} ns"), ours <= MOST),
+        ROUNDS,
+    )
 }
 
 /// A sink that reads every record and keeps none: what a sink does with them is done on a thread of its own.

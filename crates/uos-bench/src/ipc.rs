@@ -71,20 +71,15 @@ fn rounds(
 fn row(name: &'static str, peer_name: &'static str, times: (Vec<f64>, Vec<f64>), least: f64) -> Measurement {
     let ((ours_best, ours), (peer_best, peer)) = (summary(times.0, true), summary(times.1, true));
     let ratio = peer / ours;
-    Measurement {
-        whole: None,
+    Measurement::new(
         name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit: "ns",
+        "ns",
+        (ours_best, ours),
+        (peer_name, (peer_best, peer)),
         ratio,
-        target: format!("≥ {least:.2} ×"),
-        holds: ratio >= least,
-        n: ROUNDS,
-    }
+        (format!("≥ {least:.2} ×"), ratio >= least),
+        ROUNDS,
+    )
 }
 
 fn filled(quota: &Quota, backlog: u32) -> Result<Queue> {

@@ -4,6 +4,7 @@
 //! `docs/benchmarks`.
 #![deny(unsafe_code)]
 
+mod calm;
 mod channels;
 mod echo;
 mod invoke;

@@ -40,6 +40,11 @@ struct World {
     runtime: Runtime,
     spawner: LinuxSpawner,
     bare: LinuxSpawner,
+    target: Target,
+}
+
+/// What is started.
+struct Target {
     folder: tempfile::TempDir,
     program: PathBuf,
 }
@@ -53,6 +58,7 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     let world = World::new()?;
     let mut all = beside_posix_spawn(&world)?;
     all.push(elsewhere(&world)?);
+    all.push(parents::of_the_peer(&world.target)?);
     all.extend(beside_bubblewrap(&world)?);
     all.extend(parents::measure()?);
     all.push(kill_tree(&world)?);
@@ -60,39 +66,14 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     Ok(all)
 }
 
-impl World {
+impl Target {
     fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let program = folder.path().join("true");
         fs::write(&program, smallest())?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let bare = LinuxSpawner::with_isolation(Isolation::NoNamespaces)?;
-        Ok(World { runtime, spawner: LinuxSpawner::new()?, bare, folder, program })
-    }
-
-    fn ours(&self, spawner: &LinuxSpawner, spec: Spec) -> Result<()> {
-        let child = spawner.spawn(spec)?;
-        let exit = self.runtime.block_on(child.wait());
-        if exit.cause.success() { Ok(()) } else { Err(format!("it {}", exit.cause).into()) }
-    }
-
-    fn privileged(&self) -> Result<()> {
-        self.ours(&self.spawner, Spec::new(&self.program).level(Level::Privileged))
-    }
-
-    fn sandboxed(&self, level: Level) -> Result<()> {
-        let spec =
-            Spec::new("/b/true").level(level).mount(Mount::read_only(self.folder.path()).seen_at("/b"));
-        self.ours(&self.spawner, spec)
-    }
-
-    fn without_namespaces(&self) -> Result<()> {
-        let spec =
-            Spec::new(&self.program).level(Level::Standard).mount(Mount::read_only(self.folder.path()));
-        let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
-        self.ours(&self.bare, weak.into_iter().fold(spec, Spec::accept))
+        Ok(Target { folder, program })
     }
 
     fn posix_spawn(&self) -> Result<()> {
@@ -102,6 +83,39 @@ impl World {
         let pid = posix_spawn(path.as_c_str(), &actions, &attributes, &[&path], &nothing)?;
         waitpid(pid, None)?;
         Ok(())
+    }
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let bare = LinuxSpawner::with_isolation(Isolation::NoNamespaces)?;
+        Ok(World { runtime, spawner: LinuxSpawner::new()?, bare, target: Target::new()? })
+    }
+
+    fn ours(&self, spawner: &LinuxSpawner, spec: Spec) -> Result<()> {
+        let child = spawner.spawn(spec)?;
+        let exit = self.runtime.block_on(child.wait());
+        if exit.cause.success() { Ok(()) } else { Err(format!("it {}", exit.cause).into()) }
+    }
+
+    fn privileged(&self) -> Result<()> {
+        self.ours(&self.spawner, Spec::new(&self.target.program).level(Level::Privileged))
+    }
+
+    fn sandboxed(&self, level: Level) -> Result<()> {
+        let spec = Spec::new("/b/true")
+            .level(level)
+            .mount(Mount::read_only(self.target.folder.path()).seen_at("/b"));
+        self.ours(&self.spawner, spec)
+    }
+
+    fn without_namespaces(&self) -> Result<()> {
+        let spec = Spec::new(&self.target.program)
+            .level(Level::Standard)
+            .mount(Mount::read_only(self.target.folder.path()));
+        let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
+        self.ours(&self.bare, weak.into_iter().fold(spec, Spec::accept))
     }
 
     fn bubblewrap(&self) -> Result<()> {
@@ -114,7 +128,10 @@ impl World {
             "--proc",
             "/proc",
         ]);
-        command.args(["--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]).arg(self.folder.path()).arg("/b");
+        command
+            .args(["--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"])
+            .arg(self.target.folder.path())
+            .arg("/b");
         for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"] {
             match fs::read_link(place) {
                 Ok(to) => command.arg("--symlink").arg(to).arg(place),
@@ -127,7 +144,7 @@ impl World {
 }
 
 fn beside_posix_spawn(world: &World) -> Result<Vec<Measurement>> {
-    let peer: Start<'_> = Box::new(|| world.posix_spawn());
+    let peer: Start<'_> = Box::new(|| world.target.posix_spawn());
     let ours: [(&'static str, f64, Start<'_>); 4] = [
         ("start and wait, no sandbox", 1.05, Box::new(|| world.privileged())),
         ("start and wait, no namespaces", 1.8, Box::new(|| world.without_namespaces())),
@@ -157,7 +174,7 @@ fn elsewhere(world: &World) -> Result<Measurement> {
         let round = || -> std::result::Result<(), String> {
             let said = |error: Box<dyn std::error::Error>| error.to_string();
             let (ours, peer): (Start<'_>, Start<'_>) =
-                (Box::new(|| world.privileged()), Box::new(|| world.posix_spawn()));
+                (Box::new(|| world.privileged()), Box::new(|| world.target.posix_spawn()));
             (us, them) = turns(&ours, &peer).map_err(said)?;
             Ok(())
         };
@@ -207,20 +224,15 @@ fn kill_tree(world: &World) -> Result<Measurement> {
     }
     let worst = times.iter().copied().fold(0.0, f64::max);
     let (best, median) = summary(times, true);
-    Ok(Measurement {
-        whole: None,
-        name: "kill a tree of 1,000, the slowest",
-        ours: worst,
-        ours_best: best,
-        peer: median,
-        peer_best: best,
-        peer_name: "its own median",
-        unit: "ms",
-        ratio: 100.0 / worst,
-        target: "≤ 100 ms".into(),
-        holds: worst <= 100.0,
-        n: TREES,
-    })
+    Ok(Measurement::new(
+        "kill a tree of 1,000, the slowest",
+        "ms",
+        (best, worst),
+        ("its own median", (best, median)),
+        100.0 / worst,
+        ("≤ 100 ms".into(), worst <= 100.0),
+        TREES,
+    ))
 }
 
 /// What an idle child costs the program that started it.
@@ -234,20 +246,15 @@ fn idle(world: &World) -> Result<Measurement> {
     let children = (0..IDLE).map(|_| start()).collect::<Result<Vec<_>>>()?;
     let each = resident()?.saturating_sub(before) as f64 / IDLE as f64;
     drop(children);
-    Ok(Measurement {
-        whole: None,
-        name: "memory of an idle child, in its parent",
-        ours: each,
-        ours_best: each,
-        peer: 8192.0,
-        peer_best: 8192.0,
-        peer_name: "the most it may be",
-        unit: "bytes",
-        ratio: 8192.0 / each,
-        target: "≤ 8192 bytes".into(),
-        holds: each <= 8192.0,
-        n: 1,
-    })
+    Ok(Measurement::new(
+        "memory of an idle child, in its parent",
+        "bytes",
+        (each, each),
+        ("the most it may be", (8192.0, 8192.0)),
+        8192.0 / each,
+        ("≤ 8192 bytes".into(), each <= 8192.0),
+        1,
+    ))
 }
 
 /// Microseconds a start.
@@ -283,24 +290,24 @@ fn in_turns(
     Ok((us, them))
 }
 
+/// Two things beside each other that need not be in any order.
+fn compared(name: &'static str, peer_name: &'static str, us: Vec<f64>, them: Vec<f64>) -> Measurement {
+    Measurement { target: "–".into(), holds: true, ..row(name, peer_name, us, them, 0.0) }
+}
+
 fn row(name: &'static str, peer_name: &'static str, us: Vec<f64>, them: Vec<f64>, least: f64) -> Measurement {
     let n = us.len();
     let ((ours_best, ours), (peer_best, peer)) = (summary(us, true), summary(them, true));
     let ratio = peer / ours;
-    Measurement {
-        whole: None,
+    Measurement::new(
         name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit: "µs",
+        "µs",
+        (ours_best, ours),
+        (peer_name, (peer_best, peer)),
         ratio,
-        target: format!("≥ {least:.2} ×"),
-        holds: ratio >= least,
+        (format!("≥ {least:.2} ×"), ratio >= least),
         n,
-    }
+    )
 }
 
 fn uid_of(pid: u32) -> Result<u32> {

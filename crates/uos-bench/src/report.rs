@@ -36,6 +36,36 @@ pub(crate) struct Whole {
     pub(crate) peer: f64,
 }
 
+impl Measurement {
+    /// Of all rounds alike, each side's best and median as [`summary`] gives them; with the ratio, larger for what is better
+    /// for us, and the target and whether it holds.
+    pub(crate) fn new(
+        name: &'static str,
+        unit: &'static str,
+        (ours_best, ours): (f64, f64),
+        (peer_name, (peer_best, peer)): (&'static str, (f64, f64)),
+        ratio: f64,
+        (target, holds): (String, bool),
+        n: usize,
+    ) -> Self {
+        let whole = None;
+        Measurement {
+            name,
+            ours,
+            ours_best,
+            peer,
+            peer_best,
+            peer_name,
+            unit,
+            ratio,
+            target,
+            holds,
+            n,
+            whole,
+        }
+    }
+}
+
 /// The best and the median of rounds, where `smaller` says which end is the best.
 pub(crate) fn summary(mut rounds: Vec<f64>, smaller: bool) -> (f64, f64) {
     rounds.sort_by(f64::total_cmp);

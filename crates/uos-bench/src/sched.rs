@@ -62,20 +62,15 @@ fn memory(name: &'static str, policy: &str) -> Result<Measurement> {
     }
     let (n, (ours_best, ours)) = (rounds.len(), summary(rounds, true));
     let bare = (size_of::<(u64, u32, u32)>() + size_of::<u32>()) as f64;
-    Ok(Measurement {
-        whole: None,
+    Ok(Measurement::new(
         name,
-        ours,
-        ours_best,
-        peer: bare,
-        peer_best: bare,
-        peer_name: "key, id and weight alone",
-        unit: "B",
-        ratio: bare / ours,
-        target: "≤ 128 B".into(),
-        holds: ours <= 128.0,
+        "B",
+        (ours_best, ours),
+        ("key, id and weight alone", (bare, bare)),
+        bare / ours,
+        ("≤ 128 B".into(), ours <= 128.0),
         n,
-    })
+    ))
 }
 
 /// One round of that: the bytes a task.
@@ -134,20 +129,15 @@ fn real() -> Result<Measurement> {
     process.kill()?;
     process.wait()?;
     let ((ours_best, ours), (peer_best, peer)) = measured?;
-    Ok(Measurement {
-        whole: None,
-        name: "change the weight of a real process",
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name: "bare setpriority",
-        unit: "ns",
-        ratio: peer / ours,
-        target: "≤ 2500 ns".into(),
-        holds: ours <= 2_500.0,
-        n: ROUNDS,
-    })
+    Ok(Measurement::new(
+        "change the weight of a real process",
+        "ns",
+        (ours_best, ours),
+        ("bare setpriority", (peer_best, peer)),
+        peer / ours,
+        ("≤ 2500 ns".into(), ours <= 2_500.0),
+        ROUNDS,
+    ))
 }
 
 /// Weights of random nice values, the same every time.
@@ -229,27 +219,22 @@ fn changes() -> Result<Vec<Measurement>> {
         }
         for (name, rounds) in names.into_iter().zip([replace, reweigh]) {
             let (ours_best, ours) = summary(rounds, true);
-            all.push(Measurement {
-                whole: None,
+            all.push(Measurement::new(
                 name,
-                ours,
-                ours_best,
-                peer: NEAREST_NS,
-                peer_best: NEAREST_NS,
-                peer_name: "nearest system, measured apart",
-                unit: "ns",
-                ratio: NEAREST_NS / ours,
-                target: "≤ 2000 ns".into(),
-                holds: ours <= 2_000.0,
-                n: ROUNDS,
-            });
+                "ns",
+                (ours_best, ours),
+                ("nearest system, measured apart", (NEAREST_NS, NEAREST_NS)),
+                NEAREST_NS / ours,
+                ("≤ 2000 ns".into(), ours <= 2_000.0),
+                ROUNDS,
+            ));
         }
     }
     Ok(all)
 }
 
 /// What this thread has had of its CPU.
-fn cpu_ns() -> f64 {
+pub(crate) fn cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

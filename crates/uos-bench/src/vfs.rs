@@ -5,13 +5,12 @@
 
 mod fuse;
 mod large;
+mod rows;
 mod worlds;
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Instant};
 
+use rows::{Bar, Row, alone, in_turns, row};
 use uos_vfs::{FileSystem, LocalFs, MemFs, OpenOptions, OverlayFs};
 use worlds::{Cap, Done, Host, MemoryFs, Ours, World};
 
@@ -20,19 +19,8 @@ use crate::{
     report::{Measurement, summary},
 };
 
-const ROUNDS: usize = 15;
 const MANY: u32 = 100_000;
 const MILLION: u32 = 1_000_000;
-
-/// What a row has to reach.
-#[derive(Clone, Copy)]
-enum Bar {
-    /// So many times the peer's speed.
-    Ratio(f64),
-    /// No more than so many units.
-    Most(f64),
-    Compared,
-}
 
 pub(crate) fn measure() -> Result<Vec<Measurement>> {
     all().map_err(|failure| failure as Box<dyn std::error::Error>)
@@ -59,6 +47,8 @@ fn all() -> Done<Vec<Measurement>> {
         world.create_empty("/a/b/c/file")?;
     }
     let cores = std::thread::available_parallelism()?.get() as u32;
+    let overlays = Overlays::lay()?;
+    let mut rows = Vec::new();
     for (name, us, peer, peer_name, threads, ops, least) in [
         (
             "MemFs cycle of 1 KiB, 1 thread",
@@ -73,10 +63,11 @@ fn all() -> Done<Vec<Measurement>> {
         ("MemFs cycle of 1 KiB, all cores", &ours, &memory, "vfs MemoryFS", cores, 20_000, 1.6),
         ("LocalFs cycle of 1 KiB", &local, &cap, "cap-std", 1, 2_000, 1.0 / 1.15),
     ] {
-        let cycles = |world: &dyn World| cycles(world, threads, ops);
-        all.push(beside(name, peer_name, "ns", Bar::Ratio(least), || cycles(us), || cycles(peer))?);
+        let cycles = move |world: &dyn World| cycles(world, threads, ops);
+        let (ours, peer) = (move || cycles(us), move || cycles(peer));
+        rows.push(Row::new(name, peer_name, "ns", Bar::Ratio(least), ours, peer));
     }
-    all.push(beside(
+    rows.push(Row::new(
         "MemFs cycle, a core of all for one alone",
         "itself on 1 core",
         "ns",
@@ -84,15 +75,16 @@ fn all() -> Done<Vec<Measurement>> {
         // A core's time for one cycle while all are busy.
         || Ok(cycles(&ours, cores, 20_000)? * f64::from(cores)),
         || cycles(&ours, 1, 20_000),
-    )?);
+    ));
     for (name, us, peer, peer_name, ops, least) in [
         ("MemFs stat, 4 deep", &ours as &dyn World, &memory as &dyn World, "vfs MemoryFS", 100_000, 0.5),
         ("LocalFs stat, 4 deep", &local, &cap, "cap-std", 10_000, 1.0 / 1.15),
     ] {
-        let stats = |world: &dyn World| stats(world, ops);
-        all.push(beside(name, peer_name, "ns", Bar::Ratio(least), || stats(us), || stats(peer))?);
+        let (ours, peer) = (move || stats(us, ops), move || stats(peer, ops));
+        rows.push(Row::new(name, peer_name, "ns", Bar::Ratio(least), ours, peer));
     }
-    all.extend(overlays()?);
+    rows.extend(overlays.rows());
+    all.extend(in_turns(rows)?);
     for world in &worlds[..3] {
         world.make_dirs("/many")?;
         for nth in 0..MANY {
@@ -108,12 +100,15 @@ fn all() -> Done<Vec<Measurement>> {
             Err("entries are missing".into())
         }
     };
-    for (peer, peer_name, bar) in [
-        (&memory as &dyn World, "vfs MemoryFS", Bar::Ratio(1.3)),
-        (&tmpfs, "std::fs on tmpfs", Bar::Compared),
-    ] {
-        all.push(beside("MemFs list of 100,000", peer_name, "µs", bar, || lists(&ours), || lists(peer))?);
-    }
+    let listed = |peer_name, bar, peer| {
+        let (ours, peer) = (|| lists(&ours), move || lists(peer));
+        Row::new("MemFs list of 100,000", peer_name, "µs", bar, ours, peer)
+    };
+    // Not among the others, which it would leave less of the caches.
+    all.extend(in_turns(vec![
+        listed("vfs MemoryFS", Bar::Ratio(1.3), &memory),
+        listed("std::fs on tmpfs", Bar::Compared, &tmpfs),
+    ])?);
     drop((ours, memory));
     all.extend(large::measure()?);
     all.extend(fuse::measure()?);
@@ -152,49 +147,42 @@ fn stats(world: &dyn World, ops: u32) -> Done<f64> {
     Ok(begun.elapsed().as_nanos() as f64 / f64::from(ops))
 }
 
-/// Stat through three layers, each of which has the directories and only the lowest the file, beside one layer; and
-/// what is made above them.
-fn overlays() -> Done<Vec<Measurement>> {
-    let layers: Vec<MemFs> = (0..3).map(|_| MemFs::builder().build()).collect();
-    for layer in &layers {
-        layer.create_dir("/a/b/c")?;
+/// Three layers, each of which has the directories and only the lowest the file; one layer; and none.
+struct Overlays {
+    three: Ours<OverlayFs>,
+    one: Ours<OverlayFs>,
+    plain: Ours<MemFs>,
+}
+
+impl Overlays {
+    fn lay() -> Done<Overlays> {
+        let layers: Vec<MemFs> = (0..3).map(|_| MemFs::builder().build()).collect();
+        for layer in &layers {
+            layer.create_dir("/a/b/c")?;
+        }
+        layers[2].create("/a/b/c/file", 0o644)?;
+        let laid = |from: usize| {
+            let lowers = layers[from..].iter().map(MemFs::root);
+            OverlayFs::new(lowers, MemFs::builder().build().root()).map(Ours)
+        };
+        let plain = MemFs::builder().build();
+        plain.create_dir("/a/b/c")?;
+        plain.create("/a/b/c/file", 0o644)?;
+        Ok(Overlays { three: laid(0)?, one: laid(2)?, plain: Ours(plain) })
     }
-    layers[2].create("/a/b/c/file", 0o644)?;
-    let laid = |from: usize| {
-        let lowers = layers[from..].iter().map(MemFs::root);
-        OverlayFs::new(lowers, MemFs::builder().build().root()).map(Ours)
-    };
-    let (three, one, plain) = (laid(0)?, laid(2)?, MemFs::builder().build());
-    plain.create_dir("/a/b/c")?;
-    plain.create("/a/b/c/file", 0o644)?;
-    let plain = Ours(plain);
-    let (stat, cycle) = ("OverlayFs stat through 3 layers", "OverlayFs cycle of 1 KiB over 3 layers");
-    Ok(vec![
-        beside(
-            stat,
-            "through 1 layer",
-            "ns",
-            Bar::Ratio(0.5),
-            || stats(&three, 100_000),
-            || stats(&one, 100_000),
-        )?,
-        beside(
-            stat,
-            "MemFs alone",
-            "ns",
-            Bar::Compared,
-            || stats(&three, 100_000),
-            || stats(&plain, 100_000),
-        )?,
-        beside(
-            cycle,
-            "MemFs alone",
-            "ns",
-            Bar::Compared,
-            || cycles(&three, 1, 20_000),
-            || cycles(&plain, 1, 20_000),
-        )?,
-    ])
+
+    /// Stat through three of them, beside one; and what is made above them.
+    fn rows(&self) -> [Row<'_>; 3] {
+        let (stat, cycle) = ("OverlayFs stat through 3 layers", "OverlayFs cycle of 1 KiB over 3 layers");
+        let stats = |world| move || stats(world, 100_000);
+        let cycles = |world| move || cycles(world, 1, 20_000);
+        let (three, one, plain): (&dyn World, &dyn World, &dyn World) = (&self.three, &self.one, &self.plain);
+        [
+            Row::new(stat, "through 1 layer", "ns", Bar::Ratio(0.5), stats(three), stats(one)),
+            Row::new(stat, "MemFs alone", "ns", Bar::Compared, stats(three), stats(plain)),
+            Row::new(cycle, "MemFs alone", "ns", Bar::Compared, cycles(three), cycles(plain)),
+        ]
+    }
 }
 
 /// A million empty files in a hundred directories: what they take, and what a snapshot of them costs.
@@ -262,66 +250,4 @@ fn resident_bytes() -> Done<f64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages: f64 = statm.split(' ').nth(1).ok_or("statm tells the resident pages")?.parse()?;
     Ok(pages * rustix::param::page_size() as f64)
-}
-
-/// Both sides in turn, where less is better.
-fn beside(
-    name: &'static str,
-    peer_name: &'static str,
-    unit: &'static str,
-    bar: Bar,
-    mut ours: impl FnMut() -> Done<f64>,
-    mut peer: impl FnMut() -> Done<f64>,
-) -> Done<Measurement> {
-    let (mut us, mut them) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        let (our, their) = (ours()?, peer()?);
-        // The first round warms both up.
-        if round > 0 {
-            us.push(our);
-            them.push(their);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let ((ours_best, ours), (peer_best, peer)) = (summary(us, true), summary(them, true));
-    Ok(row(name, peer_name, unit, bar, (ours, ours_best), (peer, peer_best), ROUNDS))
-}
-
-/// A row without a peer.
-fn alone(name: &'static str, unit: &'static str, bar: Bar, rounds: Vec<f64>) -> Measurement {
-    let n = rounds.len();
-    let (best, median) = summary(rounds, true);
-    let most = if let Bar::Most(most) = bar { most } else { median };
-    row(name, "the most it may be", unit, bar, (median, best), (most, most), n)
-}
-
-fn row(
-    name: &'static str,
-    peer_name: &'static str,
-    unit: &'static str,
-    bar: Bar,
-    (ours, ours_best): (f64, f64),
-    (peer, peer_best): (f64, f64),
-    n: usize,
-) -> Measurement {
-    let ratio = peer / ours;
-    let (target, holds) = match bar {
-        Bar::Ratio(least) => (format!("≥ {least:.2} ×"), ratio >= least),
-        Bar::Most(most) => (format!("≤ {most} {unit}"), ours <= most),
-        Bar::Compared => ("–".to_owned(), true),
-    };
-    Measurement {
-        name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name,
-        unit,
-        ratio,
-        target,
-        holds,
-        n,
-        whole: None,
-    }
 }

@@ -39,20 +39,15 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
     }
     let row = |name, rounds: Vec<f64>, most: f64, unit: &'static str| {
         let (ours_best, ours) = summary(rounds, true);
-        Measurement {
-            whole: None,
+        Measurement::new(
             name,
-            ours,
-            ours_best,
-            peer: most,
-            peer_best: most,
-            peer_name: "the most it may be",
             unit,
-            ratio: most / ours,
-            target: format!("≤ {most} {unit}"),
-            holds: ours <= most,
-            n: ROUNDS,
-        }
+            (ours_best, ours),
+            ("the most it may be", (most, most)),
+            most / ours,
+            (format!("≤ {most} {unit}"), ours <= most),
+            ROUNDS,
+        )
     };
     Ok(vec![
         row("10,000 waiting processes, each", bytes, MOST_BYTES, "bytes"),

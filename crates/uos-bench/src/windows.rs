@@ -66,20 +66,15 @@ pub(crate) fn measure() -> Result<Vec<Measurement>> {
             }
             pool.close().await;
             let ((ours_best, ours), (peer_best, peer)) = (summary(us, false), summary(them, false));
-            all.push(Measurement {
-                whole: None,
-                name: "window update, durable, 32 clients",
-                ours,
-                ours_best,
-                peer,
-                peer_best,
-                peer_name,
-                unit: "updates/s",
-                ratio: ours / peer,
-                target: "≥ 0.9".into(),
-                holds: ours / peer >= 0.9,
-                n: ROUNDS,
-            });
+            all.push(Measurement::new(
+                "window update, durable, 32 clients",
+                "updates/s",
+                (ours_best, ours),
+                (peer_name, (peer_best, peer)),
+                ours / peer,
+                ("≥ 0.9".into(), ours / peer >= 0.9),
+                ROUNDS,
+            ));
         }
         Ok::<_, Failure>(all)
     });

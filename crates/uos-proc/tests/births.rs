@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
 
-use common::{groups_of, line, shell, spawn, within};
+use common::{SPAWNER, groups_of, line, shell, within};
 use tokio::io::AsyncWriteExt;
-use uos_proc::{ExitCause, Level, Stdio};
+use uos_proc::{ExitCause, Guarantee, Isolation, Level, LinuxSpawner, Spawner, Spec, Stdio};
 
 /// The group has been removed.
 const ENODEV: i32 = 19;
@@ -37,12 +38,20 @@ async fn a_program_begins_in_its_group_even_in_one_that_somebody_else_has_killed
     }
 }
 
-/// Starts a program at each level, and looks where it is as soon as it runs.
+/// One whose programs come from a thread with a filter that only the thread itself can be made to make others by.
+static BARE: LazyLock<LinuxSpawner> =
+    LazyLock::new(|| LinuxSpawner::with_isolation(Isolation::NoNamespaces).unwrap());
+
+/// Starts a program at each level, with namespaces and without, and looks where it is as soon as it runs.
 async fn begin_in_groups() {
     let own = format!("-{}-", std::process::id());
-    for level in [Level::Privileged, Level::Minimal, Level::Standard] {
+    let levels = [Level::Privileged, Level::Minimal, Level::Standard];
+    let ways = [&*SPAWNER, &*BARE].into_iter().flat_map(|spawner| levels.map(|level| (spawner, level)));
+    for (spawner, level) in ways {
+        let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
         let spec = shell("echo here; read line").level(level).grouped(true);
-        let child = spawn(spec.stdin(Stdio::Pipe).stdout(Stdio::Pipe));
+        let spec = weak.into_iter().fold(spec, Spec::accept);
+        let child = spawner.spawn(spec.stdin(Stdio::Pipe).stdout(Stdio::Pipe)).unwrap();
         assert_eq!(line(&mut child.take_stdout().unwrap()).await, "here");
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", child.os_pid())).unwrap();
         let inside = groups.lines().filter(|line| line.contains(&own)).count();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -112,6 +112,8 @@ fn weakly(spec: Spec) -> Spec {
 async fn without_namespaces_landlock_and_seccomp_do_what_they_can() {
     let spawner = LinuxSpawner::with_isolation(Isolation::NoNamespaces).unwrap();
     without_namespaces(&spawner).await;
+    nothing_of_the_spawner_is_seen(&spawner).await;
+    threads_and_forks_work(&spawner).await;
 }
 
 #[test]
@@ -124,6 +126,41 @@ fn without_namespaces_and_without_root() {
 async fn role_without_anything() {
     let spawner = LinuxSpawner::with_isolation(Isolation::NoNamespaces).unwrap();
     without_namespaces(&spawner).await;
+    nothing_of_the_spawner_is_seen(&spawner).await;
+    threads_and_forks_work(&spawner).await;
+}
+
+/// Its threads' registers, among which may be the key of a filter, and its memory: Landlock keeps them from a program that
+/// runs as the same user and was granted a folder that shows all processes.
+async fn nothing_of_the_spawner_is_seen(spawner: &LinuxSpawner) {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let processes = place.path().join("processes");
+    symlink("/proc", &processes).unwrap();
+    let script = "head -c 1 /proc/$PPID/stat >/dev/null && echo there; \
+                  for file in /proc/$PPID/syscall /proc/$PPID/task/*/syscall; do cat $file && echo seen; done; \
+                  exec 3</proc/$PPID/mem && echo opened";
+    let (_, said, complaints) = run(spawner, weakly(shell(script)).mount(Mount::read_only(&processes))).await;
+    assert_eq!(said, "there\n", "{complaints}");
+    assert!(complaints.contains("task") && complaints.contains("mem: "), "{complaints}");
+
+    let (_, said, complaints) = run(spawner, shell(script).level(Level::Privileged)).await;
+    let traces = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").is_ok_and(|scope| scope != "0\n");
+    assert!(traces || said.contains("seen") && said.contains("opened"), "nothing to see: {said}{complaints}");
+}
+
+/// The C library does without the call that the filter says is unknown.
+async fn threads_and_forks_work(spawner: &LinuxSpawner) {
+    let script = "python3 -c 'import os, threading
+answers = []
+threads = [threading.Thread(target=lambda: answers.append(os.getpid())) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+child = os.fork()
+if child == 0: os._exit(7)
+print(len(answers), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))'; (exit 3); echo $?; echo piped | cat";
+    let (exit, said, complaints) = run(spawner, weakly(shell(script))).await;
+    assert_eq!((exit.cause, said.as_str()), (ExitCause::Exited(0), "4 7\n3\npiped\n"), "{complaints}");
 }
 
 async fn without_namespaces(spawner: &LinuxSpawner) {

@@ -268,3 +268,22 @@ fn executable(dir: &Path, name: &str, text: &str) -> PathBuf {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
 }
+
+/// It gets copies of those it may use and of what lies below, and not of what lies above.
+#[tokio::test]
+async fn a_child_does_not_pay_for_descriptors_above_its_own() {
+    let null = File::open("/dev/null").unwrap();
+    let many: Vec<OwnedFd> = (0..100).map(|_| rustix::io::fcntl_dupfd_cloexec(&null, 900).unwrap()).collect();
+    let room = |pid: u32| -> usize {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+        size.unwrap().trim().parse().unwrap()
+    };
+    assert!(room(std::process::id()) >= 1000);
+    for level in [Level::Privileged, Level::Minimal, Level::Standard] {
+        let child = spawn(shell("echo here; read line").level(level).stdin(Stdio::Pipe).stdout(Stdio::Pipe));
+        assert_eq!(line(&mut child.take_stdout().unwrap()).await, "here");
+        assert!(room(child.os_pid()) < 900, "{level:?}: {}", room(child.os_pid()));
+    }
+    assert!(many.iter().all(|fd| rustix::io::fcntl_getfd(fd).is_ok()), "one was closed");
+}

@@ -56,6 +56,7 @@ const SUITES: &[Suite] = &[
     daily("quota", ROOT, "control --backend v2 --quota 10 --seconds 5 --fail-above 5"),
     daily("processes", ROOT, "processes-test"),
     daily("groups", ROOT, "groups-test"),
+    daily("contained", ROOT, "contained-test"),
     daily("cgroups", ROOT, "uos_proc-test cgroup"),
     daily("limits", ROOT, "limits-test"),
     // A server that another one starts shares its group with it, and is refused groups of its own. The other one takes long.

@@ -10,9 +10,11 @@ use std::{
 
 use uos_proc::Level;
 
-use super::{ROUNDS, Start, World, in_turns, row, time};
+use super::{ROUNDS, Start, Target, World, compared, in_turns, row, time};
 use crate::{Result, report::Measurement};
 
+/// A parent without spawners.
+const PLAIN: &str = "plain";
 const TOUCHED: usize = 1 << 30;
 
 /// What is started, in this order.
@@ -26,6 +28,15 @@ pub(super) fn measure() -> Result<Vec<Measurement>> {
         Ok(row(name, "the same from a small one", us, them, 1.0 / 1.2))
     });
     rows.collect()
+}
+
+/// The peer itself from here, where spawners have groups and sockets open that it copies for its child, beside the same from
+/// a process that has nothing.
+pub(super) fn of_the_peer(target: &Target) -> Result<Measurement> {
+    let mut plain = Parent::start(PLAIN)?;
+    let here: Start<'_> = Box::new(|| target.posix_spawn());
+    let (us, them) = in_turns(ROUNDS, &mut || time(&here), &mut || plain.time(0))?;
+    Ok(compared("posix_spawn from beside spawners", "from a process without them", us, them))
 }
 
 /// A program that starts others when it is told to. It ends with the pipe to it.
@@ -67,6 +78,10 @@ impl Drop for Parent {
 
 /// Is such a program.
 pub(crate) fn be_one(size: &str) -> Result<()> {
+    if size == PLAIN {
+        let target = Target::new()?;
+        return start_when_told(&[Box::new(|| target.posix_spawn())]);
+    }
     let world = World::new()?;
     let memory = if size == "large" { vec![1u8; TOUCHED] } else { Vec::new() };
     let starts: [Start<'_>; WAYS.len()] = [
@@ -75,10 +90,15 @@ pub(crate) fn be_one(size: &str) -> Result<()> {
         Box::new(|| world.sandboxed(Level::Minimal)),
         Box::new(|| world.sandboxed(Level::Standard)),
     ];
+    let told = start_when_told(&starts);
+    black_box(memory);
+    told
+}
+
+fn start_when_told(starts: &[Start<'_>]) -> Result<()> {
     for order in std::io::stdin().lock().lines() {
         let start = starts.get(order?.parse::<usize>()?).ok_or("there is no such way")?;
         println!("{}", time(start)?);
     }
-    black_box(memory);
     Ok(())
 }

@@ -1,11 +1,6 @@
 //! Speed of one decision, at many sizes.
-//!
-//! A core is shared with whoever has its other hardware thread, often another machine's guest, for spells of
-//! milliseconds to seconds. So the rounds of a row are spread over the whole measurement, each row having one in turn;
-//! and around both sides of a round a fixed loop of integer operations is timed. Those half of a row's rounds count in
-//! which that loop was fastest, for both sides and whatever these took. The medians of all rounds are said too.
 
-use std::{collections::VecDeque, hint::black_box};
+use std::collections::VecDeque;
 
 use uos_sched::{Cpu, Nanos, Policy, Scheduler};
 
@@ -18,12 +13,12 @@ use super::{
 };
 use crate::{
     Result,
-    report::{Measurement, Whole, summary},
+    calm::{Calm, Round, fixed_loop, summed_up},
+    report::Measurement,
 };
 
-/// All of them, and those that count.
+/// Half of them count.
 const ROUNDS: usize = 30;
-const COUNTED: usize = ROUNDS / 2;
 const STEPS: u32 = 100_000;
 /// Before each side is measured: the other rows have had the caches since.
 const WARM: u32 = 10_000;
@@ -45,14 +40,6 @@ struct Row {
     /// Where the chances of both are.
     random: [u64; 2],
     rounds: Vec<Round>,
-}
-
-#[derive(Clone, Copy)]
-struct Round {
-    ours: f64,
-    peer: f64,
-    /// The slowest of the fixed loops around them.
-    disturbed: f64,
 }
 
 /// All policies at all sizes.
@@ -140,74 +127,18 @@ impl Row {
 
     /// What its rounds come to, once for each bar.
     fn measured(self) -> Vec<Measurement> {
-        let medians = |rounds: &[Round]| {
-            let of = |side: fn(&Round) -> f64| summary(rounds.iter().map(side).collect(), true);
-            (of(|round| round.ours), of(|round| round.peer))
-        };
-        let ((_, ours), (_, peer)) = medians(&self.rounds);
-        let whole = Whole { n: self.rounds.len(), ours, peer };
-        let ((ours_best, ours), (peer_best, peer)) = medians(&calm(self.rounds));
-        let ratio = peer / ours;
+        let Calm { ours, peer, n, whole } = summed_up(self.rounds);
+        let ratio = peer.1 / ours.1;
         let with = |bar: &Bar| {
             let (target, holds) = match *bar {
-                Bar::Nanos(most) => (format!("≤ {most} ns"), ours <= most),
+                Bar::Nanos(most) => (format!("≤ {most} ns"), ours.1 <= most),
                 Bar::Ratio(least) => (format!("≥ {least} ×"), ratio >= least),
             };
             Measurement {
-                name: self.name,
-                ours,
-                ours_best,
-                peer,
-                peer_best,
-                peer_name: self.peer_name,
-                unit: "ns",
-                ratio,
-                target,
-                holds,
-                n: COUNTED,
                 whole: Some(whole),
+                ..Measurement::new(self.name, "ns", ours, (self.peer_name, peer), ratio, (target, holds), n)
             }
         };
         self.bars.iter().map(with).collect()
-    }
-}
-
-/// The half of them that was disturbed least.
-fn calm(mut rounds: Vec<Round>) -> Vec<Round> {
-    rounds.sort_by(|one, other| one.disturbed.total_cmp(&other.disturbed));
-    rounds.truncate(COUNTED);
-    rounds
-}
-
-/// How long a twentieth of a million turns of eight chains of integer operations take, in nanoseconds of CPU time: the
-/// same always, unless the core is shared. They fill its units as a decision does, so that a neighbour shows.
-fn fixed_loop() -> f64 {
-    let begun = cpu_ns();
-    let mut chains: [u64; 8] = black_box([1, 2, 3, 4, 5, 6, 7, 8]);
-    for turn in 0..50_000u64 {
-        for (chain, by) in chains.iter_mut().zip(1..) {
-            *chain = (*chain ^ turn).rotate_left(by);
-        }
-    }
-    black_box(chains);
-    cpu_ns() - begun
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{COUNTED, ROUNDS, Round, calm};
-
-    #[test]
-    fn what_counts_is_chosen_by_the_fixed_loop_alone() {
-        // Every second is disturbed; of the others, ours takes longer each time and the peer less.
-        let disturbed = |at: usize| if at.is_multiple_of(2) { 100.0 } else { 50.0 };
-        let round =
-            |at: usize| Round { ours: at as f64, peer: (ROUNDS - at) as f64, disturbed: disturbed(at) };
-        let calm = calm((0..ROUNDS).map(round).collect());
-        let (ours, peer): (Vec<f64>, Vec<f64>) = calm.iter().map(|round| (round.ours, round.peer)).unzip();
-        let odd = || (0..ROUNDS).filter(|at| at % 2 == 1);
-        assert_eq!(calm.len(), COUNTED);
-        assert_eq!(ours, odd().map(|at| at as f64).collect::<Vec<_>>());
-        assert_eq!(peer, odd().map(|at| (ROUNDS - at) as f64).collect::<Vec<_>>());
     }
 }

@@ -155,20 +155,15 @@ fn worst(name: &'static str, rounds: &[Duration], most_ms: f64, others: usize) -
         (all.clone().fold(f64::INFINITY, f64::min), all.fold(0.0, f64::max))
     };
     let ((ours_best, ours), (peer_best, peer)) = (ends(rounds), ends(&bare(others)?));
-    Ok(Measurement {
-        whole: None,
+    Ok(Measurement::new(
         name,
-        ours,
-        ours_best,
-        peer,
-        peer_best,
-        peer_name: "bare SIGCONT",
-        unit: "ms",
-        ratio: peer / ours,
-        target: format!("≤ {most_ms} ms"),
-        holds: ours <= most_ms,
-        n: rounds.len(),
-    })
+        "ms",
+        (ours_best, ours),
+        ("bare SIGCONT", (peer_best, peer)),
+        peer / ours,
+        (format!("≤ {most_ms} ms"), ours <= most_ms),
+        rounds.len(),
+    ))
 }
 
 /// How long it takes from a signal until so many run.

@@ -55,21 +55,17 @@ pub(super) fn by_weight() -> Result<Vec<Measurement>> {
     let errors = |of: &[(f64, f64)]| summary(of.iter().map(|(error, _)| error * 1e6).collect(), true);
     // What is missing to 1: a ten-thousandth is 100 ppm.
     let unlike = |of: &[(f64, f64)]| summary(of.iter().map(|(_, jain)| (1.0 - jain) * 1e6).collect(), true);
-    let measured =
-        |name, (ours_best, ours): (f64, f64), (peer_best, peer): (f64, f64), most: f64| Measurement {
-            whole: None,
+    let measured = |name, (ours_best, ours): (f64, f64), (peer_best, peer): (f64, f64), most: f64| {
+        Measurement::new(
             name,
-            ours,
-            ours_best,
-            peer,
-            peer_best,
-            peer_name: "nice values",
-            unit: "ppm",
-            ratio: peer / ours,
-            target: format!("≤ {most} ppm"),
-            holds: ours <= most,
-            n: ROUNDS,
-        };
+            "ppm",
+            (ours_best, ours),
+            ("nice values", (peer_best, peer)),
+            peer / ours,
+            (format!("≤ {most} ppm"), ours <= most),
+            ROUNDS,
+        )
+    };
     Ok(vec![
         measured("real shares 1:2:4:8 for 5 s, largest error", errors(&ours), errors(&theirs), 10_000.0),
         measured("the same, Jain's index below 1 by", unlike(&ours), unlike(&theirs), 100.0),
@@ -89,20 +85,15 @@ pub(super) fn by_turns() -> Result<Vec<Measurement>> {
     let turn = 4.0 * 0.010 / LENGTH.as_secs_f64() * 1e6;
     let measured = |name, rounds: Vec<f64>, most: f64, peer_name| {
         let (ours_best, ours) = summary(rounds, true);
-        Measurement {
-            whole: None,
+        Measurement::new(
             name,
-            ours,
-            ours_best,
-            peer: most,
-            peer_best: most,
-            peer_name,
-            unit: "ppm",
-            ratio: most / ours,
-            target: format!("≤ {most} ppm"),
-            holds: ours <= most,
-            n: ROUNDS,
-        }
+            "ppm",
+            (ours_best, ours),
+            (peer_name, (most, most)),
+            most / ours,
+            (format!("≤ {most} ppm"), ours <= most),
+            ROUNDS,
+        )
     };
     Ok(vec![
         measured("gate of 10 ms for 5 s, largest error of a share", errors, turn, "one turn"),

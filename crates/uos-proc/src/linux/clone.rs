@@ -16,6 +16,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::cgroup::Birthplace;
 use super::child::{Orders, Report, enter};
 use super::clone3::{Entry, clone_into};
+use super::key::Key;
 use super::life::Life;
 use super::prepare::Launch;
 use super::reap::{Ending, Leader};
@@ -72,8 +73,9 @@ impl Drop for Stack {
 }
 
 /// Makes a child that lives the life of `launch`. The stack is exclusively the caller's: one thread, one child
-/// at a time. What is left of the life is for whoever has time to drop it.
-pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, SpawnError>, Life) {
+/// at a time. `key` is that of the filter which the thread has loaded. What is left of the life is for whoever has time to
+/// drop it.
+pub(super) fn clone_and_exec(stack: &Stack, launch: Launch, key: &Key) -> (Result<Leader, SpawnError>, Life) {
     let Launch { mut life, on_exit, sandbox, group, terminal, .. } = launch;
     let answers = life.answers();
     let mut orders = Orders {
@@ -94,7 +96,7 @@ pub(super) fn clone_and_exec(stack: &Stack, launch: Launch) -> (Result<Leader, S
     let mask = block_all_signals();
     // SAFETY: the pointers of the orders lead into `life` and `answers`, both of which are there to the end of this.
     // The stack is exclusively the caller's. Signals are blocked.
-    let made = unsafe { make(stack, flags, &mut orders, birthplace.as_ref()) };
+    let made = unsafe { make(stack, flags, &mut orders, birthplace.as_ref().map(|place| (place, key))) };
     restore_signals(mask);
 
     let stage_failed = |stage, errno| SpawnError::Stage { stage, errno };
@@ -136,18 +138,18 @@ unsafe fn make(
     stack: &Stack,
     flags: c_int,
     orders: &mut Orders,
-    birthplace: Option<&Birthplace>,
+    birthplace: Option<(&Birthplace, &Key)>,
 ) -> Result<(Pid, OwnedFd), c_int> {
     let mut pidfd: c_int = -1;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let made = |pid, pidfd| (pid, unsafe { OwnedFd::from_raw_fd(pidfd) });
-    if let Some(birthplace) = birthplace {
+    if let Some((birthplace, key)) = birthplace {
         orders.first = 1;
         let child = (enter as Entry, ptr::from_mut(orders).cast());
         let room = (stack.top(), STACK_LEN);
         // SAFETY: `enter` gets what it documents, because CLONE_VFORK holds this thread until the child has left our
         // memory. The stack is mapped and large enough, and ends with a page.
-        let answer = unsafe { clone_into(birthplace.as_fd(), flags, room, child, &raw mut pidfd) };
+        let answer = unsafe { clone_into(birthplace.as_fd(), flags, room, child, &raw mut pidfd, key) };
         match answer.and_then(|pid| Pid::from_raw(pid).ok_or(libc::EIO)) {
             Ok(pid) => {
                 let (pid, pidfd) = made(pid, pidfd);
@@ -199,8 +201,10 @@ fn set_signal_mask(mask: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::cgroup::{Bounds, Groups, Joining};
+    use super::super::life::{Arg, Op};
     use super::super::steps::Place;
     use super::*;
+    use crate::{Guarantee, Isolation, Level, LinuxSpawner, Spec};
 
     /// A life whose first call, the one that joins a group, fails.
     fn life(birthplace: Option<Birthplace>) -> Life {
@@ -212,7 +216,7 @@ mod tests {
     }
 
     fn start(life: Life) -> Result<bool, SpawnError> {
-        let (made, _life) = clone_and_exec(&Stack::map().unwrap(), Launch::of(life));
+        let (made, _life) = clone_and_exec(&Stack::map().unwrap(), Launch::of(life), &Key::NONE);
         let leader = made?;
         leader.block_until_exit();
         Ok(leader.reap().unwrap().cause.success())
@@ -227,5 +231,50 @@ mod tests {
         assert_eq!(start(life(birthplace)), Ok(true));
         let failed = SpawnError::Stage { stage: Stage::Group, errno: libc::EBADF };
         assert_eq!(start(life(None)), Err(failed));
+    }
+
+    /// A spawner of each kind, and a spec of each level for it.
+    fn everywhere(mut act: impl FnMut(&LinuxSpawner, Spec)) {
+        let usual = LinuxSpawner::new().unwrap();
+        let bare = LinuxSpawner::with_isolation(Isolation::NoNamespaces).unwrap();
+        let levels = [Level::Privileged, Level::Minimal, Level::Standard];
+        for (spawner, level) in [&usual, &bare].into_iter().flat_map(|it| levels.map(|level| (it, level))) {
+            let weak = [Guarantee::FsView, Guarantee::Network, Guarantee::Pids, Guarantee::KillTree];
+            let spec = Spec::new("/bin/true").level(level).grouped(true);
+            act(spawner, weak.into_iter().fold(spec, Spec::accept));
+        }
+    }
+
+    /// Also where its thread has loaded a filter that refuses its children to be made so.
+    #[test]
+    fn at_every_level_a_program_is_made_in_its_cgroup() {
+        everywhere(|spawner, spec| {
+            let level = spec.level;
+            let (mut launch, _streams) = spawner.prepare(spec).unwrap();
+            // Who joined it would fail.
+            launch.life.ops[0].args[0] = Arg::from(-1);
+            let (leader, _queue) = spawner.launch(launch).unwrap();
+            leader.block_until_exit();
+            assert!(leader.reap().unwrap().cause.success(), "{:?}, {level:?}", spawner.isolation());
+        });
+    }
+
+    /// They are its spawner's until it has its own.
+    #[test]
+    fn no_descriptor_is_changed_before_a_child_has_its_own() {
+        everywhere(|spawner, spec| {
+            let level = spec.level;
+            let (launch, _streams) = spawner.prepare(spec).unwrap();
+            assert_ne!(launch.flags & libc::CLONE_FILES, 0);
+            let (last, unshare) = (i64::from(u32::MAX), i64::from(libc::CLOSE_RANGE_UNSHARE));
+            let leaves = |op: &Op| {
+                let args = [Arg::from(last), Arg::from(unshare)];
+                op.number == libc::SYS_close_range && op.args[1..3] == args
+            };
+            let place = launch.life.ops.iter().position(leaves).unwrap();
+            let before: Vec<_> = launch.life.ops[..place].iter().map(|op| op.number).collect();
+            assert!(before.iter().all(|number| *number == libc::SYS_write), "{level:?}: {before:?}");
+            assert!(matches!(launch.life.ops[place].args[0], Arg::Is(3..)), "{level:?}");
+        });
     }
 }

@@ -6,6 +6,8 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use super::key::Key;
+
 /// What a child begins in. It never returns.
 pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
 
@@ -26,11 +28,15 @@ struct Args {
     cgroup: u64,
 }
 
+/// Whether the call is made at all on processors of this kind.
+pub(super) const IS_MADE_HERE: bool = cfg!(target_arch = "x86_64");
+
 /// A flag that the older call can't be given.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Makes a child in a control group, that begins in `enter` with `orders` on the stack of `stack_len` bytes that ends at
-/// `top`, and ends with `SIGCHLD`. Its number, or the errno. On processors that this was not written for it is `ENOSYS`.
+/// `top`, and ends with `SIGCHLD`. `key` is that of the filter which the calling thread has loaded. Its number, or the
+/// errno. On processors that this was not written for it is `ENOSYS`.
 ///
 /// # Safety
 ///
@@ -42,6 +48,7 @@ pub(super) unsafe fn clone_into(
     (top, stack_len): (*mut c_void, usize),
     (enter, orders): (Entry, *mut c_void),
     pidfd: *mut c_int,
+    key: &Key,
 ) -> Result<libc::pid_t, c_int> {
     let args = Args {
         flags: u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP,
@@ -57,7 +64,7 @@ pub(super) unsafe fn clone_into(
         cgroup: group.as_raw_fd() as u64,
     };
     // SAFETY: as promised by the caller.
-    let answer = unsafe { call(&args, enter, orders) };
+    let answer = unsafe { call(&args, enter, orders, key) };
     match libc::pid_t::try_from(answer) {
         Ok(pid @ 1..) => Ok(pid),
         Ok(errno) => Err(errno.wrapping_neg()),
@@ -66,15 +73,21 @@ pub(super) unsafe fn clone_into(
 }
 
 #[cfg(target_arch = "x86_64")]
-unsafe fn call(args: &Args, enter: Entry, orders: *mut c_void) -> isize {
+unsafe fn call(args: &Args, enter: Entry, orders: *mut c_void, key: &Key) -> isize {
     let answer: isize;
-    // SAFETY: the kernel reads as many bytes as are said. The child finds all registers as they are here but the stack's,
-    // which is its own and aligned as a call expects it; it calls `enter`, which never returns, so it never comes to what
-    // follows. The parent goes on there, after the child has left its memory, with what the kernel may have changed
-    // (`rax`, `rcx`, `r11`) declared.
+    let [first, second, third, fourth] = key.words();
+    // SAFETY: the kernel reads as many bytes as are said, and nothing of the four registers behind them. The child finds all
+    // registers as they are here but the stack's, which is its own and aligned as a call expects it; it calls `enter`, which
+    // never returns, so it never comes to what follows. The parent goes on there, after the child has left its memory, with
+    // what the kernel may have changed (`rax`, `rcx`, `r11`) declared, and what is cleared here: nothing that either calls
+    // next is to show the key.
     unsafe {
         std::arch::asm!(
             "syscall",
+            "xor edx, edx",
+            "xor r10d, r10d",
+            "xor r8d, r8d",
+            "xor r9d, r9d",
             "test rax, rax",
             "jnz 2f",
             "xor ebp, ebp",
@@ -85,6 +98,10 @@ unsafe fn call(args: &Args, enter: Entry, orders: *mut c_void) -> isize {
             inlateout("rax") libc::SYS_clone3 as isize => answer,
             in("rdi") args,
             in("rsi") size_of::<Args>(),
+            inlateout("rdx") first => _,
+            inlateout("r10") second => _,
+            inlateout("r8") third => _,
+            inlateout("r9") fourth => _,
             in("r12") orders,
             in("r13") enter,
             lateout("rcx") _,
@@ -95,6 +112,6 @@ unsafe fn call(args: &Args, enter: Entry, orders: *mut c_void) -> isize {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn call(_: &Args, _: Entry, _: *mut c_void) -> isize {
+unsafe fn call(_: &Args, _: Entry, _: *mut c_void, _: &Key) -> isize {
     -(libc::ENOSYS as isize)
 }

@@ -58,6 +58,10 @@ pub(super) struct Life {
     /// Those that nobody waits for to be closed.
     quiet: Vec<OwnedFd>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
+    /// The highest number of a descriptor that calls use behind the one that leaves the parent's descriptors.
+    highest_fd: c_int,
+    /// The place of that one.
+    leaves_fds: Option<usize>,
     /// The control group that the child is made in, if it can be. Then its first call, which joins it, is left out.
     pub(super) birthplace: Option<Birthplace>,
 }
@@ -146,18 +150,50 @@ impl Life {
         self.words(addresses)
     }
 
+    /// Has the child begin among the descriptors of its parent, and from here on have copies of its own: of those that it may
+    /// use, and of what has a lower number. To copy one and close it again takes a third of a microsecond, and there may be
+    /// many. Nothing that changes a descriptor may come before.
+    pub(super) fn leave_descriptors(&mut self) {
+        self.stage(Stage::Fds);
+        self.leaves_fds = Some(self.ops.len());
+        let unshare = Arg::Is(libc::CLOSE_RANGE_UNSHARE.into());
+        self.call(libc::SYS_close_range, [Arg::Is(0), Arg::Is(u32::MAX.into()), unshare]);
+    }
+
+    /// Whether it begins among the descriptors of its parent. From where on they are left is settled by now.
+    pub(super) fn shares_descriptors(&mut self) -> bool {
+        if let Some(op) = self.leaves_fds.and_then(|place| self.ops.get_mut(place)) {
+            // The streams are there in any case.
+            op.args[0] = Arg::from(self.highest_fd.max(2) + 1);
+        }
+        self.leaves_fds.is_some()
+    }
+
+    /// Says that a descriptor that something else owns is used.
+    pub(super) fn uses_fd(&mut self, number: c_int) -> Arg {
+        self.highest_fd = self.highest_fd.max(number);
+        Arg::from(number)
+    }
+
+    /// Has a descriptor owned that is used before those of the parent are left, and gives its number.
+    pub(super) fn early_fd(&mut self, fd: OwnedFd) -> Arg {
+        let number = fd.as_raw_fd();
+        self.quiet.push(fd);
+        Arg::from(number)
+    }
+
     /// Has a descriptor owned, and gives its number.
     pub(super) fn fd(&mut self, fd: OwnedFd) -> Arg {
-        let number = fd.as_raw_fd();
+        let number = self.uses_fd(fd.as_raw_fd());
         self.fds.push(fd);
-        Arg::Is(number.into())
+        number
     }
 
     /// The same for one that was opened for this life alone, and that nobody is at the other end of.
     pub(super) fn quiet_fd(&mut self, fd: OwnedFd) -> Arg {
-        let number = fd.as_raw_fd();
+        let number = self.uses_fd(fd.as_raw_fd());
         self.quiet.push(fd);
-        Arg::Is(number.into())
+        number
     }
 
     /// Closes what somebody may wait for to be closed. The child must be out of our memory, or not be there yet.

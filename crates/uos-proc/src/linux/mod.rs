@@ -9,6 +9,7 @@ mod child;
 mod clone;
 mod clone3;
 mod grouped;
+mod key;
 mod life;
 mod means;
 mod prepare;
@@ -46,7 +47,7 @@ use thread::Queue;
 /// stay good and report that.
 ///
 /// Descriptors: a child's pidfd and pipe ends are kept until its handle is dropped; everything is close-on-exec.
-/// Between its making and its execution a child has copies of all of them, as any child of this program does, so
+/// Between its making and its execution a child has them, or copies of most, as any child of this program does, so
 /// an end of file may come that moment later where several spawners work at once. One is enough for a program.
 ///
 /// Children are reaped one by one, never with `waitpid(-1)`; a program that reaps so itself, or ignores

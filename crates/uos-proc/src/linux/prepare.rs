@@ -113,6 +113,7 @@ pub(super) fn prepare(
     if let Some(group) = &group {
         group.join(&mut life)?;
     }
+    life.leave_descriptors();
     let mut rules = None;
     if let Some(sandbox) = &mut sandbox {
         life.tie();
@@ -181,10 +182,11 @@ pub(super) fn prepare(
             life.execute_at(Stage::Init, Place::Fd(binary), all, envp);
         }
     }
+    let shared = if life.shares_descriptors() { libc::CLONE_FILES } else { 0 };
     let mut launch = Launch::of(life);
     launch.on_exit = spec.on_leader_exit;
     launch.terminal = master;
-    launch.flags = sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
+    launch.flags = shared | sandbox.as_ref().map_or(0, |sandbox| sandbox.flags);
     launch.queue = sandbox.as_mut().and_then(|sandbox| sandbox.queue.take());
     launch.sandbox = sandbox.map(Sandbox::held);
     launch.group = group;

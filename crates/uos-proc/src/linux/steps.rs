@@ -20,7 +20,7 @@ impl Life {
         self.stage(Stage::Group);
         self.birthplace = birthplace.filter(|_| self.ops.is_empty());
         for procs in files {
-            let procs = self.quiet_fd(procs);
+            let procs = self.early_fd(procs);
             self.call(libc::SYS_write, [procs, Life::fixed(c"0"), 1.into()]);
         }
     }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::clone::{Stack, clone_and_exec};
+use super::key::Key;
 use super::prepare::Launch;
 use super::reap::Leader;
 use super::sys;
@@ -73,7 +74,7 @@ impl Sent {
 
 /// Starts the thread. It ends when the queue is closed.
 pub(super) fn start() -> io::Result<Arc<Queue>> {
-    start_after(0, || Ok(())).map_err(|error| match error {
+    start_after(0, Key::NONE, || Ok(())).map_err(|error| match error {
         SpawnError::Stage { errno, .. } => io::Error::from_raw_os_error(errno),
         error => io::Error::other(error),
     })
@@ -81,13 +82,14 @@ pub(super) fn start() -> io::Result<Arc<Queue>> {
 
 /// The same, with something done by the thread before all else: whatever the kernel keeps by thread and children
 /// inherit. All its children have namespaces of their own of the kinds `ahead`. Each of them is made beforehand: the thread
-/// moves into it, and out of it as soon as the child is there.
+/// moves into it, and out of it as soon as the child is there. If a filter is what it loads, `key` is the filter's.
 pub(super) fn start_after(
     ahead: c_int,
+    key: Key,
     first: impl FnOnce() -> Result<(), SpawnError> + Send + 'static,
 ) -> Result<Arc<Queue>, SpawnError> {
     let (done, begun) = sync_channel(1);
-    let queue = make(ahead, move || {
+    let queue = make(ahead, key, move || {
         let first = first();
         let is_done = first.is_ok();
         let _ = done.send(first);
@@ -103,7 +105,7 @@ fn failed(error: io::Error) -> SpawnError {
     SpawnError::Stage { stage: Stage::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-fn make(ahead: c_int, first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
+fn make(ahead: c_int, key: Key, first: impl FnOnce() -> bool + Send + 'static) -> io::Result<Arc<Queue>> {
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let inbox = Inbox {
         requests: VecDeque::new(),
@@ -119,7 +121,7 @@ fn make(ahead: c_int, first: impl FnOnce() -> bool + Send + 'static) -> io::Resu
     let heard = Arc::clone(&queue);
     std::thread::Builder::new().name("uos-spawn".into()).spawn(move || {
         if first() {
-            run(&heard, &stack);
+            run(&heard, &stack, &key);
         }
     })?;
     Ok(queue)
@@ -181,10 +183,10 @@ impl Queue {
             static STACK: OnceCell<Stack> = const { OnceCell::new() };
         }
         let leader = STACK.with(|stack| match stack.get() {
-            Some(stack) => clone_and_exec(stack, launch).0,
+            Some(stack) => clone_and_exec(stack, launch, &Key::NONE).0,
             None => {
                 let mapped = Stack::map().map_err(failed)?;
-                clone_and_exec(stack.get_or_init(|| mapped), launch).0
+                clone_and_exec(stack.get_or_init(|| mapped), launch, &Key::NONE).0
             }
         })?;
         Ok(Leader { ends_with_thread: false, ..leader })
@@ -261,7 +263,7 @@ pub(super) fn is_the_first() -> bool {
 /// Longer than preparing a sandbox takes. Whatever else the machine has to do goes first.
 const A_MOMENT: Duration = Duration::from_micros(200);
 
-fn run(queue: &Queue, stack: &Stack) {
+fn run(queue: &Queue, stack: &Stack, key: &Key) {
     let closing = Closing(queue);
     let mut orphans = Vec::new();
     let mut deadlines: Vec<Deadline> = Vec::new();
@@ -300,7 +302,7 @@ fn run(queue: &Queue, stack: &Stack) {
         for Request { mut launch, reply } in requests {
             // From here on they are the child's.
             launch.flags &= !std::mem::take(&mut fresh);
-            let (answer, life) = clone_and_exec(stack, launch);
+            let (answer, life) = clone_and_exec(stack, launch, key);
             if let Err(SendError(Ok(leader))) = reply.send(answer) {
                 let _ = leader.kill_group();
                 orphans.push(Arc::new(leader));

@@ -7,6 +7,7 @@
 //! Takes Linux and root.
 #![cfg(target_os = "linux")]
 
+mod bare;
 #[cfg(target_arch = "x86_64")]
 mod names;
 mod page;
@@ -91,16 +92,20 @@ async fn only_listed_calls_get_through() {
     let world = World::new();
     let mut native = Vec::new();
     for level in [Level::Minimal, Level::Standard] {
-        let swept = sweep::sweep(&spawner, &world, level, "native").await;
+        let boxed = |words: &[String]| run::boxed(&world, level, words);
+        let swept = sweep::sweep(&spawner, &boxed, "native").await;
         println!("{level:?}: {} of 601 calls get through", swept.let_through.len());
         assert_eq!(swept.killed, 0, "{level:?}: a call that is refused has an errno");
         native.push(swept.let_through);
-        let x32 = sweep::sweep(&spawner, &world, level, "x32").await;
+        let x32 = sweep::sweep(&spawner, &boxed, "x32").await;
         assert_eq!((x32.let_through.len(), x32.killed), (0, 0), "{level:?} by x32: {x32:?}");
-        let i386 = sweep::sweep(&spawner, &world, level, "i386").await;
+        let i386 = sweep::sweep(&spawner, &boxed, "i386").await;
         assert_eq!((i386.let_through.len(), i386.killed), (0, 601), "{level:?} by the 32-bit gate: {i386:?}");
     }
     assert!(native[0].is_subset(&native[1]), "Minimal lets through what Standard does not");
+    for barely in bare::let_through(&world).await {
+        assert!(barely.is_subset(&native[1]), "without namespaces: {:?}", barely.difference(&native[1]));
+    }
     page::check_calls(&native[0], &native[1]);
 }
 

@@ -7,10 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use uos_proc::{ExitCause, Level, LinuxSpawner, Signal, Spawner, Stdio};
-
-use crate::run::boxed;
-use crate::world::World;
+use uos_proc::{ExitCause, LinuxSpawner, Signal, Spawner, Spec, Stdio};
 
 /// One more than the highest number that is tried.
 const END: usize = 601;
@@ -27,13 +24,13 @@ pub(crate) struct Swept {
     pub(crate) killed: usize,
 }
 
-/// Makes every call under `abi`, going on behind each one that ended the sandbox.
-pub(crate) async fn sweep(spawner: &LinuxSpawner, world: &World, level: Level, abi: &str) -> Swept {
+/// Makes every call under `abi`, going on behind each one that ended the sandbox. `boxed` says in which, for its words.
+pub(crate) async fn sweep(spawner: &LinuxSpawner, boxed: &dyn Fn(&[String]) -> Spec, abi: &str) -> Swept {
     let mut swept = Swept::default();
     let mut next = 0;
     while next < END {
         let words = ["sweep".to_owned(), abi.to_owned(), next.to_string(), END.to_string()];
-        let child = spawner.spawn(boxed(world, level, &words).stdout(Stdio::Pipe)).expect("a sandbox");
+        let child = spawner.spawn(boxed(&words).stdout(Stdio::Pipe)).expect("a sandbox");
         let mut said = String::new();
         let mut stdout = child.take_stdout().expect("a pipe");
         let all = async { tokio::join!(child.wait(), stdout.read_to_string(&mut said)) };

@@ -161,6 +161,10 @@ pub(crate) const TABLE: &[Row] = &[
     row("16", "tracing a process", CALLS, &["trace", "{victim}"]).tries(Guarantee::Syscalls),
     row("17", "reading another's memory", CALLS, &["read-memory", "{victim}", "{address}", "{length}"])
         .tries(Guarantee::Syscalls),
+    row("17", "opening its spawner's memory", "own processes, own /proc", &["open-memory", "{server}"])
+        .tries(Guarantee::Pids).ends("ENOENT"),
+    row("17", "its spawner's registers", "own processes, own /proc", &["read-registers", "{server}"])
+        .tries(Guarantee::Pids).ends("ENOENT"),
     row("17", "writing another's memory", CALLS, &["write-memory", "{victim}", "{address}", "{length}"])
         .tries(Guarantee::Syscalls),
     row("18", "taking another's descriptor", CALLS, &["take-descriptor", "{victim}"]).tries(Guarantee::Syscalls),
@@ -192,6 +196,8 @@ pub(crate) const TABLE: &[Row] = &[
     row("30", "a user namespace by clone", CALLS, &["clone-user"]).tries(Guarantee::Syscalls),
     row("30", "a network namespace by clone", CALLS, &["clone-network"]).tries(Guarantee::Syscalls),
     row("30", "a user namespace by clone3", "seccomp: flags in memory can't be judged", &["clone3-user"])
+        .tries(Guarantee::Syscalls).ends("ENOSYS"),
+    row("30", "the same by guessing what its filter may look for", "seccomp", &["clone3-user-by-guessing"])
         .tries(Guarantee::Syscalls).ends("ENOSYS"),
     row("31", "entering its own network namespace again", CALLS, &["enter-namespace", "net", "self"])
         .tries(Guarantee::Syscalls),

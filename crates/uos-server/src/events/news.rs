@@ -58,10 +58,10 @@ pub(crate) enum News {
         /// Whose; nobody's if it is what all share.
         #[serde(skip_serializing_if = "Option::is_none")]
         pid: Option<u64>,
-        /// What: `pipes`, `queues`, `segments`, `output`, `sockets`, `environment`, `handles`; `memory` of a program and
-        /// its children; `host` for the machine's memory.
+        /// What: `pipes`, `queues`, `segments`, `output`, `sockets`, `environment`, `handles`, and of one process
+        /// `files` and `file_nodes`; `memory` of a program and its children; `host` for the machine's memory.
         area: &'static str,
-        /// In bytes, but for handles.
+        /// In bytes, but for `handles` and `file_nodes`.
         used: u64,
         capacity: u64,
         high: bool,

@@ -13,14 +13,15 @@ pub(super) fn tried<T>(steps: impl FnOnce() -> Result<T>) -> Result<T> {
     steps()
 }
 
-/// Answers with what came of it, or its error.
+/// Answers with what came of it, or its error, and waits a moment for what is asked next.
 macro_rules! answer {
-    ($reply:ident, $result:expr, $value:pat => $said:expr) => {
+    ($export:ident, $reply:ident, $result:expr, $value:pat => $said:expr) => {{
         match $crate::fuse::answers::tried(|| $result) {
             Ok($value) => $said,
             Err(error) => $reply.error($crate::fuse::answers::errno(&error)),
         }
-    };
+        $export.0.linger.answered();
+    }};
 }
 
 pub(super) use answer;

@@ -56,7 +56,7 @@ impl Filesystem for Export {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        answer!(reply, self.0.tell(&self.0.look_up(req, parent, name)?),
+        answer!(self, reply, self.0.tell(&self.0.look_up(req, parent, name)?),
             (attr, generation) => reply.entry(&self.0.ttl, &attr, generation));
     }
 
@@ -65,7 +65,7 @@ impl Filesystem for Export {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        answer!(reply, match self.0.at(ino)? {
+        answer!(self, reply, match self.0.at(ino)? {
             At::Top => Ok(self.0.top_attr()),
             At::Node(here) => Ok(self.0.attr(&here, &here.node.attr()?)),
         }, attr => reply.attr(&self.0.ttl, &attr));
@@ -97,11 +97,11 @@ impl Filesystem for Export {
             accessed: accessed.map(set_time_of),
             modified: modified.map(set_time_of),
         };
-        answer!(reply, self.0.set(req, ino, fh, set), attr => reply.attr(&self.0.ttl, &attr));
+        answer!(self, reply, self.0.set(req, ino, fh, set), attr => reply.attr(&self.0.ttl, &attr));
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        answer!(reply, self.0.node(ino)?.node.read_link(), target => reply.data(&target));
+        answer!(self, reply, self.0.node(ino)?.node.read_link(), target => reply.data(&target));
     }
 
     fn mknod(
@@ -114,27 +114,27 @@ impl Filesystem for Export {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        answer!(reply, self.0.make_node(req, parent, name, mode, rdev),
+        answer!(self, reply, self.0.make_node(req, parent, name, mode, rdev),
             (attr, generation) => reply.entry(&self.0.ttl, &attr, generation));
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
-        answer!(reply, {
+        answer!(self, reply, {
             let name = Name::new(name.as_bytes())?;
             self.0.made(parent, req, |dir, by| dir.node.mkdir(by, name, mode & 0o7777))
         }, (attr, generation) => reply.entry(&self.0.ttl, &attr, generation));
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer!(reply, self.0.unlink(req, parent, name), () => reply.ok());
+        answer!(self, reply, self.0.unlink(req, parent, name), () => reply.ok());
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer!(reply, self.0.rmdir(req, parent, name), () => reply.ok());
+        answer!(self, reply, self.0.rmdir(req, parent, name), () => reply.ok());
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        answer!(reply, {
+        answer!(self, reply, {
             let name = Name::new(name.as_bytes())?;
             let target = target.as_os_str().as_bytes();
             self.0.made(parent, req, |dir, by| dir.node.symlink(by, name, target))
@@ -151,20 +151,21 @@ impl Filesystem for Export {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        answer!(reply, self.0.rename(req, (parent, name), (new_parent, new_name), flags), () => reply.ok());
+        answer!(self, reply, self.0.rename(req, (parent, name), (new_parent, new_name), flags), () => reply.ok());
     }
 
     fn link(&self, req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        answer!(reply, self.0.link(req, ino, parent, name),
+        answer!(self, reply, self.0.link(req, ino, parent, name),
             (attr, generation) => reply.entry(&self.0.ttl, &attr, generation));
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if !self.0.tells_opens() {
             // The kernel does not ask again.
-            return reply.error(Errno::ENOSYS);
+            reply.error(Errno::ENOSYS);
+            return self.0.linger.answered();
         }
-        answer!(reply, self.0.opened(&self.0.node(ino)?, flags),
+        answer!(self, reply, self.0.opened(&self.0.node(ino)?, flags),
             // What the host has of it is good as long as its time and length are what they were.
             handle => reply.opened(FileHandle(handle), FopenFlags::FOPEN_KEEP_CACHE));
     }
@@ -179,7 +180,7 @@ impl Filesystem for Export {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        answer!(reply, self.0.create(req, parent, name, mode, OpenFlags(flags)), (attr, generation, handle) => {
+        answer!(self, reply, self.0.create(req, parent, name, mode, OpenFlags(flags)), (attr, generation, handle) => {
             let flags = FopenFlags::FOPEN_KEEP_CACHE;
             reply.created(&self.0.ttl, &attr, generation, FileHandle(handle), flags);
         });
@@ -197,7 +198,7 @@ impl Filesystem for Export {
         reply: ReplyData,
     ) {
         self.0.table.reads();
-        answer!(reply, self.0.file(ino, fh)?.read_bytes(offset, size as usize),
+        answer!(self, reply, self.0.file(ino, fh)?.read_bytes(offset, size as usize),
             data => reply.data(&data));
     }
 
@@ -213,14 +214,14 @@ impl Filesystem for Export {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        answer!(reply, self.0.write(req, (ino, fh), offset, data, write_flags, flags),
+        answer!(self, reply, self.0.write(req, (ino, fh), offset, data, write_flags, flags),
             written => reply.written(u32::try_from(written).unwrap_or(u32::MAX)));
     }
 
     /// Without locks the answer makes the host not ask again: there is nothing to do then when a descriptor is closed.
     fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
         let Some(bridge) = &self.0.bridge else { return reply.error(Errno::ENOSYS) };
-        answer!(reply, self.0.handles.node_of(fh.0), node => {
+        answer!(self, reply, self.0.handles.node_of(fh.0), node => {
             bridge.closed(node, lock_owner.0);
             reply.ok();
         });
@@ -239,7 +240,7 @@ impl Filesystem for Export {
         reply: ReplyLock,
     ) {
         let asked = Asked { owner: lock_owner.0, start, end, kind: typ };
-        answer!(reply, self.0.lock_in_the_way(ino, asked), found => match found {
+        answer!(self, reply, self.0.lock_in_the_way(ino, asked), found => match found {
             // Whose it is has no number over there.
             Some((start, end, kind)) => reply.locked(start, end, kind, 0),
             None => reply.locked(start, end, libc::F_UNLCK, 0),
@@ -260,7 +261,7 @@ impl Filesystem for Export {
         reply: ReplyEmpty,
     ) {
         let asked = Asked { owner: lock_owner.0, start, end, kind: typ };
-        answer!(reply, self.0.lock(ino, asked, sleep), waits => match waits {
+        answer!(self, reply, self.0.lock(ino, asked, sleep), waits => match waits {
             Some(wait) => answer_later(wait, req, reply),
             None => reply.ok(),
         });
@@ -285,19 +286,21 @@ impl Filesystem for Export {
             }
         }
         reply.ok();
+        self.0.linger.answered();
     }
 
     fn fsync(&self, _req: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        answer!(reply, self.0.file(ino, fh)?.sync(), () => reply.ok());
+        answer!(self, reply, self.0.file(ino, fh)?.sync(), () => reply.ok());
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         if !self.0.tells_opens() {
             let mut flags = FopenFlags::FOPEN_CACHE_DIR;
             flags.set(FopenFlags::FOPEN_KEEP_CACHE, self.0.table.is_listed(ino.0));
-            return reply.opened(FileHandle(0), flags);
+            reply.opened(FileHandle(0), flags);
+            return self.0.linger.answered();
         }
-        answer!(reply, {
+        answer!(self, reply, {
             let node = match self.0.at(ino)? {
                 At::Node(here) if here.node.kind() != Kind::Directory => return Err(Error::NotADirectory),
                 At::Node(here) => here.node.id(),
@@ -311,7 +314,7 @@ impl Filesystem for Export {
         let listed = self.0.list(ino, fh, offset, |number, next, kind, name| {
             reply.add(INodeNo(number), next, type_of(kind), OsStr::from_bytes(name))
         });
-        answer!(reply, listed, () => reply.ok());
+        answer!(self, reply, listed, () => reply.ok());
     }
 
     fn readdirplus(
@@ -323,7 +326,7 @@ impl Filesystem for Export {
         mut reply: ReplyDirectoryPlus,
     ) {
         let listed = self.0.list_told(req, ino, fh, offset, &mut reply);
-        answer!(reply, listed, () => reply.ok());
+        answer!(self, reply, listed, () => reply.ok());
     }
 
     fn releasedir(
@@ -336,14 +339,15 @@ impl Filesystem for Export {
     ) {
         self.0.handles.close(fh.0);
         reply.ok();
+        self.0.linger.answered();
     }
 
     fn fsyncdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        answer!(reply, self.0.node(ino)?.node.sync(Reach::Node), () => reply.ok());
+        answer!(self, reply, self.0.node(ino)?.node.sync(Reach::Node), () => reply.ok());
     }
 
     fn statfs(&self, _req: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        answer!(reply, match self.0.at(ino)? {
+        answer!(self, reply, match self.0.at(ino)? {
             At::Top => Ok(None),
             At::Node(here) => here.node.stat_fs().map(Some),
         }, stat => holding(reply, stat.as_ref()));
@@ -359,18 +363,18 @@ impl Filesystem for Export {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        answer!(reply, self.0.set_xattr(req, ino, name, value, flags), () => reply.ok());
+        answer!(self, reply, self.0.set_xattr(req, ino, name, value, flags), () => reply.ok());
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        answer!(reply, {
+        answer!(self, reply, {
             let here = self.0.node(ino)?;
             here.node.xattr(&here.caller(req), name.as_bytes())
         }, value => sized(reply, &value, size));
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        answer!(reply, {
+        answer!(self, reply, {
             // The host leaves it to us who sees what.
             let names = self.0.node(ino)?.node.list_xattrs(&Caller::user(req.uid(), req.gid()))?;
             Ok(names.into_iter().flat_map(|name| name.into_iter().chain([0])).collect::<Vec<u8>>())
@@ -378,7 +382,7 @@ impl Filesystem for Export {
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer!(reply, {
+        answer!(self, reply, {
             let here = self.0.node(ino)?;
             here.node.remove_xattr(&here.caller(req), name.as_bytes())
         }, () => reply.ok());
@@ -394,7 +398,7 @@ impl Filesystem for Export {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        answer!(reply, self.0.allocate((ino, fh), offset, len, mode), () => reply.ok());
+        answer!(self, reply, self.0.allocate((ino, fh), offset, len, mode), () => reply.ok());
     }
 
     fn lseek(
@@ -406,7 +410,7 @@ impl Filesystem for Export {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        answer!(reply, {
+        answer!(self, reply, {
             let to = match whence {
                 libc::SEEK_DATA => Seek::Data,
                 libc::SEEK_HOLE => Seek::Hole,

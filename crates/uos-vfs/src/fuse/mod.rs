@@ -24,6 +24,7 @@ mod attr;
 mod change;
 mod export;
 mod handles;
+mod linger;
 mod list;
 mod locks;
 mod shared;
@@ -37,7 +38,7 @@ use crate::lock::Locks;
 use crate::watch::{Hears, Watches};
 use crate::{Name, NodeRef};
 use export::Export;
-use fuser::{BackgroundSession, Config, MountOption, SessionACL};
+use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 use locks::Bridge;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
@@ -45,10 +46,11 @@ use shared::Shared;
 use stale::Stale;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 use std::time::Duration;
 
 /// How to mount.
@@ -104,7 +106,8 @@ impl Options {
         Options { locks: Some(locks.clone()), ..self }
     }
 
-    /// How many threads serve it, four unless told otherwise. With one alone a slow file holds up all.
+    /// How many threads serve it, four unless told otherwise. With one alone a slow file holds up all. Where requests follow on each
+    /// other and there is more than one core, one of them looks for the next for a few ten microseconds before it sleeps.
     pub fn threads(self, threads: usize) -> Self {
         Options { threads: threads.max(1), ..self }
     }
@@ -158,13 +161,17 @@ impl Options {
             config.mount_options.extend([MountOption::Suid, MountOption::Dev]);
         }
         config.acl = SessionACL::All;
-        let session = match fuser::spawn_mount(Export::new(&shared), &at, &config) {
+        let session = match Session::new(Export::new(&shared), &at, &config) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 config.acl = SessionACL::Owner;
-                fuser::spawn_mount(Export::new(&shared), &at, &config)?
+                Session::new(Export::new(&shared), &at, &config)?
             }
             mounted => mounted?,
         };
+        if available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+            shared.linger.on(session.as_fd().try_clone_to_owned()?);
+        }
+        let session = session.spawn()?;
         let is_for_others = config.acl == SessionACL::All;
         let mut mount = Mount { at, shared, is_for_others, session: Some(session), stale: None };
         if let (Some(stale), Some(session)) = (stale, &mount.session) {

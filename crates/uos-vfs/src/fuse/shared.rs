@@ -2,6 +2,7 @@
 
 use super::attr::attr_of;
 use super::handles::{Handles, Open};
+use super::linger::Linger;
 use super::locks::Bridge;
 use super::table::{Table, VIEWS, view_of};
 use super::view::View;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) ttl: Duration,
     /// Where locks of the host's processes are kept, if not by the host.
     pub(super) bridge: Option<Bridge>,
+    pub(super) linger: Linger,
     mounted: SystemTime,
 }
 
@@ -73,7 +75,8 @@ impl Shared {
         let views = RwLock::new(Views { by_index, by_name: BTreeMap::new(), next: WHOLE + 1 });
         let (table, handles) = (Table::default(), Handles::default());
         let tells_opens = AtomicBool::new(tells_opens);
-        Shared { table, handles, views, has_whole, tells_opens, ttl, bridge, mounted: SystemTime::now() }
+        let (linger, mounted) = (Linger::new(), SystemTime::now());
+        Shared { table, handles, views, has_whole, tells_opens, ttl, bridge, linger, mounted }
     }
 
     pub(super) fn add_view(&self, name: Name<'_>, view: View) -> Result<()> {

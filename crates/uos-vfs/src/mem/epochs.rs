@@ -9,7 +9,7 @@
 
 use super::inode::Inode;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -28,8 +28,18 @@ pub(super) struct Epochs {
 struct Records {
     /// The epochs that living snapshots show.
     live: BTreeSet<u64>,
-    /// By epoch, the inodes that changed in it for the first time since one that is shown.
-    changed: BTreeMap<u64, Vec<Weak<Inode>>>,
+    /// By epoch, in its order, the inodes that changed in it for the first time since one that is shown.
+    changed: Vec<(u64, Weak<Inode>)>,
+}
+
+/// So much room is kept for what will change, however little that was lately.
+const ROOM: usize = 256;
+
+impl Records {
+    /// How many changed until the end of an epoch.
+    fn until(&self, epoch: u64) -> usize {
+        self.changed.partition_point(|(of, _)| *of <= epoch)
+    }
 }
 
 /// The epochs that are shown to somebody.
@@ -56,7 +66,15 @@ impl Epochs {
 
     /// Lists an inode as changed in this epoch.
     pub(super) fn record(&self, epoch: u64, inode: Weak<Inode>) {
-        self.records.lock().changed.entry(epoch).or_default().push(inode);
+        let changed = &mut self.records.lock().changed;
+        // Nearly always the last: only who had the epoch before it ended and is late comes before others.
+        match changed.last() {
+            Some((last, _)) if *last > epoch => {
+                let at = changed.partition_point(|(of, _)| *of <= epoch);
+                changed.insert(at, (epoch, inode));
+            }
+            _ => changed.push((epoch, inode)),
+        }
     }
 
     /// Ends the epoch for a snapshot to show, and says which it was.
@@ -74,8 +92,8 @@ impl Epochs {
     /// another.
     pub(super) fn changed(&self, after: u64, until: u64) -> Vec<Arc<Inode>> {
         let records = self.records.lock();
-        let lists = records.changed.range(after + 1..).take_while(|(epoch, _)| **epoch <= until);
-        lists.flat_map(|(_, changed)| changed.iter().filter_map(Weak::upgrade)).collect()
+        let between = records.changed.get(records.until(after)..records.until(until)).unwrap_or_default();
+        between.iter().filter_map(|(_, changed)| changed.upgrade()).collect()
     }
 
     /// No snapshot shows that epoch any more. Gives the inodes that may have put something aside for it,
@@ -85,19 +103,16 @@ impl Epochs {
         records.live.remove(&epoch);
         self.shown.store(records.live.last().map_or(0, |last| last + 1), Ordering::Release);
         let next = records.live.range(epoch..).next().copied().unwrap_or(u64::MAX);
-        let mut inodes = Vec::new();
-        if records.live.first().is_none_or(|&first| first > epoch) {
-            // Nothing older is shown either: these lists have done their service.
-            let mut kept = match next {
-                u64::MAX => BTreeMap::new(),
-                next => records.changed.split_off(&(next + 1)),
-            };
-            std::mem::swap(&mut kept, &mut records.changed);
-            inodes.extend(kept.into_values().flatten());
+        let end = records.until(next);
+        let inodes = if records.live.first().is_none_or(|&first| first > epoch) {
+            // Nothing older is shown either: these have done their service.
+            let inodes = records.changed.drain(..end).map(|(_, inode)| inode).collect();
+            let room = ROOM.max(2 * records.changed.len());
+            records.changed.shrink_to(room);
+            inodes
         } else {
-            let between = records.changed.range(epoch + 1..=next);
-            inodes.extend(between.flat_map(|(_, changed)| changed.iter().cloned()));
-        }
+            records.changed[records.until(epoch)..end].iter().map(|(_, inode)| Weak::clone(inode)).collect()
+        };
         (inodes, Shown(records.live.clone()))
     }
 }

@@ -112,7 +112,6 @@ impl Inode {
     /// Writes at an offset or at the end, and says where that was. What rights the file lends it goes on
     /// lending, unless it is written to by somebody without privileges.
     fn write(&self, offset: Option<u64>, data: &[u8], by: Option<&Caller>) -> Result<u64> {
-        let now = self.now();
         let mut state = self.state.write();
         let there = content(&state)?;
         let offset = offset.unwrap_or(there.len());
@@ -122,6 +121,7 @@ impl Inode {
         check_end(offset, data.len() as u64)?;
         // What is to be put aside for a snapshot is shared from then on, and so costs more to change.
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch);
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         let cost = content.cost_of_write(offset, data.len());
@@ -136,10 +136,10 @@ impl Inode {
         // Copied and later freed outside the lock: readers wait for a swap, not for a copy.
         let new = Content::new(data);
         let cost = Content::cost_of_new(data.len());
-        let now = self.now();
         let mut state = self.state.write();
         content(&state)?;
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch);
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         // What is its own alone is set free by this, so that may be needed for it.
@@ -152,10 +152,10 @@ impl Inode {
     }
 
     fn cut(&self, len: u64, by: Option<&Caller>) -> Result<()> {
-        let now = self.now();
         let mut state = self.state.write();
         content(&state)?;
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch);
         let state = self.edit(&mut state, epoch);
         self.set_content_len(state, len)?;
         self.written(state, now, by);
@@ -167,10 +167,10 @@ impl Inode {
             return Err(Error::InvalidArgument("a range that is empty"));
         }
         check_end(offset, len)?;
-        let now = self.now();
         let mut state = self.state.write();
         content(&state)?;
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch);
         let state = self.edit(&mut state, epoch);
         let content = content_mut(state)?;
         let cost = content.cost_of_range(offset, len, how);
@@ -185,6 +185,7 @@ impl Inode {
             state.meta.mode = by.mode_once_written(self.owner(&state.meta));
         }
         state.meta.touch(now);
+        self.is_news();
     }
 }
 

@@ -7,7 +7,7 @@ use super::space::Lane;
 use super::xattrs::Xattrs;
 use crate::{Account, Attr, Caller, Device, Error, Kind, NodeId, Owner, Result, SetAttr, Special, Timestamp};
 use parking_lot::{RwLock, RwLockWriteGuard};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 pub(super) struct Inode {
@@ -18,6 +18,8 @@ pub(super) struct Inode {
     kind: Kind,
     /// A directory of a fork that nobody has looked into yet; see [`fork`](super::fork).
     pub(super) unfilled: AtomicBool,
+    /// Somebody may have been told its times since they were set. Only who holds the lock looks at it or sets it.
+    told: AtomicBool,
     /// What it counts against: the lane of the directory it was made in.
     pub(super) lane: Arc<Lane>,
     /// Who pays for it, however often it is taken over by forks: what those share with it is paid for once.
@@ -106,7 +108,9 @@ impl Inode {
             born: now,
         };
         let state = State { since: born.epoch, meta, body, home, extra: None };
-        Inode::with(lane, account, lane.next_ino(), owner.kind, state)
+        let node = Inode::with(lane, account, lane.next_ino(), owner.kind, state);
+        node.is_news();
+        node
     }
 
     /// A node of that number and state, for which all has been counted and charged.
@@ -123,6 +127,7 @@ impl Inode {
             ino,
             kind,
             unfilled: AtomicBool::new(unfilled),
+            told: AtomicBool::new(true),
             lane: Arc::clone(lane),
             account,
             state: RwLock::new(state),
@@ -189,6 +194,24 @@ impl Inode {
         self.lane.space.clock.now()
     }
 
+    /// The time of a change in an epoch to what is locked: another than anybody has seen here before. As long as nobody has seen
+    /// any, about now is as good, and takes a fraction of the time to ask for.
+    #[inline]
+    pub(super) fn moment(&self, state: &State, epoch: u64) -> Timestamp {
+        // Of what was before this epoch a snapshot may show the times.
+        if self.told.load(Ordering::Relaxed) || state.since != epoch {
+            self.now()
+        } else {
+            self.lane.space.clock.about_now()
+        }
+    }
+
+    /// Its times have been set to such a moment, and it is still locked.
+    #[inline]
+    pub(super) fn is_news(&self) {
+        self.told.store(false, Ordering::Relaxed);
+    }
+
     /// The epoch of an operation that holds all the locks it is going to need.
     pub(super) fn epoch(&self) -> u64 {
         self.lane.space.epochs.now()
@@ -224,9 +247,12 @@ impl Inode {
         self.attributes_of(&state.meta, state.body.measure(), &state.body)
     }
 
-    /// The attributes by these facts about it.
+    /// The attributes by these facts about it, which is locked.
     #[inline(always)]
     pub(super) fn attributes_of(&self, meta: &Meta, (size, stored): (u64, u64), body: &Body) -> Attr {
+        if !self.told.load(Ordering::Relaxed) {
+            self.told.store(true, Ordering::Relaxed);
+        }
         Attr {
             id: self.id(),
             kind: self.kind,

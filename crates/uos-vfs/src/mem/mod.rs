@@ -52,7 +52,9 @@ use std::sync::Arc;
 /// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once. Whoever made a node
 /// pays for it, if it was made on an [`Account`](crate::Account); what is imported is on nobody's.
 ///
-/// Reading does not touch the time of last access. Numbers of nodes are never used again.
+/// Reading does not touch the time of last access. Times are exact where somebody could tell by them what has changed; what nobody
+/// has looked at since it was changed last may get the time at which the clock ticked last ([`Clock::about_now`]), as on Linux.
+/// Numbers of nodes are never used again.
 ///
 /// ```
 /// use uos_vfs::{FileSystem, MemFs};

@@ -53,7 +53,6 @@ impl Inode {
     /// Makes a node under a free name.
     pub(super) fn make(&self, by: &Caller, name: Name<'_>, new: &New<'_>, mode: u32) -> Result<Arc<Inode>> {
         self.filled();
-        let now = self.now();
         let mut state = self.state.write();
         let owner = self.check_free(&state, by, name)?;
         let is_dir = matches!(new, New::Directory);
@@ -71,6 +70,7 @@ impl Inode {
             }
         })?;
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch);
         let born = Born { at: now, epoch };
         let owner = by.owner_of_new(owner, new.kind(), mode);
         let home = Home { dir: Weak::clone(&self.me), cookie: state.directory()?.next_cookie() };
@@ -79,6 +79,7 @@ impl Inode {
         state.directory_mut()?.insert(name.as_bytes(), Arc::clone(&node), epoch);
         state.meta.nlink += u32::from(is_dir);
         state.meta.touch(now);
+        self.is_news();
         Ok(node)
     }
 
@@ -113,7 +114,6 @@ impl Inode {
 
     pub(super) fn remove_file(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
-        let now = self.now();
         // Declared before the locks, it is freed after them, which may take a while.
         let _gone;
         let mut state = self.state.write();
@@ -124,6 +124,7 @@ impl Inode {
             return Err(Error::IsADirectory);
         }
         let epoch = self.epoch();
+        let now = self.moment(&state, epoch).max(node.moment(&removed, epoch));
         let freed = lose_name(&node.edit(&mut removed, epoch).meta);
         removed.meta.nlink -= 1;
         removed.meta.touch_attributes(now);
@@ -133,6 +134,7 @@ impl Inode {
         let state = self.edit(&mut state, epoch);
         _gone = state.directory_mut()?.remove(name.as_bytes(), epoch, self.shown());
         state.meta.touch(now);
+        self.is_news();
         Ok(())
     }
 

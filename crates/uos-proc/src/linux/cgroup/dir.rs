@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
-use rustix::io::{pread, pwrite};
+use rustix::io::{fcntl_dupfd_cloexec, pread, pwrite};
 
 /// An open directory: what is done in it is done in this very group, whatever becomes of its path.
 #[derive(Debug)]
@@ -43,15 +43,17 @@ impl Dir {
     }
 
     fn of(fd: OwnedFd) -> Self {
-        Dir { fd, kept: OnceLock::new() }
+        Dir { fd: out_of_the_way(fd), kept: OnceLock::new() }
     }
 
     /// Opens files beforehand, to be read or to be written. One that is not there, or for which there is no descriptor
     /// left, is opened when it is used.
     pub(super) fn keep_open(&self, read: &[&'static str], written: &[&'static str]) {
         self.kept.get_or_init(|| {
-            let read = read.iter().filter_map(|file| Some((*file, self.readable(file).ok()?)));
-            let written = written.iter().filter_map(|file| Some((*file, self.writable(file).ok()?)));
+            let read =
+                read.iter().filter_map(|file| Some((*file, out_of_the_way(self.readable(file).ok()?))));
+            let written =
+                written.iter().filter_map(|file| Some((*file, out_of_the_way(self.writable(file).ok()?))));
             Kept { read: read.collect(), written: written.collect() }
         });
     }
@@ -166,6 +168,12 @@ impl Dir {
         let text = self.read_until(PROCS, |_, _| false)?;
         text.lines().map(|line| line.parse().map_err(|_| io::ErrorKind::InvalidData.into())).collect()
     }
+}
+
+/// The descriptor under a number that few programs come to, or as it is. A child gets copies of all that have a lower number
+/// than those it uses (`Life::leave_descriptors`), and groups are kept open for long.
+pub(super) fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
+    fcntl_dupfd_cloexec(&fd, 256).unwrap_or(fd)
 }
 
 /// The processes of a group; writing to it moves one in.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::birth::{Birthplace, Births};
 use super::bounds::Bounds;
 use super::change::Refused;
-use super::dir::{Dir, PROCS, TASKS};
+use super::dir::{Dir, PROCS, TASKS, out_of_the_way};
 use super::hold::{EVENTS, Hold, KILL};
 use super::nest::{Cpu, Spot, ids, is_leaving, move_all};
 use super::v1;
@@ -122,7 +122,7 @@ impl Group {
         let is_v1 = |dir: &&Arc<Dir>| self.v2.as_ref().is_none_or(|v2| !Arc::ptr_eq(dir, v2));
         let v2 = self.v2.iter().map(|dir| (dir, PROCS));
         let v1 = self.dirs.iter().filter(is_v1).map(|dir| (dir, TASKS));
-        v2.chain(v1).map(|(dir, file)| dir.writable(file)).collect()
+        v2.chain(v1).map(|(dir, file)| dir.writable(file).map(out_of_the_way)).collect()
     }
 
     /// Changes what it is held to: all of it, or nothing.

@@ -146,9 +146,9 @@ impl Life {
 
     /// Rules that were made beforehand.
     pub(super) fn take_rules(&mut self, rules: Arc<OwnedFd>) -> RuleSet {
-        let number = rules.as_raw_fd();
+        let number = self.uses_fd(rules.as_raw_fd());
         self.keep_alive(rules);
-        RuleSet(number.into())
+        RuleSet(number)
     }
 
     /// From here on the rules hold, for this process and all that come of it.

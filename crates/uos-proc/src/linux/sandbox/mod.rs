@@ -27,6 +27,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::CapabilitySet;
 
 use super::child::perform;
+use super::clone3;
+use super::key::Key;
 use super::life::{Arg, Life};
 use super::steps::Place;
 use super::thread::{self, Queue};
@@ -166,7 +168,8 @@ impl Sandboxes {
         let mut filtered = None;
         if isolation == Isolation::NoNamespaces {
             let last = last_capability.filter(|_| drops);
-            queue = last.and_then(|last| thread::start_after(0, move || workshop::lay_down(last)).ok());
+            queue = last
+                .and_then(|last| thread::start_after(0, Key::NONE, move || workshop::lay_down(last)).ok());
             filtered = filtered_thread(last).filter(|_| last.is_none() || queue.is_some());
         }
         Ok(Sandboxes {
@@ -299,7 +302,7 @@ impl Sandbox<'_> {
         life.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         if let Some(network) = shared.network.as_ref().filter(|_| self.flags & libc::CLONE_NEWNET == 0) {
             life.stage(Stage::Namespace("network"));
-            let network = Arg::from(network.as_raw_fd());
+            let network = life.uses_fd(network.as_raw_fd());
             life.call(libc::SYS_setns, [network, libc::CLONE_NEWNET.into()]);
         }
         if self.loopback {
@@ -314,6 +317,7 @@ impl Sandbox<'_> {
             life.quiet_fd(fd);
         }
         for translation in self.view.translations.drain(..) {
+            life.uses_fd(translation.as_raw_fd());
             life.keep_alive(translation);
         }
     }
@@ -392,11 +396,15 @@ impl Sandbox<'_> {
 }
 
 /// A thread that has laid down what is laid down for good and has loaded the filter of most sandboxes without namespaces.
-/// Nothing that its children do before their program is beyond that filter, and nothing that it does itself.
+/// Nothing that its children do before their program is beyond that filter. What is beyond it, and the thread does itself, is
+/// making them in their control groups: that the filter lets through for whoever has its key.
 fn filtered_thread(last_capability: Option<u32>) -> Option<(Freedom, Arc<Queue>)> {
     let freedom = freedom_at(Level::Standard, true, false);
-    let filter = Arc::new(Filter::new(freedom));
-    let queue = thread::start_after(0, move || {
+    // Without a key, which takes randomness, each child loads the filter that nobody has a key to.
+    let key = if clone3::IS_MADE_HERE { Key::new()? } else { Key::NONE };
+    let filter = if clone3::IS_MADE_HERE { Filter::with_key(freedom, &key) } else { Filter::new(freedom) };
+    let filter = Arc::new(filter);
+    let queue = thread::start_after(0, key, move || {
         let mut life = Life::default();
         if let Some(last) = last_capability {
             life.drop_bounding_set(last);

@@ -74,6 +74,7 @@ impl Life {
     /// Changing the uid has undone the tie to the spawner. It is tied again; `spawner` is the number of a descriptor of
     /// the spawning program, to see whether it was there all the while: its id is not known in here.
     pub(super) fn tie_again(&mut self, spawner: c_int) {
+        self.uses_fd(spawner);
         self.tie();
         let watched = self.words([u64::from(spawner.cast_unsigned()) | (libc::POLLIN as u64) << 32]);
         let at_once = self.words([0, 0]);

@@ -18,6 +18,7 @@ use std::time::Duration;
 use rustix::mount::{MoveMountFlags, move_mount};
 
 use super::super::child::perform;
+use super::super::key::Key;
 use super::super::life::{Arg, Life};
 use super::super::thread::{self, Queue};
 use super::plan::{View, tree_of};
@@ -49,7 +50,7 @@ const MOST: usize = 256;
 
 impl Workshop {
     pub(super) fn open(staging: CString, last_capability: u32) -> Result<Self, SpawnError> {
-        let queue = thread::start_after(AHEAD, move || {
+        let queue = thread::start_after(AHEAD, Key::NONE, move || {
             lay_down(last_capability)?;
             let mut life = Life::default();
             life.stage(Stage::Namespace("mount"));

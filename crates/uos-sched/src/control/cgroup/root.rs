@@ -45,7 +45,7 @@ impl Root {
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
         let trial = self.path.join(format!("{PREFIX}{}.trial-{number}", self.owner));
         let made = kernel::make(&trial).is_ok();
-        let works = made && trial.join(self.version.weight_file()).exists();
+        let works = made && trial.join(self.version.weight_file()).exists() && !takes_threads_alone(&trial);
         if made {
             let _ = kernel::remove(&trial);
         }
@@ -120,6 +120,13 @@ impl Drop for Root {
             let _ = fs::write(self.path.join("cgroup.subtree_control"), "-cpu");
         }
     }
+}
+
+/// Whether no process can be in a group. So it is in version 2 where the one around it has members, unless that is the root
+/// of all: a container's own group is the root of what it sees only, and the kernel has it hand CPU time down to groups
+/// of threads at the most.
+fn takes_threads_alone(group: &Path) -> bool {
+    fs::read_to_string(group.join("cgroup.type")).is_ok_and(|kind| kind.trim_end() != "domain")
 }
 
 /// Whether somebody in a group, or in those in it, has no number here.

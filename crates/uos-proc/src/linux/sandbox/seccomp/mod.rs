@@ -8,9 +8,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::c_long;
+use std::fmt;
 
 use libc::sock_filter;
 
+use super::super::key::Key;
 use program::{Answer, compile};
 use rules::Rule;
 
@@ -39,8 +41,7 @@ pub(in crate::linux) enum Sockets {
     Separated,
 }
 
-/// A filter, ready to be loaded.
-#[derive(Debug)]
+/// A filter, ready to be loaded. It may hold a key.
 pub(in crate::linux) struct Filter(Vec<sock_filter>);
 
 impl Filter {
@@ -48,8 +49,21 @@ impl Filter {
         Filter(compile(&table(freedom)))
     }
 
+    /// One that lets `clone3` through, too, for whoever has the key in the registers behind those of its arguments.
+    pub(in crate::linux) fn with_key(freedom: Freedom, key: &Key) -> Self {
+        let mut table = table(freedom);
+        table.insert(libc::SYS_clone3, Answer::Locked(key.clone(), libc::ENOSYS as u16));
+        Filter(compile(&table))
+    }
+
     pub(in crate::linux) fn instructions(&self) -> &[sock_filter] {
         &self.0
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.0.len()).finish()
     }
 }
 
@@ -98,7 +112,7 @@ fn table(freedom: Freedom) -> BTreeMap<c_long, Answer> {
         match table.get_mut(&number) {
             Some(Answer::If(rules)) => rules.push(rule),
             Some(answer @ Answer::Allow) => *answer = Answer::If(vec![rule]),
-            Some(Answer::Errno(_)) | None => {}
+            Some(Answer::Errno(_) | Answer::Locked(..)) | None => {}
         }
     }
     table

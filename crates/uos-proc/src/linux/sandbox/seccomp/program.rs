@@ -9,6 +9,7 @@ use std::ffi::c_long;
 
 use libc::sock_filter;
 
+use super::super::super::key::Key;
 use super::rules::Rule;
 
 /// What the filter answers to a call.
@@ -18,6 +19,8 @@ pub(super) enum Answer {
     Errno(u16),
     /// Allowed if all of these hold.
     If(Vec<Rule>),
+    /// Allowed if the last four arguments are the key, and else this errno.
+    Locked(Key, u16),
 }
 
 /// `seccomp_data`: the number, the architecture, an address, six arguments.
@@ -31,10 +34,15 @@ pub(super) const OWN_ARCHITECTURE: u32 = 0xC000_003E;
 pub(super) const OWN_ARCHITECTURE: u32 = 0xC000_00B7;
 
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const PUT: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_IMM) as u16;
 const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const IF_ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const XOR: u16 = (libc::BPF_ALU | libc::BPF_XOR | libc::BPF_K) as u16;
+/// Both of these with the machine's other register.
+const OR_OTHER: u16 = (libc::BPF_ALU | libc::BPF_OR | libc::BPF_X) as u16;
+const TO_OTHER: u16 = (libc::BPF_MISC | libc::BPF_TAX) as u16;
 const GO: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
@@ -144,6 +152,7 @@ impl Backwards {
             Answer::Allow => {}
             Answer::Errno(errno) => code.push(refuse(*errno)),
             Answer::If(rules) => rules.iter().for_each(|rule| check(rule, &mut code)),
+            Answer::Locked(key, errno) => unlock(key, *errno, &mut code),
         }
         if !matches!(answer, Answer::Errno(_)) {
             code.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
@@ -185,9 +194,31 @@ fn check(rule: &Rule, code: &mut Vec<sock_filter>) {
     }
 }
 
+/// Returns the error number unless the last four arguments are the key, and goes on otherwise. All of it is always
+/// compared before anything is decided: were it half by half, each half could be guessed by how long that takes.
+fn unlock(key: &Key, errno: u16, code: &mut Vec<sock_filter>) {
+    code.extend([step(PUT, 0), step(TO_OTHER, 0)]);
+    for (arg, word) in (2..).zip(key.words()) {
+        for (half, wanted) in [load(arg), load_high(arg)].into_iter().zip(halves(word)) {
+            code.extend([half, step(XOR, wanted), step(OR_OTHER, 0), step(TO_OTHER, 0)]);
+        }
+    }
+    code.extend([jump(IF_EQUAL, 0, 1, 0), refuse(errno)]);
+}
+
+/// The low one and the high one.
+fn halves(word: u64) -> [u32; 2] {
+    let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).expect("one half");
+    [half(word), half(word >> 32)]
+}
+
 /// The low half of an argument, on the machines this is built for.
 fn load(arg: u8) -> sock_filter {
     step(LOAD, ARGUMENTS + 8 * u32::from(arg))
+}
+
+fn load_high(arg: u8) -> sock_filter {
+    step(LOAD, ARGUMENTS + 8 * u32::from(arg) + 4)
 }
 
 fn refuse(errno: u16) -> sock_filter {

@@ -43,7 +43,7 @@ export const GetSchedulerStatsSchema: GenMessage<GetSchedulerStats> = /*@__PURE_
  */
 export type GetSchedulerStatsReply = Message<"uos.v1.GetSchedulerStatsReply"> & {
   /**
-   * The policy in force: `fair`.
+   * The policy in force: `round-robin`, `priority`, `fair` or `eevdf`.
    *
    * @generated from field: string policy = 1;
    */
