@@ -3,7 +3,8 @@
 //! An index changes with every message, and a fence there waits until the message has reached a cache line that the other side
 //! held last: it cost more than all the rest. Who is about to sleep is in no hurry. So that one asks the kernel to have every
 //! processor pass a fence on which a process of ours runs (membarrier(2)), and who changes an index only keeps the compiler
-//! from turning its two steps around. Both are ordered then as by a fence each.
+//! from turning its two steps around. Both are ordered then as by a fence each. Who sleeps again and again has the other side make
+//! fences instead, until there was no sleep for long (`wait.rs`): to interrupt all processors each time would be dearer.
 
 use crate::sync::{Ordering, fence};
 

@@ -15,6 +15,11 @@ const SLEEPS: u32 = 1;
 const ARMED: u32 = 2;
 /// In the flag: its owner can't have the other side's fences made by the kernel, so the other side makes them.
 const FENCE: u32 = 4;
+/// In the flag: its owner has slept not long ago. The other side makes its fences itself, so that nobody who sleeps again and
+/// again has the kernel interrupt other processors each time. It takes this back when nobody has slept for long.
+const OFTEN: u32 = 8;
+/// So many changes of an index are long.
+const LONG: u32 = 4096;
 /// A flag that says so for the first time has reached the other side after this, and what that had written before has got here.
 const SETTLES: Duration = Duration::from_millis(1);
 
@@ -37,6 +42,8 @@ pub(crate) struct Wait {
     looks: u32,
     pace: Pace,
     fences: Fences,
+    /// How many changes in a row found nobody asleep who has slept not long ago. Nothing depends on it but speed.
+    unslept: std::sync::atomic::AtomicU32,
 }
 
 /// What a look shows of the other side's progress.
@@ -143,7 +150,7 @@ impl Wait {
             }
         }
         let looks = if cfg!(any(loom, shuttle)) { 0 } else { LOOKS };
-        Wait { line, looks, pace: Pace::default(), fences }
+        Wait { line, looks, pace: Pace::default(), fences, unslept: Default::default() }
     }
 
     /// Wakes the other side if it waits, by its flag. To be called after every change of an index.
@@ -158,10 +165,12 @@ impl Wait {
     #[cold]
     fn wake_now(&self, memory: &RingMemory, theirs: &AtomicU32) {
         fence(Ordering::SeqCst);
-        if theirs.load(Ordering::Relaxed) == FENCE {
-            return;
+        let said = theirs.load(Ordering::Relaxed);
+        if said & (SLEEPS | ARMED) == 0 {
+            return self.found_nobody(theirs, said);
         }
-        let how = theirs.fetch_and(FENCE, Ordering::AcqRel);
+        self.unslept.store(0, Ordering::Relaxed);
+        let how = theirs.fetch_and(FENCE | OFTEN, Ordering::AcqRel);
         if how & SLEEPS != 0 {
             memory.wake(theirs);
         }
@@ -169,6 +178,16 @@ impl Wait {
             && let Some(line) = &self.line
         {
             line.ring();
+        }
+    }
+
+    /// Nobody sleeps, but the flag asks for fences. If it does so for a sleep long ago, it need not any more: unless its owner
+    /// has said something else meanwhile, it will have the kernel make them before the next.
+    fn found_nobody(&self, theirs: &AtomicU32, said: u32) {
+        let unslept = self.unslept.load(Ordering::Relaxed) + 1;
+        self.unslept.store(unslept % LONG, Ordering::Relaxed);
+        if said == OFTEN && unslept >= LONG {
+            let _ = theirs.compare_exchange(OFTEN, 0, Ordering::SeqCst, Ordering::Relaxed);
         }
     }
 
@@ -200,8 +219,7 @@ impl Wait {
         self.pace = Pace::default();
         let mut slept = false;
         loop {
-            let flag = own.fetch_or(SLEEPS, Ordering::AcqRel) | SLEEPS;
-            self.settle(own);
+            let flag = self.settle(own, SLEEPS);
             // The kernel is asked about the other side only after a sleep: the call would delay every first one.
             if look() != Found::Nothing || (slept && self.line.as_ref().is_some_and(Line::probe)) {
                 return true;
@@ -223,15 +241,21 @@ impl Wait {
 
     /// Has the bell rung at the next change. The caller looks once more afterwards, and listens only then.
     pub(super) fn arm(&self, own: &AtomicU32) {
-        own.fetch_or(ARMED, Ordering::AcqRel);
-        self.settle(own);
+        self.settle(own, ARMED);
     }
 
-    /// After this, either the other side sees what the flag says, or the next look here sees what that side has changed.
-    fn settle(&self, own: &AtomicU32) {
-        if self.fences.before_a_sleep().is_err() && own.fetch_or(FENCE, Ordering::SeqCst) & FENCE == 0 {
+    /// Has the flag say that, too. Answers all that it says then. After this, either the other side sees it, or the next look here
+    /// sees what that side has changed.
+    fn settle(&self, own: &AtomicU32, how: u32) -> u32 {
+        let how = if self.fences == Fences::Asked { how | OFTEN } else { how };
+        let before = own.fetch_or(how, Ordering::AcqRel);
+        // Whoever changes an index has seen the flag ask for fences since a sleep before this one, if it still does, and it can't
+        // be taken back any more. Else both depend on the kernel.
+        let fences = if before & OFTEN == 0 { self.fences } else { Fences::Own };
+        if fences.before_a_sleep().is_err() && own.fetch_or(FENCE, Ordering::SeqCst) & FENCE == 0 {
             std::thread::sleep(SETTLES);
         }
+        before | how
     }
 
     /// The process of the other side has ended, however it ended.
@@ -266,20 +290,52 @@ pub(crate) trait Half {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::super::fence::Fences::{self, Asked, Own};
-    use super::{Found, Pace, Step, Wait};
+    use super::{ARMED, FENCE, Found, LONG, OFTEN, Pace, SLEEPS, Step, Wait};
     use crate::memory::{Memory, RingMemory};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// What the side waits with whose word that is.
     fn flag(memory: &RingMemory, word: usize) -> &AtomicU32 {
         if word == 0 { memory.flag::<128>() } else { memory.flag::<192>() }
     }
 
+    const ONE: Step = Step { bytes: 1, most: 1 };
+
+    /// Sleeps, without looking before, until the word is that far. Without a deadline, since with one the sleeper looks now and
+    /// then whether it was woken or not.
+    fn sleep_until<const WORD: usize>(wait: &mut Wait, memory: &RingMemory, own: usize, turn: u64) {
+        wait.looks = 0;
+        let look = || match memory.word::<WORD>().load(Ordering::Acquire) {
+            seen if seen < turn => Found::Nothing,
+            _ => Found::Steps(1),
+        };
+        assert!(wait.sleep(memory, flag(memory, own), look, ONE, None));
+    }
+
+    /// Each on a thread of its own. Who sleeps for good does so beyond the test.
+    fn both_end(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 'static, what: &str) {
+        let (done, ended) = std::sync::mpsc::channel();
+        for side in [Box::new(one) as Box<dyn FnOnce() + Send>, Box::new(other)] {
+            let done = done.clone();
+            std::thread::spawn(move || {
+                side();
+                done.send(())
+            });
+        }
+        for _ in 0..2 {
+            ended.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("asleep for good: {what}"));
+        }
+    }
+
+    fn ring() -> Arc<RingMemory> {
+        let memory = Arc::new(Memory::anonymous(RingMemory::BYTES + 4096).expect("memory for a ring"));
+        Arc::new(RingMemory::new(memory, 4096))
+    }
+
     /// Tells and waits in turns, each time asleep.
     fn turns<const OWN: usize, const OTHER: usize>(memory: &RingMemory, mut wait: Wait, first: bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
         let tell = |wait: &Wait, turn| {
             memory.word::<OWN>().store(turn, Ordering::Release);
             wait.wake(memory, flag(memory, OTHER));
@@ -288,35 +344,96 @@ mod tests {
             if first {
                 tell(&wait, turn);
             }
-            wait.looks = 0;
-            let look = || match memory.word::<OTHER>().load(Ordering::Acquire) {
-                seen if seen < turn => Found::Nothing,
-                _ => Found::Steps(1),
-            };
-            let step = Step { bytes: 1, most: 1 };
-            assert!(
-                wait.sleep(memory, flag(memory, OWN), look, step, Some(deadline)),
-                "asleep for good in turn {turn}"
-            );
+            sleep_until::<OTHER>(&mut wait, memory, OWN, turn);
             if !first {
                 tell(&wait, turn);
             }
         }
     }
 
+    const WAYS: [(Fences, Fences); 4] = [(Asked, Asked), (Asked, Own), (Own, Asked), (Own, Own)];
+
     #[test]
     fn nobody_sleeps_on_whoever_makes_the_fences() {
         Fences::of_this_process();
-        for (one, other) in [(Asked, Asked), (Asked, Own), (Own, Asked), (Own, Own)] {
-            let memory = Arc::new(Memory::anonymous(RingMemory::BYTES + 4096).unwrap());
-            let memory = RingMemory::new(memory, 4096);
-            let one = Wait::with(None, memory.flag::<128>(), one);
-            let other = Wait::with(None, memory.flag::<192>(), other);
-            std::thread::scope(|scope| {
-                scope.spawn(|| turns::<0, 64>(&memory, one, true));
-                turns::<64, 0>(&memory, other, false);
-            });
+        for (one, other) in WAYS {
+            let ring = ring();
+            let (there, here) = (Arc::clone(&ring), Arc::clone(&ring));
+            let first = Wait::with(None, ring.flag::<128>(), one);
+            let second = Wait::with(None, ring.flag::<192>(), other);
+            both_end(
+                move || turns::<0, 64>(&there, first, true),
+                move || turns::<64, 0>(&here, second, false),
+                &format!("{one:?} {other:?}"),
+            );
         }
+    }
+
+    /// The length of a message. It lies in cache lines that the other side has written to, so that what is written after it, the
+    /// index, reaches the other side late.
+    const MESSAGE: usize = 2048;
+
+    /// Who is told falls asleep at the moment that it is told, after a pause that differs from turn to turn.
+    #[test]
+    fn who_is_told_while_it_falls_asleep_wakes() {
+        const TURNS: u64 = 50_000;
+        Fences::of_this_process();
+        for (sleeps, tells) in WAYS {
+            let ring = ring();
+            let (there, here) = (Arc::clone(&ring), Arc::clone(&ring));
+            let messages = Arc::new(Memory::anonymous(4096).unwrap());
+            let read = Arc::clone(&messages);
+            let mut sleeper = Wait::with(None, ring.flag::<128>(), sleeps);
+            let teller = Wait::with(None, ring.flag::<192>(), tells);
+            both_end(
+                move || {
+                    for turn in 1..=TURNS {
+                        // As if it had been woken, and the fences taken back since.
+                        there.flag::<128>().fetch_and(FENCE, Ordering::SeqCst);
+                        read.copy_in(0, &[0; MESSAGE]);
+                        there.word::<0>().store(turn, Ordering::Release);
+                        (0..turn.wrapping_mul(0x9E37_79B9) % 64).for_each(|_| std::hint::spin_loop());
+                        sleep_until::<64>(&mut sleeper, &there, 0, turn);
+                    }
+                },
+                move || {
+                    for turn in 1..=TURNS {
+                        while here.word::<0>().load(Ordering::Acquire) < turn {
+                            std::hint::spin_loop();
+                        }
+                        messages.copy_in(0, &[1; MESSAGE]);
+                        here.word::<64>().store(turn, Ordering::Release);
+                        teller.wake(&here, here.flag::<128>());
+                    }
+                },
+                &format!("{sleeps:?} {tells:?}"),
+            );
+        }
+    }
+
+    #[test]
+    fn who_sleeps_again_and_again_has_the_other_side_make_the_fences() {
+        assert_eq!(Fences::of_this_process(), Asked, "it takes membarrier(2)");
+        let ring = ring();
+        let mut sleeper = Wait::with(None, ring.flag::<128>(), Asked);
+        let teller = Wait::with(None, ring.flag::<192>(), Asked);
+        let said = || ring.flag::<128>().load(Ordering::Relaxed);
+        ring.word::<64>().store(1, Ordering::Release);
+        teller.wake(&ring, ring.flag::<128>());
+        assert_eq!(said(), 0);
+        sleep_until::<64>(&mut sleeper, &ring, 0, 1);
+        assert_eq!(said(), SLEEPS | OFTEN, "it had set about to sleep");
+        for _ in 0..3 {
+            teller.wake(&ring, ring.flag::<128>());
+            assert_eq!(said(), OFTEN, "nobody sleeps now");
+            (1..LONG).for_each(|_| teller.wake(&ring, ring.flag::<128>()));
+            assert_eq!(said(), OFTEN);
+            sleeper.arm(ring.flag::<128>());
+            assert_eq!(said(), ARMED | OFTEN);
+        }
+        teller.wake(&ring, ring.flag::<128>());
+        (0..LONG).for_each(|_| teller.wake(&ring, ring.flag::<128>()));
+        assert_eq!(said(), 0, "long ago");
     }
 
     #[test]
