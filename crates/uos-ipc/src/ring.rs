@@ -8,6 +8,7 @@
 mod bell;
 mod bytes;
 mod consumer;
+mod fence;
 mod frames;
 mod layout;
 mod producer;

@@ -4,7 +4,8 @@ use super::reactor::{Interest, Source, Waiting};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// One side's part of it.
 pub(crate) struct Line {
@@ -16,16 +17,22 @@ pub(crate) struct Line {
     life: Source,
     dead: AtomicBool,
     asked: AtomicU32,
+    begun: Instant,
+    /// So long after `begun` the kernel may be asked again, in nanoseconds.
+    due: AtomicU64,
 }
 
-/// How often it takes to be asked whether the other side lives before the kernel is asked: a call for each failed try would
-/// cost more than the try.
+/// How often it takes to be asked whether the other side lives before the clock is looked at: that would cost more than most
+/// of what is done in between.
 const PATIENCE: u32 = 64;
+/// And how long before the kernel is asked: a call every 64 messages took as long as the messages.
+const BETWEEN: Duration = Duration::from_millis(1);
 
 impl Line {
     pub(crate) fn new(own: OwnedFd, other: OwnedFd, life: OwnedFd) -> Result<Line, rustix::io::Errno> {
         let (own, life) = (Source::new(own)?, Source::new(life)?);
-        Ok(Line { own, other, life, dead: AtomicBool::new(false), asked: AtomicU32::new(0) })
+        let (dead, asked, due) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU64::new(0));
+        Ok(Line { own, other, life, dead, asked, begun: Instant::now(), due })
     }
 
     /// Rings the other side's bell. A full counter means that it rings already.
@@ -45,9 +52,28 @@ impl Line {
     }
 
     /// The other side has ended, as far as it was seen: not every time is the kernel asked.
+    #[inline]
     pub(crate) fn is_dead(&self) -> bool {
-        let due = self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(PATIENCE);
-        self.dead.load(Ordering::Relaxed) || (due && self.probe())
+        // Not in one step, which would be a fence: that two threads may count as one is no reason to pay for it.
+        let asked = self.asked.load(Ordering::Relaxed);
+        self.asked.store(asked.wrapping_add(1), Ordering::Relaxed);
+        self.is_dead_after(asked)
+    }
+
+    /// The same for who counts for itself how often it has asked.
+    #[inline(always)]
+    pub(crate) fn is_dead_after(&self, asked: u32) -> bool {
+        self.dead.load(Ordering::Relaxed) || (asked.is_multiple_of(PATIENCE) && self.probe_if_due())
+    }
+
+    #[cold]
+    fn probe_if_due(&self) -> bool {
+        let now = self.begun.elapsed();
+        if (now.as_nanos() as u64) < self.due.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.due.store((now + BETWEEN).as_nanos() as u64, Ordering::Relaxed);
+        self.probe()
     }
 
     /// The same, by the kernel's word.

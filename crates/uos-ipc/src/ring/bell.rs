@@ -82,6 +82,10 @@ impl Line {
         false
     }
 
+    pub(crate) fn is_dead_after(&self, _asked: u32) -> bool {
+        false
+    }
+
     pub(crate) fn probe(&self) -> bool {
         false
     }

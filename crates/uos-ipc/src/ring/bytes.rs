@@ -1,7 +1,7 @@
 //! A ring as a stream of bytes, with the promises of pipe(2).
 
 use super::layout::Held;
-use super::wait::{Half, Line, UNCOUNTED};
+use super::wait::{Half, Line, Step};
 use super::{Consumer, Producer, Size};
 use crate::pipe::{Capacity, PipeError};
 use crate::quota::{Quota, QuotaError};
@@ -102,7 +102,7 @@ impl RingWriter {
                 Ok(more) => written += more,
                 Err(refused @ PipeError::WouldBlock { .. }) => {
                     let need = self.need(bytes.len() - written) as u64;
-                    if !self.producer.sleep(need, UNCOUNTED, deadline) {
+                    if !self.producer.sleep(need, Step::UNCOUNTED, deadline) {
                         return if written > 0 { Ok(written) } else { Err(refused) };
                     }
                 }
@@ -178,7 +178,7 @@ impl RingReader {
         loop {
             match self.try_read_into(buffer) {
                 Err(refused @ PipeError::WouldBlock { .. }) => {
-                    if !self.consumer.sleep(UNCOUNTED, deadline) {
+                    if !self.consumer.sleep(Step::UNCOUNTED, deadline) {
                         return Err(refused);
                     }
                 }

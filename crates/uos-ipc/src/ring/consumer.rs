@@ -1,7 +1,7 @@
 //! The side that takes out.
 
 use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
-use super::wait::{Found, Line};
+use super::wait::{Found, Line, Step};
 use super::{Corrupt, Size, Wait};
 use crate::memory::RingMemory;
 use crate::sync::Ordering;
@@ -22,17 +22,9 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     pub(super) fn new(held: Held, size: Size, line: Option<Line>) -> Consumer {
-        let wait = Wait::new(line);
-        Consumer {
-            memory: RingMemory::new(held.memory.clone(), size.storage),
-            _held: held,
-            size,
-            head: 0,
-            tail: 0,
-            corrupt: false,
-            closed: false,
-            wait,
-        }
+        let memory = RingMemory::new(held.memory.clone(), size.storage);
+        let wait = Wait::new(line, memory.flag::<CONSUMER_WAITS>());
+        Consumer { memory, _held: held, size, head: 0, tail: 0, corrupt: false, closed: false, wait }
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -55,13 +47,19 @@ impl Consumer {
         Ok(self.available() > 0)
     }
 
+    /// Whether there is a slot for certain, without a look at the other side.
+    #[inline(always)]
+    pub(super) fn knows_slot(&self) -> bool {
+        self.available() >= 64 && !self.corrupt
+    }
+
     /// Whether there is a slot now. When there isn't, why is another question.
     #[inline(always)]
     pub(super) fn has_slot(&mut self) -> bool {
         if self.available() == 0 && self.look().is_err() {
             return false;
         }
-        self.available() >= 64 && !self.corrupt
+        self.knows_slot()
     }
 
     /// Reads the other side's index, once, and holds it against what is known: it only ever grows, and never passes the size.
@@ -127,16 +125,19 @@ impl Consumer {
         self.wait.wake(&self.memory, self.memory.flag::<PRODUCER_WAITS>());
     }
 
-    /// Sleeps until there is something, or no sense in waiting for it. Answers whether it is one of them. More than `step` is
-    /// what several calls have put in.
-    pub(super) fn sleep(&mut self, step: u64, deadline: Option<Instant>) -> bool {
+    /// Sleeps until there is something, or no sense in waiting for it. Answers whether it is one of them.
+    pub(super) fn sleep(&mut self, step: Step, deadline: Option<Instant>) -> bool {
         let Consumer { memory, head, wait, .. } = self;
         let look = || match memory.word::<TAIL>().load(Ordering::Acquire).wrapping_sub(*head) {
             0 if memory.flag::<PRODUCER_GONE>().load(Ordering::Acquire) == 0 => Found::Nothing,
-            there if there > step => Found::Plenty,
-            _ => Found::Enough,
+            there => step.found(there),
         };
-        wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), look, deadline)
+        wait.sleep(memory, memory.flag::<CONSUMER_WAITS>(), look, step, deadline)
+    }
+
+    /// Steps of that many bytes, in this ring.
+    pub(super) fn step(&self, bytes: u64) -> Step {
+        Step { bytes, most: self.size.limit / bytes }
     }
 
     pub(super) fn arm(&self) {

@@ -1,7 +1,7 @@
 //! A ring as a channel of messages: each with its length in front, published whole.
 
 use super::layout::Held;
-use super::wait::{Half, Line, UNCOUNTED};
+use super::wait::{Half, Line, Step};
 use super::{Consumer, Corrupt, Producer, Size};
 use crate::queue::{Limits, Message, QueueError};
 use crate::quota::{Quota, QuotaError};
@@ -111,7 +111,7 @@ impl FrameSender {
                 Err(full @ QueueError::Full { .. }) => {
                     // Anything taken out may be what makes the room; when it is not, the next try says so.
                     let room = self.producer.limit() - self.producer.used() + 1;
-                    if !self.producer.sleep(room, UNCOUNTED, deadline) {
+                    if !self.producer.sleep(room, Step::UNCOUNTED, deadline) {
                         return Err(full);
                     }
                 }
@@ -227,7 +227,7 @@ impl FrameReceiver {
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Message, QueueError> {
         loop {
             match self.try_recv() {
-                Err(QueueError::Empty) if !self.consumer.sleep(UNCOUNTED, deadline) => {
+                Err(QueueError::Empty) if !self.consumer.sleep(Step::UNCOUNTED, deadline) => {
                     return Err(QueueError::Empty);
                 }
                 Err(QueueError::Empty) => {}

@@ -1,7 +1,7 @@
 //! The side that puts in.
 
 use super::layout::{CONSUMER_GONE, CONSUMER_WAITS, HEAD, Held, PRODUCER_GONE, PRODUCER_WAITS, TAIL};
-use super::wait::{Found, Line};
+use super::wait::{Found, Line, Step};
 use super::{Corrupt, Size, Wait};
 use crate::memory::RingMemory;
 use crate::sync::Ordering;
@@ -22,17 +22,9 @@ pub(crate) struct Producer {
 
 impl Producer {
     pub(super) fn new(held: Held, size: Size, line: Option<Line>) -> Producer {
-        let wait = Wait::new(line);
-        Producer {
-            memory: RingMemory::new(held.memory.clone(), size.storage),
-            _held: held,
-            size,
-            tail: 0,
-            head: 0,
-            corrupt: false,
-            closed: false,
-            wait,
-        }
+        let memory = RingMemory::new(held.memory.clone(), size.storage);
+        let wait = Wait::new(line, memory.flag::<PRODUCER_WAITS>());
+        Producer { memory, _held: held, size, tail: 0, head: 0, corrupt: false, closed: false, wait }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -66,7 +58,8 @@ impl Producer {
     #[inline(always)]
     pub(super) fn takes_slot(&mut self) -> bool {
         let gone = self.memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0;
-        if self.closed | self.corrupt | gone || self.wait.is_dead() {
+        // The slots put in so far are a count that is kept anyway.
+        if self.closed | self.corrupt | gone || self.wait.is_dead_after((self.tail / 64) as u32) {
             return false;
         }
         self.size.limit - self.used() >= 64 || (self.look().is_ok() && self.size.limit - self.used() >= 64)
@@ -119,27 +112,25 @@ impl Producer {
         self.wait.wake(&self.memory, self.memory.flag::<CONSUMER_WAITS>());
     }
 
-    /// Sleeps until there is room for that much, or no sense in waiting for it. Answers whether it is one of them. More than
-    /// `step` is what several calls have taken out.
-    pub(super) fn sleep(&mut self, len: u64, step: u64, deadline: Option<Instant>) -> bool {
+    /// Sleeps until there is room for that much, or no sense in waiting for it. Answers whether it is one of them.
+    pub(super) fn sleep(&mut self, len: u64, step: Step, deadline: Option<Instant>) -> bool {
         let Producer { memory, size, tail, wait, .. } = self;
         let look = || {
             let used = tail.wrapping_sub(memory.word::<HEAD>().load(Ordering::Acquire));
             match size.limit.checked_sub(used) {
                 // An index that can't be true is for `look` to find.
-                None => Found::Enough,
-                Some(room) if room >= len => {
-                    if room > step {
-                        Found::Plenty
-                    } else {
-                        Found::Enough
-                    }
-                }
-                Some(_) if memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0 => Found::Enough,
+                None => Found::Steps(1),
+                Some(room) if room >= len => step.found(room),
+                Some(_) if memory.flag::<CONSUMER_GONE>().load(Ordering::Acquire) != 0 => Found::Steps(1),
                 Some(_) => Found::Nothing,
             }
         };
-        wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), look, deadline)
+        wait.sleep(memory, memory.flag::<PRODUCER_WAITS>(), look, step, deadline)
+    }
+
+    /// Steps of that many bytes, in this ring.
+    pub(super) fn step(&self, bytes: u64) -> Step {
+        Step { bytes, most: self.size.limit / bytes }
     }
 
     pub(super) fn arm(&self) {
