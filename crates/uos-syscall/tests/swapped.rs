@@ -1,7 +1,7 @@
 //! Symbolic links that are put in the place of what was looked at, between the look and the use, by somebody who knows
 //! when: nothing outside of the grant is ever touched.
 //!
-//! `UOS_CAMPAIGN_SWAPS` says how many calls are made while another thread swaps.
+//! `UOS_CAMPAIGN_SWAPS` says how many calls are made while another process swaps.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod common;
@@ -10,14 +10,15 @@ mod dice;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
+    io::{self, BufRead, BufReader, Read},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
 };
 
 use common::{World, read, write};
@@ -31,39 +32,87 @@ const OWN: &str = "the caller's own";
 /// Of the secret file; calls that are let through give others.
 const MODE: u32 = 0o604;
 
-/// Has each pair of names change places, over and over.
+/// A process of its own that has each pair of names change places, over and over, for as long as its input is open.
 struct Swapper {
-    stop: Arc<AtomicBool>,
-    swaps: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    process: Child,
+    said: BufReader<ChildStdout>,
 }
 
 impl Swapper {
-    fn start(pairs: Vec<[PathBuf; 2]>) -> Self {
-        let (stop, swaps) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&swaps));
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                for [one, other] in &pairs {
-                    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
-                    counted.fetch_add(1, Ordering::Relaxed);
-                }
+    /// Comes back when the first pair has changed places.
+    fn start(folder: &Path) -> Self {
+        let mut role = Command::new(env::current_exe().unwrap());
+        role.args(["--ignored", "--exact", "--nocapture", "role_of_one_who_swaps"]).current_dir(folder);
+        let mut process = role.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap());
+        let mut swapper = Self { process, said };
+        swapper.hear(BEGUN);
+        swapper
+    }
+
+    /// What stands behind `word` in the line that it begins.
+    fn hear(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        // What the harness says about the role stands before and between.
+        loop {
+            line.clear();
+            assert_ne!(self.said.read_line(&mut line).unwrap(), 0, "it ended and never said {word:?}");
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.trim().to_owned();
             }
-        });
-        Self { stop, swaps, thread: Some(thread) }
+        }
+    }
+
+    /// Ends it; how often it swapped.
+    fn stop(mut self) -> u64 {
+        drop(self.process.stdin.take());
+        let swaps = self.hear(SWAPPED).parse().unwrap();
+        assert!(self.process.wait().unwrap().success());
+        swaps
     }
 }
 
 impl Drop for Swapper {
+    /// A test that failed leaves none behind either.
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().unwrap().join();
-        assert!(ended.is_ok() || std::thread::panicking(), "the swapping came to an end");
+        drop(self.process.stdin.take());
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
+const BEGUN: &str = "the swapping has begun";
+const SWAPPED: &str = "swaps: ";
+const PAIRS: [[&str; 2]; 5] =
+    [["a", "link"], ["b", "absolute"], ["c", "new"], ["d", "up"], ["folder", "way"]];
+
+/// Swaps in the folder it was started in.
+#[test]
+#[ignore = "a role that the next test has another process play"]
+fn role_of_one_who_swaps() {
+    let stopped = Arc::<AtomicBool>::default();
+    let stop = Arc::clone(&stopped);
+    let input = std::thread::spawn(move || {
+        let ended = io::stdin().read_to_end(&mut Vec::new());
+        stop.store(true, Ordering::Relaxed);
+        ended.unwrap();
+    });
+    let mut swaps = 0_u64;
+    while !stopped.load(Ordering::Relaxed) {
+        for [one, other] in PAIRS {
+            renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+            if swaps == 0 {
+                println!("{BEGUN}");
+            }
+            swaps += 1;
+        }
+    }
+    input.join().unwrap();
+    println!("{SWAPPED}{swaps}");
+}
+
 /// What the caller may use, and links out of it, in one folder.
-fn lay_out(host: &Path) -> Vec<[PathBuf; 2]> {
+fn lay_out(host: &Path) -> PathBuf {
     let own = host.join("own");
     for folder in ["own/folder", "secret"] {
         fs::create_dir_all(host.join(folder)).unwrap();
@@ -81,11 +130,10 @@ fn lay_out(host: &Path) -> Vec<[PathBuf; 2]> {
         symlink(target, own.join(name)).unwrap();
     }
     fs::write(own.join("folder/file"), OWN).unwrap();
-    let pairs = [["a", "link"], ["b", "absolute"], ["c", "new"], ["d", "up"], ["folder", "way"]];
-    for [name, _] in &pairs[..4] {
+    for [name, _] in &PAIRS[..4] {
         fs::write(own.join(name), OWN).unwrap();
     }
-    pairs.map(|names| names.map(|name| own.join(name))).into()
+    own
 }
 
 /// One call on a path that is being swapped; what it read, if anything.
@@ -127,9 +175,9 @@ async fn no_swapped_link_leads_out_of_the_grant() {
     let calls = campaign("SWAPS", 4_000);
     let world = World::start();
     let host = world.host.path().canonicalize().unwrap();
-    let pairs = lay_out(&host);
+    let own = lay_out(&host);
     let agent = world.agent(&["fs.read:/data/own/**", "fs.write:/data/own/**"]).await;
-    let swapper = Swapper::start(pairs);
+    let swapper = Swapper::start(&own);
     let paths = ["a", "b", "c", "d", "folder/file"].map(|name| format!("/data/own/{name}"));
     let mut said: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
     for number in 0..calls {
@@ -153,8 +201,7 @@ async fn no_swapped_link_leads_out_of_the_grant() {
         let mode = fs::metadata(secret.join("file")).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode, fs::read_dir(secret).unwrap().count()), (MODE, 1), "{what} {path}");
     }
-    let swaps = swapper.swaps.load(Ordering::Relaxed);
-    drop(swapper);
+    let swaps = swapper.stop();
     println!("{calls} calls and {swaps} swaps: {said:?}");
     assert!(swaps > calls, "{swaps} swaps are no race");
     for what in CALLS {
