@@ -11,11 +11,15 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// The time now or a little before, but after all that [`Clock::now`] has given, unless the clock was put back. For what nobody
-    /// could tell apart: it may be quicker to have.
+    /// The time now or a little before, but after all that [`Clock::now`] has given and all that somebody [was told](Clock::told),
+    /// unless the clock was put back. For what nobody could tell apart: it may be quicker to have.
     fn about_now(&self) -> Timestamp {
         self.now()
     }
+
+    /// Somebody has been told this time, which this clock gave as about now: what it gives from now on is later. A clock that gives
+    /// about now as [`Clock::now`] has nothing to do.
+    fn told(&self, _time: Timestamp) {}
 }
 
 /// The clock of the machine. About now is when it last ticked, some milliseconds ago at most; where anybody in this process has
@@ -38,6 +42,11 @@ impl Clock for SystemClock {
     #[inline]
     fn about_now(&self) -> Timestamp {
         FLOOR.about(read(ClockId::RealtimeCoarse), || read(ClockId::Realtime))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn told(&self, time: Timestamp) {
+        FLOOR.raise(time);
     }
 
     #[cfg(not(target_os = "linux"))]
