@@ -190,6 +190,7 @@ impl Inode {
         self.give_bytes_back(taken - balance.added + balance.freed);
     }
 
+    /// The time of a change to what is locked already: before, somebody else might get a later one and be seen with it first.
     pub(super) fn now(&self) -> Timestamp {
         self.lane.space.clock.now()
     }
@@ -284,13 +285,12 @@ impl Inode {
     }
 
     pub(super) fn set_attributes(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
-        let now = self.now();
         let mut state = self.state.write();
         let then = by.judge_change(self.owner(&state.meta), set)?;
         // As Linux has it: cutting a file to the length it has is no change.
         let cuts = set.size.is_some_and(|len| len != state.body.measure().0);
         if cuts || (SetAttr { size: None, ..*set }) != SetAttr::default() || then.mode != state.meta.mode {
-            let epoch = self.epoch();
+            let (epoch, now) = (self.epoch(), self.now());
             let state = self.edit(&mut state, epoch);
             if let Some(len) = set.size.filter(|_| cuts) {
                 self.set_content_len(state, len)?;

@@ -1,6 +1,8 @@
 //! Times of files in memory: asked for exactly where somebody could tell, and roughly where nobody can.
 
 use std::sync::Arc;
+mod at_once;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use uos_vfs::{
     Allocate, Clock, Error, FileSystem, MemFs, OpenOptions, SetAttr, SetTime, SystemClock, Timestamp,
