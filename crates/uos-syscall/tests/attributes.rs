@@ -302,3 +302,20 @@ async fn attributes_of_what_is_foreign_are_neither_told_nor_changed() {
     let after = world.host.path().join("foreign/file").metadata().unwrap();
     assert_eq!((before.ctime_nsec(), before.mode()), (after.ctime_nsec(), after.mode()));
 }
+
+/// Files in memory may get the time of the clock's last tick, but not one before a time that was asked for.
+#[tokio::test]
+async fn no_file_is_older_than_the_time_that_was_asked_for_before_it() {
+    let (world, agent) = furnished(&Log::default()).await;
+    let mut asked = Vec::new();
+    for nth in 0..200 {
+        let path = format!("/home/folder/{nth}");
+        let before = world.call(&agent, v1::GetCurrentTime {}).await.unwrap().time_us;
+        world.call(&agent, write(&path, "content")).await.unwrap();
+        asked.push((path, before));
+    }
+    for (path, before) in asked {
+        let made = world.call(&agent, stat(&path)).await.unwrap();
+        assert!(made.modified_us >= before, "{path}: {made:?} after {before}");
+    }
+}

@@ -1,11 +1,7 @@
 //! The plain facts about a node: identity, kind, attributes and times.
 
 use crate::{Error, Result};
-#[cfg(target_os = "linux")]
-use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::num::NonZeroU64;
-#[cfg(target_os = "linux")]
-use std::sync::atomic::AtomicI64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -264,66 +260,9 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// Where a filesystem takes the time from.
-pub trait Clock: Send + Sync + 'static {
-    /// The time now.
-    fn now(&self) -> Timestamp;
-
-    /// The time now or a little before, but not before what [`Clock::now`] has given already. For what nobody could tell apart: it may
-    /// be quicker to have.
-    fn about_now(&self) -> Timestamp {
-        self.now()
-    }
-}
-
-/// The clock of the machine. About now is when it last ticked, some milliseconds ago at most.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-/// The latest time that anybody in this process was given, in nanoseconds.
-#[cfg(target_os = "linux")]
-static LATEST: AtomicI64 = AtomicI64::new(0);
-
-/// No tick is so long. Where the latest time is further ahead of it, the clock has been put back since.
-#[cfg(target_os = "linux")]
-const FAR_AHEAD: i64 = 1_000_000_000;
-
-impl Clock for SystemClock {
-    #[cfg(target_os = "linux")]
-    fn now(&self) -> Timestamp {
-        // The same clock as of the standard library, which makes sure of what is so on Linux: seconds and less than one.
-        let now = clock_gettime(ClockId::Realtime);
-        LATEST.fetch_max(nanos_of(now), Ordering::Relaxed);
-        Timestamp { secs: now.tv_sec, nanos: now.tv_nsec as u32 }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn about_now(&self) -> Timestamp {
-        let tick = clock_gettime(ClockId::RealtimeCoarse);
-        let ahead = LATEST.load(Ordering::Relaxed).saturating_sub(nanos_of(tick));
-        let (secs, nanos) = match ahead {
-            1..FAR_AHEAD if tick.tv_nsec + ahead < 1_000_000_000 => (tick.tv_sec, tick.tv_nsec + ahead),
-            1..FAR_AHEAD => (tick.tv_sec + 1, tick.tv_nsec + ahead - 1_000_000_000),
-            _ => (tick.tv_sec, tick.tv_nsec),
-        };
-        Timestamp { secs, nanos: nanos as u32 }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn now(&self) -> Timestamp {
-        std::time::SystemTime::now().into()
-    }
-}
-
-/// Good until the year 2262; what is beyond is never ahead of anything.
-#[cfg(target_os = "linux")]
-fn nanos_of(time: Timespec) -> i64 {
-    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Clock, FsId, SystemClock, Timestamp};
+    use super::{FsId, Timestamp};
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
@@ -336,17 +275,6 @@ mod tests {
         }
         assert_eq!(Timestamp::from_micros(-1_250_000), time);
         assert_eq!(Timestamp { secs: i64::MAX, nanos: 0 }.as_micros(), i64::MAX);
-    }
-
-    #[test]
-    fn about_now_is_between_what_was_told_and_now() {
-        for _ in 0..10_000 {
-            let told = SystemClock.now();
-            let about = SystemClock.about_now();
-            let now = SystemClock.now();
-            assert!(told <= about && about <= now, "{told:?} {about:?} {now:?}");
-            assert!(about.nanos < 1_000_000_000);
-        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod account;
 mod async_file;
 mod attr;
 mod caller;
+mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod descriptor;
@@ -74,10 +75,9 @@ pub mod watch;
 pub use account::{Account, Limit, Used};
 #[cfg(feature = "tokio")]
 pub use async_file::AsyncFile;
-pub use attr::{
-    Attr, Clock, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, SystemClock, Timestamp,
-};
+pub use attr::{Attr, Device, FsId, Kind, NodeId, SetAttr, SetTime, Special, StatFs, Timestamp};
 pub use caller::{Caller, Judged, Owner, Want};
+pub use clock::{Clock, SystemClock};
 pub use descriptor::{Descriptor, Readiness};
 pub use descriptors::{Descriptors, FdTable};
 pub use error::{Error, Result};

@@ -1,8 +1,9 @@
 //! Time, chance and the scheduler.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use uos_proto::v1;
+use uos_vfs::{Clock, SystemClock};
 
 use super::LONGEST;
 use crate::{
@@ -36,13 +37,9 @@ impl Syscall for v1::GetCurrentTime {
     }
 }
 
-/// The time of day, by the host's clock.
+/// The time of day, by the host's clock, which files in memory take theirs from too: none that is changed from now on is older.
 pub(super) fn now_us() -> i64 {
-    let micros = |since: Duration| since.as_micros() as i64;
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => micros(since),
-        Err(before) => -micros(before.duration()),
-    }
+    SystemClock.now().as_micros()
 }
 
 impl Waiting for v1::Sleep {

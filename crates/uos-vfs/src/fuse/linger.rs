@@ -30,8 +30,28 @@ pub(super) struct Linger {
     answered: AtomicU64,
     rests: AtomicU64,
     vain: AtomicU32,
-    /// Somebody waits. A second one would keep a second core busy.
-    waits: AtomicBool,
+}
+
+/// Whose turn it is to wait awake: one thread's of the process, whatever number of mounts it serves. A second one would keep
+/// a second core busy.
+#[derive(Debug, Default)]
+struct Turn(AtomicBool);
+
+static TURN: Turn = Turn(AtomicBool::new(false));
+
+/// It is the turn of whoever has this.
+struct Awake<'a>(&'a Turn);
+
+impl Turn {
+    fn take(&self) -> Option<Awake<'_>> {
+        (!self.0.swap(true, Ordering::Relaxed)).then(|| Awake(self))
+    }
+}
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// How it went.
@@ -53,7 +73,6 @@ impl Linger {
             answered: AtomicU64::new(0),
             rests: AtomicU64::new(0),
             vain: AtomicU32::new(0),
-            waits: AtomicBool::new(false),
         }
     }
 
@@ -67,22 +86,20 @@ impl Linger {
     pub(super) fn answered(&self) {
         let Some(device) = self.device.get() else { return };
         let now = || u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.wait(now, || {
+        self.wait(&TURN, now, || {
             let mut asked = [PollFd::new(device, PollFlags::IN)];
             // What is wrong with it, if something is, whoever reads finds out.
             !matches!(poll(&mut asked, Some(&Timespec::default())), Ok(0))
         });
     }
 
-    fn wait(&self, now: impl Fn() -> u64, mut comes: impl FnMut() -> bool) -> Waited {
+    fn wait(&self, turn: &Turn, now: impl Fn() -> u64, mut comes: impl FnMut() -> bool) -> Waited {
         let mut looked = now();
         let before = self.answered.swap(looked, Ordering::Relaxed);
-        if is_longer(before, looked, APART)
-            || looked < self.rests.load(Ordering::Relaxed)
-            || self.waits.swap(true, Ordering::Relaxed)
-        {
+        if is_longer(before, looked, APART) || looked < self.rests.load(Ordering::Relaxed) {
             return Waited::Not;
         }
+        let Some(_awake) = turn.take() else { return Waited::Not };
         let waited = loop {
             if comes() {
                 break Waited::Comes;
@@ -104,7 +121,6 @@ impl Linger {
             Waited::InVain => {}
             Waited::Comes | Waited::Not => self.vain.store(0, Ordering::Relaxed),
         }
-        self.waits.store(false, Ordering::Relaxed);
         waited
     }
 
@@ -124,18 +140,24 @@ fn nanos(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, LONG_REST, Linger, MOMENT, REST, TAKEN, VAIN, Waited, nanos};
+    use super::{APART, LONG_REST, Linger, MOMENT, REST, TAKEN, Turn, VAIN, Waited, nanos};
     use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::time::Duration;
 
     struct Fake {
         linger: Linger,
+        turn: Turn,
         now: Cell<u64>,
     }
 
     impl Fake {
         fn new() -> Self {
-            Fake { linger: Linger::new(), now: Cell::new(nanos(Duration::from_secs(1))) }
+            Fake {
+                linger: Linger::new(),
+                turn: Turn::default(),
+                now: Cell::new(nanos(Duration::from_secs(1))),
+            }
         }
 
         /// Answers so long after the last time; each look takes so long, and at one of them there is something.
@@ -143,6 +165,7 @@ mod tests {
             self.now.set(self.now.get() + nanos(pause));
             let looks = Cell::new(0);
             let waited = self.linger.wait(
+                &self.turn,
                 || self.now.get(),
                 || {
                     self.now.set(self.now.get() + nanos(look));
@@ -199,17 +222,18 @@ mod tests {
 
     #[test]
     fn one_waits_and_for_as_long_as_others_answer() {
-        let linger = Linger::new();
+        let (linger, turn) = (Linger::new(), Turn::default());
         let now = Cell::new(1);
         let (looks, others) = (Cell::new(0), Cell::new(Vec::new()));
         let waited = linger.wait(
+            &turn,
             || now.get(),
             || {
                 now.set(now.get() + nanos(MOMENT));
                 looks.set(looks.get() + 1);
                 if looks.get() < 10 {
                     let mut seen = others.take();
-                    seen.push(linger.wait(|| now.get(), || true));
+                    seen.push(linger.wait(&turn, || now.get(), || true));
                     others.set(seen);
                 }
                 false
@@ -217,6 +241,30 @@ mod tests {
         );
         assert_eq!((waited, looks.get()), (Waited::InVain, 11));
         assert_eq!(others.take(), [Waited::Not; 9]);
-        assert_eq!(linger.wait(|| now.get(), || true), Waited::Comes, "the next may again");
+        assert_eq!(linger.wait(&turn, || now.get(), || true), Waited::Comes, "the next may again");
+    }
+
+    #[test]
+    fn one_waits_of_all_mounts() {
+        let (first, second, turn) = (Linger::new(), Linger::new(), Turn::default());
+        let beside = Cell::new(None);
+        let waited = first.wait(
+            &turn,
+            || 1,
+            || {
+                beside.set(Some(second.wait(&turn, || 1, || true)));
+                true
+            },
+        );
+        assert_eq!((waited, beside.get()), (Waited::Comes, Some(Waited::Not)));
+        assert_eq!(second.wait(&turn, || 1, || true), Waited::Comes, "now it may");
+    }
+
+    #[test]
+    fn who_panics_waits_no_more() {
+        let (linger, turn) = (Linger::new(), Turn::default());
+        let looks = || linger.wait(&turn, || 1, || panic!("as wanted"));
+        assert!(catch_unwind(AssertUnwindSafe(looks)).is_err());
+        assert_eq!(linger.wait(&turn, || 1, || true), Waited::Comes);
     }
 }

@@ -93,7 +93,6 @@ pub(super) fn restore(root: &Arc<Inode>, snapshot: &Snapshot) -> Result<()> {
     let mut gone = Vec::new();
     let _moving = space.moving.lock();
     let listed = view.root.state.read().directory()?.list_at(view.epoch(), 0);
-    let now = root.now();
     let mut state = root.state.write();
     let epoch = root.epoch();
     space.moves.count();
@@ -103,6 +102,7 @@ pub(super) fn restore(root: &Arc<Inode>, snapshot: &Snapshot) -> Result<()> {
     for name in names {
         let Some(node) = directory.remove(&name, epoch, root.shown()) else { continue };
         let mut removed = node.state.write();
+        let now = node.now();
         let removed_state = node.edit(&mut removed, epoch);
         if node.kind() == Kind::Directory {
             removed_state.die(now);

@@ -18,7 +18,7 @@ pub(super) struct Inode {
     kind: Kind,
     /// A directory of a fork that nobody has looked into yet; see [`fork`](super::fork).
     pub(super) unfilled: AtomicBool,
-    /// Somebody may have been told its times since they were set. Only who holds the lock looks at it or sets it.
+    /// Somebody may have been told its times since they were set, and the clock knows. Only who holds the lock looks at it or sets it.
     told: AtomicBool,
     /// What it counts against: the lane of the directory it was made in.
     pub(super) lane: Arc<Lane>,
@@ -190,6 +190,7 @@ impl Inode {
         self.give_bytes_back(taken - balance.added + balance.freed);
     }
 
+    /// The time of a change to what is locked already: before, somebody else might get a later one and be seen with it first.
     pub(super) fn now(&self) -> Timestamp {
         self.lane.space.clock.now()
     }
@@ -240,19 +241,32 @@ impl Inode {
         state.since = epoch;
     }
 
-    /// Made where it is wanted, and not copied there.
+    /// What it is, told to somebody. Made where it is wanted, and not copied there.
     #[inline(always)]
     pub(super) fn attributes(&self) -> Attr {
         let state = self.state.read();
+        self.tell(&state)
+    }
+
+    /// What somebody is told about it as it is, which is locked.
+    #[inline(always)]
+    pub(super) fn tell(&self, state: &State) -> Attr {
+        if !self.told.load(Ordering::Acquire) {
+            self.is_told(state.meta.changed.into());
+        }
         self.attributes_of(&state.meta, state.body.measure(), &state.body)
     }
 
-    /// The attributes by these facts about it, which is locked.
+    /// In this order: whoever finds it told, which others may be told at the same time, knows that the clock knows.
+    #[cold]
+    fn is_told(&self, changed: Timestamp) {
+        self.lane.space.clock.told(changed);
+        self.told.store(true, Ordering::Release);
+    }
+
+    /// The attributes by these facts about it, which may be of the past.
     #[inline(always)]
     pub(super) fn attributes_of(&self, meta: &Meta, (size, stored): (u64, u64), body: &Body) -> Attr {
-        if !self.told.load(Ordering::Relaxed) {
-            self.told.store(true, Ordering::Relaxed);
-        }
         Attr {
             id: self.id(),
             kind: self.kind,
@@ -271,13 +285,12 @@ impl Inode {
     }
 
     pub(super) fn set_attributes(&self, by: &Caller, set: &SetAttr) -> Result<Attr> {
-        let now = self.now();
         let mut state = self.state.write();
         let then = by.judge_change(self.owner(&state.meta), set)?;
         // As Linux has it: cutting a file to the length it has is no change.
         let cuts = set.size.is_some_and(|len| len != state.body.measure().0);
         if cuts || (SetAttr { size: None, ..*set }) != SetAttr::default() || then.mode != state.meta.mode {
-            let epoch = self.epoch();
+            let (epoch, now) = (self.epoch(), self.now());
             let state = self.edit(&mut state, epoch);
             if let Some(len) = set.size.filter(|_| cuts) {
                 self.set_content_len(state, len)?;
@@ -289,7 +302,7 @@ impl Inode {
             meta.modified = set.modified.map_or(meta.modified, |time| time.at(now).into());
             meta.touch_attributes(now);
         }
-        Ok(self.attributes_of(&state.meta, state.body.measure(), &state.body))
+        Ok(self.tell(&state))
     }
 
     /// Cuts or extends what a file holds, which is being edited.

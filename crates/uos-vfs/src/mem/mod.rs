@@ -52,8 +52,11 @@ use std::sync::Arc;
 /// [`Snapshot`] still shows counts until that goes, and what it shares with the present counts once. Whoever made a node
 /// pays for it, if it was made on an [`Account`](crate::Account); what is imported is on nobody's.
 ///
-/// Reading does not touch the time of last access. Times are exact where somebody could tell by them what has changed; what nobody
-/// has looked at since it was changed last may get the time at which the clock ticked last ([`Clock::about_now`]), as on Linux.
+/// Reading does not touch the time of last access. The time of a change may be that of the clock's last tick
+/// ([`Clock::about_now`]), as on Linux, and so some milliseconds before what the host's clock says to others at that moment. Who has
+/// looked at a file or a directory sees another time after every change that begins later, also where something else has come
+/// to the same path; a snapshot looks at everything. Changes in one tick, of one node or of two, have the same time only if nobody
+/// has looked at the first before the second began, or while it was under way, or if somebody has put the clock back.
 /// Numbers of nodes are never used again.
 ///
 /// ```

@@ -86,7 +86,6 @@ impl Inode {
     pub(super) fn make_link(&self, by: &Caller, name: Name<'_>, node: &NodeRef) -> Result<()> {
         let node = self.recognise(node)?;
         self.filled();
-        let now = self.now();
         let mut state = self.state.write();
         self.check_free(&state, by, name)?;
         if node.kind() == Kind::Directory {
@@ -100,7 +99,7 @@ impl Inode {
             return Err(Error::LinkLimit);
         }
         node.take_name()?;
-        let epoch = self.epoch();
+        let (epoch, now) = (self.epoch(), self.now());
         let linked_state = node.edit(&mut linked, epoch);
         linked_state.meta.nlink += 1;
         linked_state.meta.touch_attributes(now);
@@ -140,7 +139,6 @@ impl Inode {
 
     pub(super) fn remove_directory(&self, by: &Caller, name: Name<'_>) -> Result<()> {
         self.filled();
-        let now = self.now();
         let _gone;
         let mut state = self.state.write();
         let (node, _) = self.find_to_remove(&state, by, name)?;
@@ -149,7 +147,7 @@ impl Inode {
         if removed.directory()?.len() > 0 {
             return Err(Error::NotEmpty);
         }
-        let epoch = self.epoch();
+        let (epoch, now) = (self.epoch(), self.now());
         self.lane.space.moves.count();
         node.edit(&mut removed, epoch).die(now);
         drop(removed);

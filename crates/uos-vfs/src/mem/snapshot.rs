@@ -1,7 +1,7 @@
 //! A filesystem in memory as it was.
 
 use super::content::Content;
-use super::inode::{Body, Inode, Meta, State};
+use super::inode::{Body, Inode, State};
 use super::node::check_openable;
 use super::space::Space;
 use super::{Change, MemFs, diff, fork, past};
@@ -46,6 +46,8 @@ impl Snapshot {
     pub(super) fn take(root: &Arc<Inode>) -> Self {
         let space = Arc::clone(&root.lane.space);
         let pin = Arc::new(Pin { epoch: space.epochs.end(), space });
+        // Whatever has been until now may be told by it, by its forks and by what is exported of it: the clock is to know.
+        pin.space.clock.now();
         let view = Arc::new(View { root: Arc::clone(root), pin, fs: FsId::new() });
         let root = Arc::new(OldNode { inode: Arc::clone(root), view: Arc::clone(&view) });
         Snapshot { view, root }
@@ -98,16 +100,8 @@ struct OldNode {
 }
 
 impl OldNode {
-    /// The kept attributes, length and stored bytes of then, from the locked state.
-    fn then(&self, state: &State) -> (Meta, (u64, u64)) {
-        match state.version_at(self.view.epoch()) {
-            Some(version) => (version.meta, version.measure),
-            None => (state.meta, state.body.measure()),
-        }
-    }
-
     fn owner(&self, state: &State) -> Owner {
-        self.inode.owner(&self.then(state).0)
+        self.inode.owner(state.version_at(self.view.epoch()).map_or(&state.meta, |version| &version.meta))
     }
 
     fn at(&self, inode: Arc<Inode>) -> NodeRef {
@@ -130,8 +124,11 @@ impl Node for OldNode {
 
     fn attr(&self) -> Result<Attr> {
         let state = self.inode.state.read();
-        let (meta, measure) = self.then(&state);
-        Ok(Attr { id: self.id(), ..self.inode.attributes_of(&meta, measure, &state.body) })
+        let then = match state.version_at(self.view.epoch()) {
+            Some(version) => self.inode.attributes_of(&version.meta, version.measure, &state.body),
+            None => self.inode.tell(&state),
+        };
+        Ok(Attr { id: self.id(), ..then })
     }
 
     fn access(&self, by: &Caller, want: Want) -> Result<()> {

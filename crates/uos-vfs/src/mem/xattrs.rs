@@ -105,13 +105,12 @@ impl Inode {
         name: &[u8],
         change: impl FnOnce(&mut Xattrs) -> Result<()>,
     ) -> Result<()> {
-        let now = self.now();
         let mut state = self.state.write();
         self.permit_xattr(self.owner(&state.meta), &state.body, by, name, Want::WRITE)?;
         let mut xattrs = state.extra.as_ref().map(|extra| Xattrs::clone(&extra.xattrs)).unwrap_or_default();
         change(&mut xattrs)?;
         // What is put aside for a snapshot is shared from then on, and makes no room.
-        let epoch = self.epoch();
+        let (epoch, now) = (self.epoch(), self.now());
         let state = self.edit(&mut state, epoch);
         // What is its own alone is set free by this, so that may be needed for it. Nobody can share it meanwhile.
         let own = state.extra.as_ref().filter(|extra| Arc::strong_count(&extra.xattrs) == 1);

@@ -1,10 +1,15 @@
 //! Times of files in memory: asked for exactly where somebody could tell, and roughly where nobody can.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use uos_vfs::{Allocate, Clock, Error, FileSystem, MemFs, OpenOptions, SetAttr, Timestamp};
+mod at_once;
 
-/// A second later whenever it is asked exactly.
+use std::sync::atomic::{AtomicI64, Ordering};
+use uos_vfs::{
+    Allocate, Clock, Error, FileSystem, MemFs, OpenOptions, SetAttr, SetTime, SystemClock, Timestamp,
+};
+
+/// Two seconds later whenever it is asked exactly. About now is between that and the next such time; once somebody was shown it,
+/// the next but one.
 #[derive(Clone, Default)]
 struct Counting(Arc<AtomicI64>);
 
@@ -16,11 +21,15 @@ impl Counting {
 
 impl Clock for Counting {
     fn now(&self) -> Timestamp {
-        Timestamp { secs: self.0.fetch_add(1, Ordering::Relaxed) + 1, nanos: 0 }
+        Timestamp { secs: self.0.fetch_add(2, Ordering::Relaxed) + 2, nanos: 0 }
     }
 
     fn about_now(&self) -> Timestamp {
-        Timestamp { secs: self.asked(), nanos: 0 }
+        Timestamp { secs: self.asked() + 1, nanos: 0 }
+    }
+
+    fn told(&self, time: Timestamp) {
+        self.0.fetch_max(time.secs + time.secs % 2, Ordering::Relaxed);
     }
 }
 
@@ -103,5 +112,75 @@ fn nobody_is_asked_where_nobody_looks() {
     }
     assert_eq!(clock.asked(), asked);
     let seen = fs.metadata("/d").unwrap();
-    assert_eq!(seen.modified.secs, asked, "about now is not before what was told");
+    assert_eq!(seen.modified.secs, asked + 1, "about now is not before what was told");
+}
+
+/// Who has seen the time of what is at a path sees another when something else has come there.
+#[test]
+fn what_takes_the_place_of_another_has_not_its_time() {
+    let machine = MemFs::builder().clock(SystemClock).build();
+    for fs in [empty().0, machine] {
+        type First<'a> = (&'a str, &'a dyn Fn());
+        let firsts: [First<'_>; 3] = [
+            ("written", &|| fs.write("/f", "first").unwrap()),
+            ("cut", &|| fs.set_attr("/f", &SetAttr { size: Some(3), ..SetAttr::default() }).unwrap()),
+            ("touched", &|| {
+                fs.set_attr("/f", &SetAttr { modified: Some(SetTime::Now), ..SetAttr::default() }).unwrap();
+            }),
+        ];
+        for (how, first) in firsts.iter().cycle().take(30) {
+            fs.write("/f", "before").unwrap();
+            first();
+            let seen = fs.metadata("/f").unwrap();
+            fs.write("/g", "other").unwrap();
+            fs.rename("/g", "/f").unwrap();
+            assert!(fs.metadata("/f").unwrap().modified > seen.modified, "{how}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_after_a_snapshot_has_no_time_that_it_shows() {
+    let machine = MemFs::builder().clock(SystemClock).build();
+    for fs in [empty().0, machine] {
+        for _ in 0..30 {
+            fs.write("/f", "first").unwrap();
+            let snapshot = fs.snapshot();
+            let fork = snapshot.fork();
+            for (name, fs) in [("the filesystem", &fs), ("its fork", &fork)] {
+                let seen = snapshot.metadata("/f").unwrap().modified;
+                fs.write("/g", "other").unwrap();
+                fs.rename("/g", "/f").unwrap();
+                assert!(fs.metadata("/f").unwrap().modified > seen, "{name}");
+            }
+        }
+    }
+}
+
+/// What a snapshot shows of a file says nothing about what the file is now.
+#[test]
+fn who_looks_at_the_past_has_not_seen_the_present() {
+    let (fs, _) = empty();
+    fs.write("/f", "first").unwrap();
+    let past = fs.snapshot();
+    fs.write("/g", "").unwrap();
+    fs.write("/f", "second").unwrap();
+    fs.write("/f", "third").unwrap();
+    past.metadata("/f").unwrap();
+    let seen = fs.metadata("/f").unwrap();
+    fs.write("/g", "other").unwrap();
+    fs.rename("/g", "/f").unwrap();
+    assert!(fs.metadata("/f").unwrap().modified > seen.modified);
+}
+
+/// It is all shown, by the snapshot and by what is made of it.
+#[test]
+fn after_a_snapshot_nothing_on_the_same_clock_has_a_time_of_before() {
+    let (fs, clock) = empty();
+    let elsewhere = MemFs::builder().clock(clock).build();
+    elsewhere.write("/f", "").unwrap();
+    fs.write("/f", "first").unwrap();
+    let seen = fs.fork().metadata("/f").unwrap();
+    elsewhere.write("/f", "other").unwrap();
+    assert!(elsewhere.metadata("/f").unwrap().modified > seen.modified);
 }
