@@ -61,7 +61,7 @@ impl Campaign {
                 ("UOS_CAMPAIGN_OPENS", "100000"),
                 ("UOS_CAMPAIGN_OPERATIONS", "100000"),
                 // By each of eight threads; about a minute.
-                ("UOS_CAMPAIGN_HAMMER", "2000000"),
+                ("UOS_CAMPAIGN_HAMMER", "3000000"),
                 ("UOS_CAMPAIGN_SEEDS", "10000"),
                 ("UOS_CAMPAIGN_SERVER_KILLS", "100"),
                 ("UOS_CAMPAIGN_POWER_CUTS", "20"),
