@@ -23,6 +23,7 @@ mod nr {
     pub const WRITE: usize = 1;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
+    pub const NANOSLEEP: usize = 35;
     pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
     pub const WAIT4: usize = 61;
@@ -46,6 +47,7 @@ mod nr {
     pub const PPOLL: usize = 73;
     pub const SIGNALFD4: usize = 74;
     pub const EXIT_GROUP: usize = 94;
+    pub const NANOSLEEP: usize = 101;
     pub const KILL: usize = 129;
     pub const RT_SIGPROCMASK: usize = 135;
     pub const SETPGID: usize = 154;
@@ -197,20 +199,39 @@ extern "C" fn enter(start: *mut Start) -> ! {
         if answer >= 0 {
             const F_SETFD: usize = 2;
             call(nr::FCNTL, [s.socket, F_SETFD, 1, 0, 0, 0]);
+            if let Some(program) = s.program {
+                call(nr::FCNTL, [program, F_SETFD, 1, 0, 0, 0]);
+            }
             mask(0);
-            answer = match s.program {
-                None => call(nr::EXECVE, [s.path as usize, s.argv as usize, s.envp as usize, 0, 0, 0]),
-                Some(program) => {
-                    call(nr::FCNTL, [program, F_SETFD, 1, 0, 0, 0]);
-                    const AT_EMPTY_PATH: usize = 0x1000;
-                    let empty = c"".as_ptr() as usize;
-                    call(nr::EXECVEAT, [program, empty, s.argv as usize, s.envp as usize, AT_EMPTY_PATH, 0])
-                }
-            };
+            answer = execute(s);
+            // Open for writing somewhere, most likely as a copy that somebody has who is about to execute: 50 us to 26 ms later
+            // it may not be, ten times.
+            const ETXTBSY: isize = 26;
+            let mut pause = 50_000;
+            while answer == -ETXTBSY && pause < 50_000_000 {
+                let length = [0usize, pause];
+                call(nr::NANOSLEEP, [&raw const length as usize, 0, 0, 0, 0, 0]);
+                answer = execute(s);
+                pause *= 2;
+            }
         }
         (&raw mut (*start).errno).write_volatile(-answer);
     }
     exit(127)
+}
+
+/// Makes this process the program, or says why it is not.
+unsafe fn execute(s: &Start) -> isize {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    let empty = c"".as_ptr() as usize;
+    let (argv, envp) = (s.argv as usize, s.envp as usize);
+    // SAFETY: the lists and strings are in the kernel's block.
+    unsafe {
+        match s.program {
+            None => call(nr::EXECVE, [s.path as usize, argv, envp, 0, 0, 0]),
+            Some(program) => call(nr::EXECVEAT, [program, empty, argv, envp, AT_EMPTY_PATH, 0]),
+        }
+    }
 }
 
 /// Until the program ends, or the spawner.

@@ -75,7 +75,7 @@ impl Spawner for PortableSpawner {
         let (on_drop, nice) = (spec.on_drop, spec.nice);
         let (life, deadline) = (spec.on_leader_exit, spec.deadline);
         let (mut command, streams) = command(spec)?;
-        let child = command.spawn().map_err(|error| failed(Stage::Exec, &error))?;
+        let child = start_when_free(&mut command).map_err(|error| failed(Stage::Exec, &error))?;
         // The child has its ends; ours of them would keep its output from ending.
         drop(command);
         let pid = Pid::from_child(&child);
@@ -152,6 +152,22 @@ fn command(spec: Spec) -> Result<(Command, Streams), SpawnError> {
     command.stdout(output(spec.stdout, &mut streams.stdout)?);
     command.stderr(output(spec.stderr, &mut streams.stderr)?);
     Ok((command, streams))
+}
+
+/// A file that is open for writing may not be for long: whoever was started beside us has a copy of all descriptors until it
+/// executes. So this tries ten times more, 50 us to 26 ms apart.
+fn start_when_free(command: &mut Command) -> io::Result<std::process::Child> {
+    const TOO_LONG: Duration = Duration::from_millis(50);
+    let mut pause = Duration::from_micros(50);
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && pause < TOO_LONG => {
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {

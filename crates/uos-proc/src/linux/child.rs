@@ -10,7 +10,7 @@ use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
-use super::life::{Arg, Life, Op, Then};
+use super::life::{Arg, Life, Op, PAUSES, Then};
 use crate::SpawnError;
 
 /// What the child is to do; pointers and numbers only.
@@ -22,7 +22,7 @@ pub(super) struct Orders {
     /// Room for every answer that the calls keep.
     pub(super) answers: *const AtomicI64,
     pub(super) report: Report,
-    /// A call that is not made, and the errno it fails with instead.
+    /// A call that is not made the first time, and the errno it fails with instead.
     #[cfg(test)]
     pub(super) fault: Option<(usize, c_int)>,
 }
@@ -106,12 +106,13 @@ pub(super) fn perform(life: &Life, wanted: Option<Arg>) -> Result<Option<OwnedFd
 /// Makes all calls. Returns after one that failed; the last one executes a program and then does not return.
 fn make(orders: &Orders) {
     let mut place = orders.first;
+    let mut again = 0;
     while place < orders.count {
         // SAFETY: the parent gave the address and the number of its calls, and keeps them.
         let op = unsafe { &*orders.ops.add(place) };
-        let answer = call(orders, op, place);
+        let answer = call(orders, op, (place, again));
         match (answer, op.then) {
-            (Ok(_), Then::Forget | Then::Tolerate(_)) => {}
+            (Ok(_), Then::Forget | Then::Tolerate(_) | Then::AgainIf(_)) => {}
             (Ok(answer), Then::Keep(slot) | Then::KeepOrSkip(slot, ..)) => {
                 // SAFETY: the parent made room for every answer its calls keep.
                 unsafe { &*orders.answers.add(slot) }.store(answer, Ordering::Relaxed);
@@ -123,6 +124,11 @@ fn make(orders: &Orders) {
             }
             (Err(errno), Then::Tolerate(tolerated)) if tolerated.contains(&errno) => {}
             (Err(errno), Then::KeepOrSkip(_, tolerated, skipped)) if errno == tolerated => place += skipped,
+            (Err(errno), Then::AgainIf(passing)) if errno == passing && again < PAUSES.len() => {
+                pause(PAUSES[again]);
+                again += 1;
+                continue;
+            }
             (Err(errno), _) => {
                 orders.report.write(place, errno);
                 return;
@@ -133,10 +139,10 @@ fn make(orders: &Orders) {
 }
 
 #[cfg_attr(not(test), expect(unused_variables, reason = "tests have calls fail by their place"))]
-fn call(orders: &Orders, op: &Op, place: usize) -> Result<c_long, c_int> {
+fn call(orders: &Orders, op: &Op, place_and_try: (usize, usize)) -> Result<c_long, c_int> {
     #[cfg(test)]
     if let Some((at, errno)) = orders.fault
-        && at == place
+        && (at, 0) == place_and_try
     {
         return Err(errno);
     }
@@ -153,6 +159,12 @@ fn call(orders: &Orders, op: &Op, place: usize) -> Result<c_long, c_int> {
     // SAFETY: the life passes what each call documents; its pointers lead into memory it owns.
     let answer = unsafe { libc::syscall(op.number, a[0], a[1], a[2], a[3], a[4]) };
     if answer == -1 { Err(errno()) } else { Ok(answer) }
+}
+
+fn pause(nanos: c_long) {
+    let length = [0, nanos];
+    // SAFETY: seconds and nanoseconds, as the call wants them, and no place for what is left of them.
+    unsafe { libc::syscall(libc::SYS_nanosleep, length.as_ptr(), 0) };
 }
 
 fn errno() -> c_int {

@@ -34,7 +34,22 @@ pub(super) enum Then {
     Keep(usize),
     /// It is kept. This errno is no failure, but so many of the calls that follow are left out.
     KeepOrSkip(usize, c_int, usize),
+    /// Nothing. This errno tells of something that mostly passes within a moment: the call is made again a few times, with
+    /// [`PAUSES`] in between.
+    AgainIf(c_int),
 }
+
+/// How long a child waits before it makes a call again, in nanoseconds; 51 ms in all. Nobody else is started by the same
+/// thread meanwhile.
+pub(super) const PAUSES: [c_long; 10] = {
+    let mut pauses = [50_000; 10];
+    let mut n = 1;
+    while n < pauses.len() {
+        pauses[n] = 2 * pauses[n - 1];
+        n += 1;
+    }
+    pauses
+};
 
 /// A system call to be made.
 #[derive(Debug)]
@@ -58,6 +73,8 @@ pub(super) struct Life {
     /// Those that nobody waits for to be closed.
     quiet: Vec<OwnedFd>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
+    /// The numbers of descriptors that the program has beside its streams.
+    pub(super) given: Vec<c_int>,
     /// The highest number of a descriptor that calls use behind the one that leaves the parent's descriptors.
     highest_fd: c_int,
     /// The place of that one.
@@ -204,6 +221,13 @@ impl Life {
     /// Keeps what calls point to, and others do too.
     pub(super) fn keep_alive(&mut self, value: Arc<dyn Any + Send + Sync>) {
         self.kept.push(value);
+    }
+
+    /// How many calls are made if each succeeds.
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> usize {
+        let executes = |op: &Op| [libc::SYS_execve, libc::SYS_execveat].contains(&op.number);
+        self.ops.iter().position(executes).map_or(self.ops.len(), |place| place + 1)
     }
 
     /// Room for what the calls answer.

@@ -48,7 +48,8 @@ use thread::Queue;
 ///
 /// Descriptors: a child's pidfd and pipe ends are kept until its handle is dropped; everything is close-on-exec.
 /// Between its making and its execution a child has them, or copies of most, as any child of this program does, so
-/// an end of file may come that moment later where several spawners work at once. One is enough for a program.
+/// an end of file may come that moment later where several spawners work at once. One is enough for a program. A
+/// program's file that has just been written may be busy for as long; it is tried again for 51 ms before that is an error.
 ///
 /// Children are reaped one by one, never with `waitpid(-1)`; a program that reaps so itself, or ignores
 /// `SIGCHLD`, makes their exits [`ExitCause::Lost`](crate::ExitCause::Lost).
@@ -213,6 +214,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::os::fd::OwnedFd;
 
+    use super::life::{Arg, Op};
     use super::*;
     use crate::{Cwd, Limits, Mount, Network, Program, Stdio};
 
@@ -309,7 +311,7 @@ mod tests {
     fn fail_each_call(spawner: &LinuxSpawner) -> BTreeSet<String> {
         let granted = tempfile::tempdir().unwrap();
         std::fs::create_dir(granted.path().join("deep")).unwrap();
-        let calls = prepared(spawner, sandboxed(granted.path())).0.life.ops.len();
+        let calls = prepared(spawner, sandboxed(granted.path())).0.life.calls();
         let mut seen = BTreeSet::new();
         for place in 0..calls {
             let (mut launch, streams) = prepared(spawner, sandboxed(granted.path()));
@@ -346,7 +348,7 @@ mod tests {
     fn every_call_fails_once() {
         let spawner = LinuxSpawner::new().unwrap();
         for by_fd in [false, true] {
-            let calls = prepared(&spawner, spec(by_fd)).0.life.ops.len();
+            let calls = prepared(&spawner, spec(by_fd)).0.life.calls();
             let mut seen = BTreeSet::new();
             for place in 0..calls {
                 let (mut launch, streams) = prepared(&spawner, spec(by_fd));
@@ -381,11 +383,43 @@ mod tests {
         }
     }
 
+    /// A program that is busy is tried again, by what closes all that is not the program's own.
+    #[test]
+    fn who_is_busy_at_first_is_executed_all_the_same() {
+        let spawner = LinuxSpawner::new().unwrap();
+        for (by_fd, given) in [(false, vec![]), (true, vec![]), (false, vec![4, 9]), (true, vec![3, 4, 7])] {
+            let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+            let spec = given.iter().fold(spec(by_fd), |spec, number| spec.fd(*number, null()));
+            let (mut launch, _streams) = prepared(&spawner, spec);
+            let execution = launch.life.calls() - 1;
+            launch.fault = Some((execution, libc::ETXTBSY));
+            let program = match launch.life.ops[execution].number {
+                libc::SYS_execveat => launch.life.ops[execution].args[0],
+                _ => Arg::from(-1),
+            };
+            let again = &launch.life.ops[execution + 1..];
+            let closed = |number: i64| {
+                let holds = |op: &Op| match op.args {
+                    [Arg::Is(first), Arg::Is(last), ..] => (first..=last).contains(&number),
+                    _ => false,
+                };
+                again.iter().any(|op| op.number == libc::SYS_close_range && holds(op))
+            };
+            for number in 0..2000 {
+                let is_kept = number < 3 || given.iter().any(|it| i64::from(*it) == number);
+                assert_eq!(closed(number), !is_kept && Arg::Is(number) != program, "{number} of {given:?}");
+            }
+            let leader = spawner.queue.launch(launch).unwrap();
+            leader.block_until_exit();
+            assert!(leader.reap().unwrap().cause.success());
+        }
+    }
+
     /// What a step tolerates is left out, and what depended on it, and nothing else.
     #[test]
     fn a_machine_without_session_weights_is_tolerated() {
         let spawner = LinuxSpawner::new().unwrap();
-        let places = prepared(&spawner, spec(false)).0.life.ops.len();
+        let places = prepared(&spawner, spec(false)).0.life.calls();
         let survived = (0..places).filter(|place| {
             let (mut launch, _streams) = prepared(&spawner, spec(false));
             launch.fault = Some((*place, libc::ENOENT));

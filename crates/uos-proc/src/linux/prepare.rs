@@ -179,7 +179,7 @@ pub(super) fn prepare(
             let mut all = arguments(socket.as_raw_fd(), number, path, terminal);
             all.extend::<Vec<CString>>(argv);
             life.fd(socket);
-            life.execute_at(Stage::Init, Place::Fd(binary), all, envp);
+            life.execute_on_the_way(Stage::Init, Place::Fd(binary), all, envp);
         }
     }
     let shared = if life.shares_descriptors() { libc::CLONE_FILES } else { 0 };

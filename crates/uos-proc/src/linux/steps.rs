@@ -1,7 +1,7 @@
 //! The steps that every child takes, whatever holds it.
 
-use std::ffi::{CString, c_long};
-use std::os::fd::OwnedFd;
+use std::ffi::{CString, c_int, c_long};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::cgroup::Joining;
 use super::life::{Arg, Life, Then};
@@ -72,6 +72,7 @@ impl Life {
         self.stage(Stage::Fds);
         for (target, fd) in fds {
             let fd = self.fd(fd);
+            self.given.push(target);
             self.call(libc::SYS_dup3, [fd, target.into(), 0.into()]);
         }
     }
@@ -138,12 +139,26 @@ impl Life {
         self.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), none, 0.into(), 8.into()]);
     }
 
+    /// Executes the program, also one whose file is busy for a moment: open for writing, which is never executed.
+    ///
+    /// Whoever has just written it and closed it was not alone if something else was being started meanwhile: until that
+    /// executes it has a copy of the descriptor. It may be this child itself, which closes what its program is not to have.
     pub(super) fn execute(&mut self, program: Place, argv: Vec<CString>, envp: Vec<CString>) {
-        self.execute_at(Stage::Exec, program, argv, envp);
+        self.stage(Stage::Exec);
+        let mut shown = self.given.clone();
+        if let Place::Fd(fd) = &program {
+            shown.push(fd.as_raw_fd());
+        }
+        let (number, args) = self.execution(program, argv, envp);
+        self.push(number, args, Then::Tolerate(&[libc::ETXTBSY]));
+        for (first, last) in all_but(shown) {
+            self.call(libc::SYS_close_range, [first, last, 0].map(Arg::from));
+        }
+        self.push(number, args, Then::AgainIf(libc::ETXTBSY));
     }
 
-    /// What is executed may itself be a stage on the way to the program.
-    pub(super) fn execute_at(
+    /// Executes what is a stage on the way to the program, and in nobody else's hands.
+    pub(super) fn execute_on_the_way(
         &mut self,
         stage: Stage,
         program: Place,
@@ -151,19 +166,39 @@ impl Life {
         envp: Vec<CString>,
     ) {
         self.stage(stage);
+        let (number, args) = self.execution(program, argv, envp);
+        self.push(number, args, Then::Forget);
+    }
+
+    fn execution(&mut self, program: Place, argv: Vec<CString>, envp: Vec<CString>) -> (c_long, [Arg; 5]) {
         let (argv, envp) = (self.list(argv), self.list(envp));
         match program {
             Place::Path(path) => {
                 let path = self.text(path);
-                self.call(libc::SYS_execve, [path, argv, envp]);
+                (libc::SYS_execve, [path, argv, envp, 0.into(), 0.into()])
             }
             Place::Fd(fd) => {
                 let fd = self.fd(fd);
                 let (empty, flags) = (Life::fixed(c""), libc::AT_EMPTY_PATH.into());
-                self.call(libc::SYS_execveat, [fd, empty, argv, envp, flags]);
+                (libc::SYS_execveat, [fd, empty, argv, envp, flags])
             }
         }
     }
+}
+
+/// The numbers of descriptors but for the streams and these, from the first to the last of each run.
+fn all_but(mut shown: Vec<c_int>) -> Vec<(c_int, c_int)> {
+    shown.sort_unstable();
+    let mut first = 3;
+    let mut runs = Vec::with_capacity(shown.len() + 1);
+    for number in shown {
+        if first < number {
+            runs.push((first, number - 1));
+        }
+        first = number.saturating_add(1);
+    }
+    runs.push((first, c_int::MAX));
+    runs
 }
 
 /// A resource limit, soft and hard alike.
