@@ -1,6 +1,6 @@
 //! Attacks on files that were not given, and on the rights to those that were.
 
-use libc::{O_CREAT, O_DIRECTORY, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY, c_int};
+use libc::{O_CREAT, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, c_int};
 
 use crate::Attack;
 use crate::sys::{
@@ -51,7 +51,9 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("execute-memory", |args| execute_memory(args)),
     // Row 67. Arguments: DIRECTORY.
     ("execute-written-file", |args| execute_written_file(&args[0])),
-    // What the two execute.
+    // Row 69. Arguments: DIRECTORY.
+    ("hold-up-openers", |args| hold_up_openers(&args[0])),
+    // What the two of row 67 execute.
     ("succeed", |_| Verdict::Did),
 ];
 
@@ -226,6 +228,17 @@ fn execute_memory(_: &[String]) -> Verdict {
         Ok(fd) => fill_and_execute(fd, &format!("/proc/self/fd/{fd}")),
         Err(errno) => Verdict::Refused(errno),
     }
+}
+
+/// With a lease on a file of its own a program makes everybody wait who opens or executes that: up to 45 seconds, each time.
+fn hold_up_openers(directory: &str) -> Verdict {
+    let file = match open(&format!("{directory}/held"), O_RDWR | O_CREAT | O_TRUNC) {
+        Ok(fd) => fd,
+        Err(errno) => return Verdict::Refused(errno),
+    };
+    let lease = |request: usize| call(libc::SYS_fcntl, &[file, request, libc::F_WRLCK as usize]);
+    let request = libc::F_SETLEASE.cast_unsigned() as usize;
+    any(&[lease(request), lease(request | 0xDEAD << 32)])
 }
 
 fn execute_written_file(directory: &str) -> Verdict {

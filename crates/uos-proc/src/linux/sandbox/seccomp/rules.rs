@@ -40,6 +40,10 @@ const NAMESPACES: u32 = (c::CLONE_NEWNS
 /// Requests that type into a terminal, paste into a console, or give a terminal another line discipline.
 const TERMINAL_TRICKS: &[u32] = &[c::TIOCSTI as u32, 0x541C, c::TIOCSETD as u32];
 
+/// Leases on a file, and their successor that holds for directories, too. Whoever opens or executes a leased file waits
+/// for its holder, up to 45 seconds: the thread that starts programs would, and a server that reads what it has granted.
+const LEASES: &[u32] = &[c::F_SETLEASE.cast_unsigned(), 1040];
+
 /// Families of sockets that a network namespace separates, and that no other part of the kernel is behind.
 const FAMILIES: &[u32] =
     &[c::AF_UNIX.cast_unsigned(), c::AF_INET.cast_unsigned(), c::AF_INET6.cast_unsigned()];
@@ -63,6 +67,7 @@ const fn no_set_id_when_made(flags: u8, mode: u8) -> Rule {
 pub(super) const ALWAYS: &[(c_long, Rule)] = &[
     (c::SYS_clone, Rule::Without { arg: 0, bits: NAMESPACES, errno: EPERM }),
     (c::SYS_ioctl, Rule::NoneOf { arg: 1, values: TERMINAL_TRICKS, errno: EPERM }),
+    (c::SYS_fcntl, Rule::NoneOf { arg: 1, values: LEASES, errno: EPERM }),
     (c::SYS_fchmod, no_set_id(1)),
     (c::SYS_fchmodat, no_set_id(2)),
     (c::SYS_mkdirat, no_set_id(2)),

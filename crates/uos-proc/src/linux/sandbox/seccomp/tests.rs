@@ -296,12 +296,15 @@ fn a_request_with_high_bits_is_the_same_request() {
     let call = |nr: c_long, args: [u64; 6]| run(&filter, OWN_ARCHITECTURE, number(nr), args);
     for high in [0, 1 << 32, u64::MAX << 32] {
         assert_eq!(call(libc::SYS_ioctl, [0, high | libc::TIOCSTI, 0, 0, 0, 0]), errno(libc::EPERM));
+        let lease = high | libc::F_SETLEASE.cast_unsigned() as u64;
+        assert_eq!(call(libc::SYS_fcntl, [0, lease, 0, 0, 0, 0]), errno(libc::EPERM));
         let clone_user = high | libc::CLONE_NEWUSER.cast_unsigned() as u64;
         assert_eq!(call(libc::SYS_clone, [clone_user, 0, 0, 0, 0, 0]), errno(libc::EPERM));
         let netlink = high | libc::AF_NETLINK.cast_unsigned() as u64;
         assert_eq!(call(libc::SYS_socket, [netlink, 3, 0, 0, 0, 0]), errno(libc::EAFNOSUPPORT));
     }
     assert_eq!(call(libc::SYS_ioctl, [0, libc::TIOCGWINSZ, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call(libc::SYS_fcntl, [0, libc::F_SETFD.cast_unsigned().into(), 1, 0, 0, 0]), ALLOW);
     assert_eq!(call(libc::SYS_clone3, [0; 6]), errno(libc::ENOSYS));
     assert_eq!(call(libc::SYS_io_uring_setup, [0; 6]), errno(libc::EPERM));
     let set_id = [libc::AT_FDCWD.cast_unsigned().into(), 0, 0o4755, 0, 0, 0];
