@@ -49,7 +49,7 @@ use thread::Queue;
 /// Descriptors: a child's pidfd and pipe ends are kept until its handle is dropped; everything is close-on-exec.
 /// Between its making and its execution a child has them, or copies of most, as any child of this program does, so
 /// an end of file may come that moment later where several spawners work at once. One is enough for a program. A
-/// program's file that has just been written may be busy for as long; it is tried again for 51 ms before that is an error.
+/// program's file that has just been written may be busy for as long; it is tried again for 13 ms at least before that is an error.
 ///
 /// Children are reaped one by one, never with `waitpid(-1)`; a program that reaps so itself, or ignores
 /// `SIGCHLD`, makes their exits [`ExitCause::Lost`](crate::ExitCause::Lost).
@@ -213,6 +213,7 @@ impl Drop for LinuxSpawner {
 mod tests {
     use std::collections::BTreeSet;
     use std::os::fd::OwnedFd;
+    use std::time::Duration;
 
     use super::life::{Arg, Op};
     use super::*;
@@ -400,7 +401,7 @@ mod tests {
             let again = &launch.life.ops[execution + 1..];
             let closed = |number: i64| {
                 let holds = |op: &Op| match op.args {
-                    [Arg::Is(first), Arg::Is(last), ..] => (first..=last).contains(&number),
+                    [Arg::Is(first), Arg::Is(last), Arg::Is(0), ..] => (first..=last).contains(&number),
                     _ => false,
                 };
                 again.iter().any(|op| op.number == libc::SYS_close_range && holds(op))
@@ -412,6 +413,36 @@ mod tests {
             let leader = spawner.queue.launch(launch).unwrap();
             leader.block_until_exit();
             assert!(leader.reap().unwrap().cause.success());
+        }
+    }
+
+    /// Those who wait for a busy program hold up each other, and nobody's end. The file is let go of when that has come, and
+    /// the last of them is started.
+    #[test]
+    fn a_deadline_waits_for_nobody_who_is_to_be_started() {
+        let spawner = LinuxSpawner::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        std::fs::copy("/bin/true", &path).unwrap();
+        let busy = std::fs::File::options().write(true).open(&path).unwrap();
+
+        let lasting = Spec::new("/bin/sleep").arg("1000").level(Level::Privileged);
+        let (launch, _streams) = prepared(&spawner, lasting);
+        let lasting = Arc::new(spawner.queue.launch(launch).unwrap());
+        let busy_ones = (0..200).map(|_| prepared(&spawner, Spec::new(&path).level(Level::Privileged)).0);
+        let busy_ones: Vec<_> = busy_ones.collect();
+        let send = |launch| spawner.queue.send(launch).unwrap();
+        let waiting: Vec<_> = busy_ones.into_iter().map(send).collect();
+        // In the midst of them.
+        spawner.queue.end_at(Instant::now() + Duration::from_millis(50), &lasting);
+        lasting.block_until_exit();
+        drop(busy);
+        let answers: Vec<_> = waiting.into_iter().map(thread::Sent::answer).collect();
+        assert!(answers.last().expect("there are some").is_ok());
+        let started = answers.into_iter().flatten().map(Arc::new).chain([lasting]);
+        for leader in started {
+            leader.block_until_exit();
+            assert!(leader.reap().is_some());
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Launch {
     pub(super) group: Option<Grouped>,
     /// Our side of its terminal, for as long as somebody holds it.
     pub(super) terminal: Option<Weak<OwnedFd>>,
-    /// A call that is not made, and the errno it fails with instead.
+    /// A call that is not made the first time, and the errno it fails with instead.
     #[cfg(test)]
     pub(super) fault: Option<(usize, i32)>,
 }

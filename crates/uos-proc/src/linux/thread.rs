@@ -263,26 +263,35 @@ pub(super) fn is_the_first() -> bool {
 /// Longer than preparing a sandbox takes. Whatever else the machine has to do goes first.
 const A_MOMENT: Duration = Duration::from_micros(200);
 
+/// How long the dead wait to be buried while there are always more to be started.
+const A_WHILE: Duration = Duration::from_millis(5);
+
 fn run(queue: &Queue, stack: &Stack, key: &Key) {
     let closing = Closing(queue);
     let mut orphans = Vec::new();
     let mut deadlines: Vec<Deadline> = Vec::new();
     // Namespaces of the thread that nobody else has ever been in.
     let mut fresh = 0;
+    let mut is_asked = false;
+    let mut buried = Instant::now();
     loop {
-        queue.listen(&orphans, deadlines.first().map(|(at, _)| *at));
-        let is_announced = queue.with(|inbox| {
-            let is_announced = std::mem::take(&mut inbox.announced) && inbox.requests.is_empty();
-            inbox.is_awake = is_announced;
-            is_announced
-        });
-        if is_announced {
-            queue.expect();
+        if !is_asked {
+            queue.listen(&orphans, deadlines.first().map(|(at, _)| *at));
+            let is_announced = queue.with(|inbox| {
+                let is_announced = std::mem::take(&mut inbox.announced) && inbox.requests.is_empty();
+                inbox.is_awake = is_announced;
+                is_announced
+            });
+            if is_announced {
+                queue.expect();
+            }
         }
-        let (requests, adopted, due, open) = queue.with(|inbox| {
-            inbox.is_awake = false;
-            let requests = std::mem::take(&mut inbox.requests);
-            (requests, std::mem::take(&mut inbox.orphans), std::mem::take(&mut inbox.deadlines), inbox.open)
+        // One request at a time: any may take long, and a deadline does not wait for those that come after.
+        let (request, adopted, due, open) = queue.with(|inbox| {
+            let request = inbox.requests.pop_front();
+            is_asked = !inbox.requests.is_empty();
+            inbox.is_awake = is_asked;
+            (request, std::mem::take(&mut inbox.orphans), std::mem::take(&mut inbox.deadlines), inbox.open)
         });
         if !due.is_empty() {
             deadlines.extend(due);
@@ -296,10 +305,9 @@ fn run(queue: &Queue, stack: &Stack, key: &Key) {
         }
         orphans.extend(adopted);
         if !open {
-            // Unanswered requests are dropped, which answers them with Gone.
             break;
         }
-        for Request { mut launch, reply } in requests {
+        if let Some(Request { mut launch, reply }) = request {
             // From here on they are the child's.
             launch.flags &= !std::mem::take(&mut fresh);
             let (answer, life) = clone_and_exec(stack, launch, key);
@@ -312,7 +320,10 @@ fn run(queue: &Queue, stack: &Stack, key: &Key) {
                 fresh = queue.ahead;
             }
         }
-        orphans.retain(|orphan| orphan.reap().is_none());
+        if !is_asked || buried.elapsed() >= A_WHILE {
+            orphans.retain(|orphan| orphan.reap().is_none());
+            buried = Instant::now();
+        }
     }
     // Those who came from elsewhere are killed first: they would be mourned for ever.
     drop(closing);

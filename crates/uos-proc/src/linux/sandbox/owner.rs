@@ -69,7 +69,7 @@ fn make(queue: &Queue, init: &OwnedFd, owner: Owner, uid: u32) -> Result<OwnedFd
     life.reset_signals();
     let argv = [c"uos-init".to_owned(), c"hold".to_owned(), super::init::number(number)];
     let init = init.try_clone().map_err(failed)?;
-    life.execute(super::super::steps::Place::Fd(init), argv.into(), Vec::new());
+    life.execute_on_the_way(Stage::Exec, super::super::steps::Place::Fd(init), argv.into(), Vec::new());
     let holder = queue.launch(Launch::of(life).with_flags(libc::CLONE_NEWUSER))?;
 
     let pid = holder.pid.as_raw_nonzero();
