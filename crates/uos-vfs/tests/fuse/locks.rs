@@ -1,6 +1,6 @@
 //! Ranges that processes of the host lock at a mount point, and ranges that we lock ourselves.
 
-use super::named;
+use super::{named, start, unmount};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, fcntl_getlk};
@@ -28,14 +28,12 @@ struct Process {
 
 impl Process {
     fn start(file: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "locks::be_a_process_of_the_host", "--nocapture"])
-            .env(FILE, file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "locks::be_a_process_of_the_host", "--nocapture"]).env(FILE, file);
+        let (mut child, _making) = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let (to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        // The harness of tests says something first.
+        assert!(from.read_line(&mut String::new()).unwrap() > 0, "it has ended");
         Process { child, to, from }
     }
 
@@ -227,7 +225,7 @@ fn views_of_one_file_share_its_locks_and_a_mount_that_ends_lets_go() {
         assert!(begun.elapsed() < LONG, "the lock of a view that is gone stays");
     }
     drop(two);
-    assert!(mount.unmount().unwrap());
+    assert!(unmount(mount));
     let node = fs.node("/f").unwrap();
     assert_eq!(locks.held(node.id()), []);
 }

@@ -12,8 +12,8 @@ use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 use uos_vfs::fuse::{Mount, View};
 use uos_vfs::{FileSystem, LocalFs, MemFs, Mounts, Name};
@@ -37,6 +37,23 @@ impl Mounted {
     fn at(&self, path: &str) -> std::path::PathBuf {
         self.dir.path().join(path)
     }
+}
+
+/// A process that is just being made has copies of all that this program has open, and lets go of them a moment after it was
+/// said to have been started: until then it is as if somebody were inside a mount. So while one is made nothing is unmounted
+/// that is to be left by all.
+static MAKING: RwLock<()> = RwLock::new(());
+
+/// Starts a process. To be held until it has done something of its own, or has ended.
+fn start(command: &mut Command) -> (Child, RwLockWriteGuard<'static, ()>) {
+    let making = MAKING.write().unwrap_or_else(PoisonError::into_inner);
+    (command.spawn().unwrap(), making)
+}
+
+/// Unmounts. Whether nobody was inside any more.
+fn unmount(mount: Mount) -> bool {
+    let _nobody_is_made = MAKING.read().unwrap_or_else(PoisonError::into_inner);
+    mount.unmount().unwrap()
 }
 
 fn is_mounted(at: &Path) -> bool {
@@ -186,14 +203,9 @@ fn modes_hold_others_back() {
         let mut command = Command::new("sh");
         std::os::unix::process::CommandExt::uid(&mut command, 65_534);
         std::os::unix::process::CommandExt::gid(&mut command, 65_534);
-        command
-            .arg("-c")
-            .arg(script)
-            .current_dir(there.dir.path())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
+        command.arg("-c").arg(script).current_dir(there.dir.path()).stderr(Stdio::null());
+        let (mut shell, _making) = start(&mut command);
+        shell.wait().unwrap().success()
     };
     assert!(!as_nobody("cat secret"));
     assert!(as_nobody("echo mine > theirs && mkdir dir && chmod 700 dir"));
@@ -239,7 +251,7 @@ fn a_view_leads_to_no_other() {
     assert_eq!(stale, Err(rustix::io::Errno::STALE));
     drop((held, inside));
     assert_eq!(fs::read(dir.path().join("c/f")).unwrap(), b"one");
-    assert!(mount.unmount().unwrap());
+    assert!(unmount(mount));
 }
 
 #[test]
@@ -261,7 +273,7 @@ fn what_is_mounted_in_a_tree_is_seen() {
     let refused = fs::write(dir.path().join("mnt/local/x"), "").unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::EROFS));
     assert_eq!(fs::remove_dir(dir.path().join("mnt")).unwrap_err().raw_os_error(), Some(libc::EBUSY));
-    assert!(mount.unmount().unwrap());
+    assert!(unmount(mount));
 }
 
 #[test]
@@ -271,7 +283,7 @@ fn dropping_unmounts_and_who_is_inside_goes_on() {
     let mut held = fs::File::open(there.at("f")).unwrap();
     assert!(is_mounted(there.dir.path()));
     let Mounted { fs, mount, dir } = there;
-    assert!(!mount.unmount().unwrap(), "somebody has a file open");
+    assert!(!unmount(mount), "somebody has a file open");
     assert!(!is_mounted(dir.path()));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "what is below is seen again");
     let mut text = String::new();
@@ -280,7 +292,7 @@ fn dropping_unmounts_and_who_is_inside_goes_on() {
     drop((held, fs));
     let again = Mounted::new();
     let Mounted { mount, dir, .. } = again;
-    assert!(mount.unmount().unwrap());
+    assert!(unmount(mount));
     assert!(!is_mounted(dir.path()));
 }
 
@@ -296,16 +308,14 @@ fn what_a_dead_process_left_is_detached() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "what_a_dead_process_left_is_detached"])
-        .env(MOUNT_AT, dir.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "what_a_dead_process_left_is_detached"]).env(MOUNT_AT, dir.path());
+    let (mut child, making) = start(command.stdout(Stdio::null()));
     while !dir.path().join("up").exists() {
         assert!(child.try_wait().unwrap().is_none(), "the mounting process has failed");
         std::thread::yield_now();
     }
+    drop(making);
     child.kill().unwrap();
     child.wait().unwrap();
     let dead = fs::metadata(dir.path().join("not asked for yet")).unwrap_err();
@@ -314,6 +324,6 @@ fn what_a_dead_process_left_is_detached() {
     let mount = Mount::options().whole(View::of(fs.root())).start(dir.path()).unwrap();
     std::fs::write(dir.path().join("f"), "alive").unwrap();
     assert_eq!(fs.read("/f").unwrap(), b"alive");
-    assert!(mount.unmount().unwrap());
+    assert!(unmount(mount));
     assert!(!is_mounted(dir.path()));
 }

@@ -4,7 +4,11 @@ use super::Counting;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 use uos_vfs::{Clock, FileSystem, MemFs, OpenOptions, SetAttr, SetXattr, Timestamp};
+
+/// Enough for a round where both have a CPU. Counted in turns given away it would be seconds where others want them too.
+const MOMENT: Duration = Duration::from_millis(2);
 
 thread_local! {
     static DAWDLES: Cell<bool> = const { Cell::new(false) };
@@ -18,13 +22,10 @@ struct Dawdling {
 }
 
 impl Dawdling {
-    /// Until the other thread has been round once more, which it cannot while this one holds what it needs.
+    /// Until the other thread has been round once more, or for a moment: it cannot while this one holds what it needs.
     fn wait(&self) {
-        let from = self.rounds.load(Ordering::Relaxed);
-        for _ in 0..2_000 {
-            if self.rounds.load(Ordering::Relaxed) > from {
-                break;
-            }
+        let (from, begun) = (self.rounds.load(Ordering::Relaxed), Instant::now());
+        while self.rounds.load(Ordering::Relaxed) == from && begun.elapsed() < MOMENT {
             std::thread::yield_now();
         }
     }
