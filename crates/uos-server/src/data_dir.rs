@@ -5,11 +5,16 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::Error;
+
+/// How long one that is held is waited for: a child of a server that was killed while it made that has a copy of the lock
+/// until it executes its program, or ends.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A data directory that is ours for as long as this lives. The lock goes with the process, however that ends.
 #[derive(Debug)]
@@ -21,12 +26,16 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory if need be, and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self, Error> {
+        Self::take_within(path, PATIENCE)
+    }
+
+    fn take_within(path: &Path, patience: Duration) -> Result<Self, Error> {
         make(path).map_err(Error::io(format!("can't make the data directory {}", path.display())))?;
         let file = path.join("lock");
         let lock =
             || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
         let mut lock = lock().map_err(Error::io(format!("can't open {}", file.display())))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !is_locked_within(&lock, patience) {
             let mut holder = String::new();
             // Who holds it may be between taking the lock and writing its name.
             let read = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
@@ -93,6 +102,19 @@ impl DataDir {
     }
 }
 
+fn is_locked_within(file: &File, patience: Duration) -> bool {
+    let begun = Instant::now();
+    loop {
+        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return true;
+        }
+        if begun.elapsed() >= patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Makes a directory and those above it, where there are none, and sees to it that their names survive a power cut: with
 /// the directory all that is acknowledged in it would go.
 fn make(path: &Path) -> io::Result<()> {
@@ -116,7 +138,7 @@ fn make(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use super::DataDir;
 
@@ -129,6 +151,22 @@ mod tests {
         assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
         DataDir::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_a_server_that_was_killed_has_left_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let killed = DataDir::take(dir.path()).unwrap();
+        // As a child of its has it that was just being made.
+        let copy = killed.lock.try_clone().unwrap();
+        drop(killed);
+        assert!(DataDir::take_within(dir.path(), Duration::ZERO).is_err());
+        let letting_go = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(copy);
+        });
+        DataDir::take_within(dir.path(), Duration::from_secs(60)).unwrap();
+        letting_go.join().unwrap();
     }
 
     #[test]
