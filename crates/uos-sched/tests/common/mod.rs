@@ -2,17 +2,37 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::ops::RangeInclusive;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use uos_sched::Nanos;
+
+/// Measures again until what was measured is in the range, or for too long. A host that takes a CPU away for a while has
+/// one measurement be off, and not all of them.
+pub(crate) fn settles(what: &str, range: RangeInclusive<f64>, mut measure: impl FnMut() -> f64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let measured = measure();
+        if range.contains(&measured) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what}: {measured} is not in {range:?}");
+        println!("{what}: {measured}, once more");
+    }
+}
 
 /// A real process, which ends with this.
 pub(crate) struct Run(pub(crate) Child);
 
 impl Run {
-    /// One that uses up all it gets.
+    /// One that uses up all it gets. It does so already: while it starts, it may have to wait for the disk.
     pub(crate) fn busy() -> Run {
-        Run::script("while :; do :; done")
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo; while :; do :; done"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut busy = Run(shell.spawn().unwrap());
+        busy.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        busy
     }
 
     /// One that uses nothing, for what must not be tried on one that would take the machine.
