@@ -20,10 +20,25 @@ async fn a_flood_of_output_waits_for_its_reader() {
     let mut stdout = child.take_stdout().unwrap();
     let mut bytes = vec![0; 256 << 10];
     // Nobody reads: it is held up after a pipe's length, and uses no more processor.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let idle = child.usage();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(child.usage().cpu_user_us, idle.cpu_user_us, "it goes on writing to nobody");
+    let sleeps = async {
+        while state(child.os_pid()) != 'S' {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(sleeps).await;
+    // It may have some microseconds to go until it has left its CPU; one that went on writing would never come to an end.
+    let mut before = child.usage().cpu_user_us;
+    let uses_none = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = child.usage().cpu_user_us;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+    };
+    within(uses_none).await;
 
     let mut so_far = within(stdout.read(&mut bytes)).await.unwrap();
     let pattern = b"y\n".repeat(bytes.len());
@@ -72,6 +87,12 @@ async fn a_program_that_closes_its_output_runs_on() {
     assert_eq!(child.try_wait(), None);
     drop(child.take_stdin());
     assert_eq!(within(child.wait()).await.cause, ExitCause::Exited(1));
+}
+
+/// `R` for one that runs, `S` for one that waits.
+fn state(os_pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{os_pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
 }
 
 fn resident_kib() -> u64 {

@@ -42,7 +42,7 @@ impl Screen {
                 return before;
             }
             let mut bytes = [0; 4096];
-            let wait = std::time::Duration::from_secs(30);
+            let wait = std::time::Duration::from_secs(60);
             let read = tokio::time::timeout(wait, self.pty.read(&mut bytes)).await;
             let read = read.unwrap_or_else(|_| panic!("no {text:?} after {:?}", self.shown)).unwrap();
             assert_ne!(read, 0, "the end, without {text:?} after {:?}", self.shown);

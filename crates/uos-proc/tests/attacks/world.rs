@@ -79,9 +79,7 @@ impl World {
         let sock = at("sock");
         let path_socket = UnixListener::bind(&sock).expect("a socket");
         allow(&sock, 0o777);
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = tcp.local_addr().expect("an address").port();
-        let udp = UdpSocket::bind(("127.0.0.1", port)).expect("the same port");
+        let (tcp, udp) = listeners();
         let abstract_socket = UnixListener::bind_addr(&address).expect("a socket");
         tcp.set_nonblocking(true).expect("a flag");
         udp.set_nonblocking(true).expect("a flag");
@@ -116,7 +114,7 @@ impl World {
             segment,
             semaphores,
             queue,
-            _leaky: (0..500).map(|_| leak()).collect(),
+            _leaky: (0..150).map(|_| leak()).collect(),
             terminal,
             _master: master,
             host: Host { name: String::new(), core_pattern: String::new(), mounts: 0, files: Vec::new() },
@@ -246,6 +244,16 @@ impl Drop for World {
     }
 }
 
+/// At the same port, which somebody of this machine may have of one kind and not of the other.
+fn listeners() -> (TcpListener, UdpSocket) {
+    let both = || {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let udp = UdpSocket::bind(tcp.local_addr().expect("an address"));
+        udp.ok().map(|udp| (tcp, udp))
+    };
+    (0..100).find_map(|_| both()).expect("the same port")
+}
+
 fn file(path: PathBuf) -> (PathBuf, u32, Vec<u8>) {
     let mode = path.metadata().map(|data| data.permissions().mode()).unwrap_or(0);
     let bytes = fs::read(&path).unwrap_or_default();
@@ -353,12 +361,15 @@ fn segment_is_there(segment: i32) -> bool {
     }
 }
 
+/// A small one: all queues of a user have ten of the usual size together, and what a killed test has left counts.
 fn make_queue(name: &CString) {
-    let no_attributes = std::ptr::null_mut::<libc::mq_attr>();
-    // SAFETY: a string that lives until after the call; the descriptor is closed at once, the queue stays.
+    // SAFETY: a structure of which all zeroes is a value.
+    let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
+    (attributes.mq_maxmsg, attributes.mq_msgsize) = (1, 64);
+    // SAFETY: a string and a structure that live until after the call; the descriptor is closed at once, the queue stays.
     unsafe {
-        let queue =
-            libc::mq_open(name.as_ptr(), libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, 0o666, no_attributes);
+        let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
+        let queue = libc::mq_open(name.as_ptr(), flags, 0o666, &raw mut attributes);
         assert!(queue >= 0, "the suite takes POSIX message queues");
         libc::mq_close(queue);
     }
