@@ -83,7 +83,9 @@ async fn the_machine_is_told_so_that_its_load_can_be_computed() {
     while after.cpu_busy_us == before.cpu_busy_us {
         after = world.call(&agent, v1::GetSystemInfo {}).await.unwrap();
     }
-    assert!(after.cpu_total_us - before.cpu_total_us >= after.cpu_busy_us - before.cpu_busy_us);
+    // What is not busy may go back by a tick: the host says so of the time it waits for disks.
+    let tick = 10_000 * u64::from(before.cpus);
+    assert!(after.cpu_total_us + tick >= before.cpu_total_us + (after.cpu_busy_us - before.cpu_busy_us));
     assert!(after.uptime_us > before.uptime_us);
 }
 

@@ -6,7 +6,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{Flat, World, host, program, shell, until, wait};
+use common::{Flat, World, host, program, shell, until, wait, within};
 use host::{group_file, group_weight, ticks};
 use uos_proc::{LinuxSpawner, Spawner};
 use uos_proto::v1::{self, SandboxLevel};
@@ -75,7 +75,21 @@ impl Stage {
     }
 }
 
-/// What part each of these has of what they all get from now on, by their CPU clocks.
+/// Whether each of these has its part of what they all get from now on, by their CPU clocks. Again where it has not, as it is
+/// once in a while on a host that takes the CPU away from one of them.
+async fn get(members: &[Member], expected: &[f64]) {
+    let mut measured = Vec::new();
+    while measured.len() < 10 {
+        let parts = parts(members).await;
+        if parts.iter().zip(expected).all(|(part, expected)| (part - expected).abs() <= 0.06) {
+            return;
+        }
+        println!("{parts:?} instead of {expected:?}, once more");
+        measured.push(parts);
+    }
+    panic!("{measured:?} instead of {expected:?}");
+}
+
 async fn parts(members: &[Member]) -> Vec<f64> {
     let clocks = || members.iter().map(|member| ticks(member.os_pid)).collect::<Vec<_>>();
     let before = clocks();
@@ -86,17 +100,13 @@ async fn parts(members: &[Member]) -> Vec<f64> {
     spent.iter().map(|ticks| *ticks as f64 / all as f64).collect()
 }
 
-fn assert_near(parts: &[f64], expected: &[f64]) {
-    let is_near = |(part, expected): (&f64, &f64)| (part - expected).abs() <= 0.06;
-    assert!(parts.iter().zip(expected).all(is_near), "{parts:?} instead of {expected:?}");
-}
-
 /// The groups of several programs that the host has for this process.
 fn on_host(member: Member) -> usize {
     let own = group_file(member.os_pid, "cpu", "");
     let home = own.ancestors().find(|dir| is_home(dir)).unwrap();
     fn count(dir: &Path) -> usize {
-        let inside = fs::read_dir(dir).unwrap().flatten().filter(|one| one.path().is_dir());
+        // One that is removed meanwhile has none.
+        let inside = fs::read_dir(dir).into_iter().flatten().flatten().filter(|one| one.path().is_dir());
         inside
             .map(|one| usize::from(one.file_name().to_str().unwrap().starts_with('s')) + count(&one.path()))
             .sum()
@@ -109,35 +119,31 @@ fn is_home(dir: &Path) -> bool {
 }
 
 /// Two groups of equal weight on one CPU: one member that is busy, and three of which two sleep.
-async fn equal_groups(spawner: impl Spawner + 'static) -> (bool, Vec<f64>) {
+async fn equal_groups(spawner: impl Spawner + 'static, expected: [f64; 2]) -> bool {
     let stage = Stage::new(spawner).await;
     let (one, other) = (stage.group(0, None).await, stage.group(0, None).await);
     let alone = stage.busy(one).await;
     let among = stage.busy(other).await;
     stage.sleeper(other).await;
     stage.sleeper(other).await;
-    let parts = parts(&[alone, among]).await;
+    get(&[alone, among], &expected).await;
     let nests = stage.nests().await;
     stage.world.kernel.shut_down().await;
-    (nests, parts)
+    nests
 }
 
 #[tokio::test]
 async fn what_members_that_sleep_leave_is_for_the_others_of_their_group() {
     let can = LinuxSpawner::new().unwrap().nesting().is_enforced();
-    let (nests, parts) = equal_groups(LinuxSpawner::new().unwrap()).await;
-    assert_eq!(nests, can);
     // With one tree for all controllers nobody can be in other groups than those that hold its memory: there it is flat.
     let expected = if can { [0.5, 0.5] } else { [0.75, 0.25] };
-    assert_near(&parts, &expected);
+    assert_eq!(equal_groups(LinuxSpawner::new().unwrap(), expected).await, can);
 }
 
 /// And what they leave where there are no such groups, which is why there are.
 #[tokio::test]
 async fn without_groups_on_the_host_what_they_leave_is_for_everybody() {
-    let (nests, parts) = equal_groups(Flat(LinuxSpawner::new().unwrap())).await;
-    assert!(!nests);
-    assert_near(&parts, &[0.75, 0.25]);
+    assert!(!equal_groups(Flat(LinuxSpawner::new().unwrap()), [0.75, 0.25]).await);
 }
 
 #[tokio::test]
@@ -153,34 +159,34 @@ async fn groups_in_groups_share_while_members_come_change_and_go() {
     let (deep, deeper) = (stage.busy(inner).await, stage.busy(inner).await);
     stage.sleeper(inner).await;
     let all = [alone, among, deep, deeper];
-    assert_near(&parts(&all).await, &[0.5, 0.25, 0.125, 0.125]);
+    get(&all, &[0.5, 0.25, 0.125, 0.125]).await;
     assert_eq!(on_host(alone), 3);
 
     // Twenty-four steps of priority weigh about twice as much (1.25^3), in the innermost group alone.
     let heavier = v1::SetProcessPriority { pid: deep.pid, priority: 152 };
     stage.world.call(&stage.agent, heavier).await.unwrap();
-    assert_near(&parts(&all).await, &[0.5, 0.25, 0.165, 0.085]);
+    get(&all, &[0.5, 0.25, 0.165, 0.085]).await;
 
     // A heavier group around all of the other, which goes there with whoever is in it.
     let around = stage.group(0, Some(3 * 1_024)).await;
     let enter = v1::SetGroup { id: around, pid: 0, member_id: other };
     stage.world.call(&stage.agent, enter).await.unwrap();
-    assert_near(&parts(&all).await, &[0.25, 0.375, 0.247, 0.128]);
-    assert_eq!(on_host(alone), 4, "where it was nothing is left");
+    get(&all, &[0.25, 0.375, 0.247, 0.128]).await;
+    until("where it was nothing is left", || on_host(alone) == 4).await;
 
     // One that leaves is one among the groups.
     stage.put(0, deeper).await;
-    assert_near(&parts(&all).await, &[0.2, 0.3, 0.3, 0.2]);
+    get(&all, &[0.2, 0.3, 0.3, 0.2]).await;
     // What one that ends had is for the others of its group.
     stage.kill(deep).await;
     let rest = [alone, among, deeper];
-    assert_near(&parts(&rest).await, &[0.2, 0.6, 0.2]);
+    get(&rest, &[0.2, 0.6, 0.2]).await;
 
     stage.world.call(&stage.agent, v1::DestroyGroup { id: around }).await.unwrap();
-    assert_near(&parts(&rest).await, &[1.0 / 3.0; 3]);
-    assert_eq!(on_host(alone), 1, "the groups in it have gone with it");
+    get(&rest, &[1.0 / 3.0; 3]).await;
+    until("the groups in it have gone with it", || on_host(alone) == 1).await;
     stage.put(0, alone).await;
-    assert_eq!(on_host(alone), 0);
+    until("the last of them has gone", || on_host(alone) == 0).await;
     stage.world.kernel.shut_down().await;
 }
 
@@ -230,9 +236,18 @@ async fn a_member_is_held_counted_stopped_and_killed_as_any_other_program() {
     // What it used before is not forgotten, and its child counts.
     let at_entry = ticks(parent.os_pid);
     until("it has run in there", || ticks(parent.os_pid) >= at_entry + 20).await;
-    let own = ticks(parent.os_pid) * 10_000;
-    let both = used(stats().await.unwrap());
-    assert!(both > before && both > own + 100_000, "{before} {own} {both}");
+    let counts = async {
+        loop {
+            let own = ticks(parent.os_pid) * 10_000;
+            let both = used(stats().await.unwrap());
+            assert!(both > before && both + 10_000 > own, "{before} {own} {both}");
+            if both > own + 100_000 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    within(counts).await;
 
     // Held still it gets nothing, nor does its child, wherever it is put meanwhile.
     world.call(agent, v1::PauseProcess { pid: parent.pid }).await.unwrap();

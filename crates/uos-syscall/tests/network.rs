@@ -5,13 +5,13 @@ mod common;
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, TcpListener},
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 
 use common::{
     World, give_up,
-    network::{Names, PUBLIC, Routes, Server, fine, get, redirect, world, world_with},
+    network::{Names, PUBLIC, Routes, Server, fine, get, nobody, redirect, world, world_with},
     until, within,
 };
 use tokio_rustls::{TlsAcceptor, rustls};
@@ -202,7 +202,8 @@ async fn every_failure_says_what_failed() {
     let mute = Server::start(|_| Vec::new());
     let long =
         Server::start(|_| format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes());
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let held = nobody();
+    let nobody = held.local_addr().unwrap();
     let world = world(&Names::new(PUBLIC_NAMES), &Routes::default());
     let agent = world.agent(&["net.connect:127.0.0.1", "net.connect:*"]).await;
     for (url, errno, stage) in [

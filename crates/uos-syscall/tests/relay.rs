@@ -238,8 +238,7 @@ async fn what_others_hold_goes_on_when_the_program_lets_go() {
     until("its room is given back", || world.kernel.in_use().socket_bytes == 0).await;
     // One that only goes on to write ends what it has of it by closing.
     let (id, there) = connected(&world, &agent).await;
-    let script =
-        "s.shutdown(socket.SHUT_WR); s.close(); print('closed'); sys.stdout.flush(); sys.stdin.read()";
+    let script = "s.shutdown(socket.SHUT_WR); s.close(); print('closed'); sys.stdout.flush(); os.execlp('sleep', 'sleep', '1000')";
     let pid = given(&world, &agent, python(script, SandboxLevel::Privileged, id)).await;
     assert_eq!(apart(move || all(there)).await, "");
     until("its room is given back while it lives", || world.kernel.in_use().socket_bytes == 0).await;

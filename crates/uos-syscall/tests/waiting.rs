@@ -50,7 +50,7 @@ fn a_thousand_processes_that_read_hold_no_thread_and_each_wakes_with_its_own_dat
         settled(|| tokio::runtime::Handle::current().metrics().num_alive_tasks()).await;
         let during = threads();
         println!("threads: {before} before, {during} while {READERS} processes wait in ReadPipe");
-        assert_eq!(during, before);
+        assert!(during <= before, "{during} and not {before}");
         assert!(reads.iter().all(|read| !read.is_finished()));
 
         // In another order than they came in.
@@ -66,7 +66,7 @@ fn a_thousand_processes_that_read_hold_no_thread_and_each_wakes_with_its_own_dat
         }
         let after = threads();
         println!("threads: {after} after all have been woken");
-        assert_eq!(after, before);
+        assert!(after <= before, "{after} and not {before}");
         within(world.kernel.shut_down()).await;
     });
 }

@@ -11,6 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use tokio::net::TcpSocket;
 use uos_proc::LinuxSpawner;
 use uos_proto::v1;
 use uos_syscall::{Answering, Caller, Dialer, Limits, ResolveError, Resolver, Turn};
@@ -72,6 +73,13 @@ impl Drop for Server {
         let thread = self.thread.take().unwrap().join();
         assert!(std::thread::panicking() || thread.is_ok());
     }
+}
+
+/// A port of loopback at which nobody listens, and while this is held nobody else comes to either.
+pub(crate) fn nobody() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    socket
 }
 
 fn read_request(stream: &mut TcpStream) -> io::Result<String> {

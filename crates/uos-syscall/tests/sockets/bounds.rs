@@ -3,6 +3,7 @@
 use std::{
     io::Read,
     net::{TcpListener, TcpStream, UdpSocket},
+    time::Duration,
 };
 
 use uos_proc::LinuxSpawner;
@@ -12,7 +13,7 @@ use uos_syscall::{Cause, Errno, InUse, Limits};
 use super::{LOCAL, accept, connect, connected, receive, receive_from, send, send_to, set};
 use crate::common::{
     World, give_up,
-    network::{at, bound, socket, under},
+    network::{at, bound, nobody, socket, under},
     within,
 };
 
@@ -23,13 +24,17 @@ async fn options_do_what_they_say() {
     let get = |id, option: SocketOption| v1::GetSocketOption { id, option: option.into() };
 
     // How much waits to be received.
-    let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (there, witness) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    witness.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut fitted = Vec::new();
     for bytes in [4 << 10, 1 << 20] {
         let (id, port) = bound(&world, &agent, SocketKind::Udp).await;
         world.call(&agent, set(id, SocketOption::ReceiveBufferBytes, bytes)).await.unwrap();
         for _ in 0..200 {
             there.send_to(&[0; 1_000], ("127.0.0.1", port)).unwrap();
+            // A busy host delivers later than it takes in, but in order: with this one, that one has come or is lost.
+            there.send_to(&[0], witness.local_addr().unwrap()).unwrap();
+            witness.recv(&mut [0]).unwrap();
         }
         let mut count = 0;
         let none = || v1::ReceiveFrom { timeout_us: Some(0), ..receive_from(id) };
@@ -138,8 +143,9 @@ async fn sockets_take_room_and_give_it_back() {
     assert_eq!(world.kernel.in_use().socket_bytes, one);
 
     // A connection that fails costs nothing.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    assert_eq!(world.errno(&agent, connect(fresh, at("127.0.0.1", nobody))).await, Errno::ECONNREFUSED);
+    let nobody = nobody();
+    let there = at("127.0.0.1", nobody.local_addr().unwrap().port());
+    assert_eq!(world.errno(&agent, connect(fresh, there)).await, Errno::ECONNREFUSED);
     assert_eq!(world.kernel.in_use().socket_bytes, one);
     within(world.kernel.shut_down()).await;
     assert_eq!(world.kernel.in_use(), InUse { processes: 1, ..InUse::default() });

@@ -13,6 +13,9 @@ use crate::{
     sockets::{Kind, Phase, SocketHandle},
 };
 
+/// Only a guard against hanging for ever.
+const GUARD: Duration = Duration::from_secs(60);
+
 #[tokio::test]
 async fn a_peer_that_never_reads_does_not_keep_what_a_program_that_has_ended_had() {
     let (room, kind) = (Quota::root("room", 1 << 20), SocketKind::Stream);
@@ -36,15 +39,15 @@ async fn a_peer_that_never_reads_does_not_keep_what_a_program_that_has_ended_had
             // Within its time all of it arrives at a peer that takes it late.
             let mut heard = 0;
             while heard < 5_000 {
-                heard += timeout(LINGER, theirs.recv(100)).await.unwrap().unwrap().bytes.len();
+                heard += timeout(GUARD, theirs.recv(100)).await.unwrap().unwrap().bytes.len();
             }
-            timeout(LINGER, gone).await.expect("it is done");
+            timeout(GUARD, gone).await.expect("it is done");
         }
     }
     // A part is missing now, and nothing comes after it.
     let Line::Unix(ours) = whole.line().unwrap() else { unreachable!("it was made so") };
     assert!(matches!(ours.try_send(b"later", &mut Vec::new()), Err(SocketError::Closed)));
-    while !timeout(LINGER, theirs.recv(100)).await.unwrap().unwrap().end {}
+    while !timeout(GUARD, theirs.recv(100)).await.unwrap().unwrap().end {}
 }
 
 #[tokio::test]
@@ -69,7 +72,7 @@ async fn others_have_their_turn_after_each_piece_however_much_there_is_to_move()
     assert!(first <= PIECE, "{first} bytes in one turn");
     let mut heard = first;
     while heard < sent {
-        heard += timeout(LINGER, theirs.recv(1 << 20)).await.unwrap().unwrap().bytes.len();
+        heard += timeout(GUARD, theirs.recv(1 << 20)).await.unwrap().unwrap().bytes.len();
     }
     drop(leash);
 }
@@ -124,17 +127,17 @@ async fn nothing_passes_once_a_right_has_been_taken_away() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LINGER, all_move).await.expect("they move both ways");
+        timeout(GUARD, all_move).await.expect("they move both ways");
         let (kernel, pid) = (kernel.clone(), caller.pid());
         let taken = tokio::task::spawn_blocking(move || kernel.set_grants(pid, Grants::none()).unwrap());
-        timeout(LINGER, taken).await.expect("its turn comes").unwrap();
+        timeout(GUARD, taken).await.expect("its turn comes").unwrap();
         let passed = moved();
         let gone = async {
             while room.used() > 0 {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LINGER, gone).await.expect("they end by themselves");
+        timeout(GUARD, gone).await.expect("they end by themselves");
         assert_eq!(moved(), passed, "in round {round}");
         for (_, ours, theirs, _) in &connections {
             ours.close();
