@@ -101,3 +101,26 @@ async fn a_call_that_breaks_in_the_middle_is_recorded_with_what_it_was_aimed_at(
     assert_eq!(record.outcome, Err(Errno::ECANCELED));
     assert!(matches!(record.decision, Decision::Grant(_)), "it was let through before it broke: {record:?}");
 }
+
+#[tokio::test]
+async fn what_was_recorded_stays_as_it_is_while_places_are_used_again() {
+    const CALLS: usize = 5_000;
+    let kept = Memory::new(CALLS);
+    let mounts = namespace::standard(namespace::Capacity::default()).unwrap();
+    let spawner = uos_proc::FakeSpawner::new(|_| Ok(uos_proc::Script::new()));
+    let kernel = Kernel::builder(mounts, spawner).audit(kept.clone()).start().unwrap();
+    for call in 0..CALLS {
+        kernel.invoke(&kernel.init(), GetUptime {}.into()).await.unwrap();
+        // Now and then the places begin anew, at another number each time.
+        if call % 37 == 0 {
+            kernel.audit().flush();
+        }
+    }
+    kernel.audit().flush();
+    let records = kept.records();
+    assert_eq!(records.len(), CALLS);
+    for pair in records.windows(2) {
+        assert!(pair[0].at + pair[0].latency <= pair[1].at, "one after the other: {pair:?}");
+        assert_eq!((pair[0].outcome, pair[0].call.name), (Ok(()), "GetUptime"));
+    }
+}
