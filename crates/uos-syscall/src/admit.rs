@@ -25,9 +25,33 @@ pub(crate) trait Target {
     /// What the audit names.
     fn subject(&self) -> Subject;
 
+    /// The same of what is not needed any more.
+    fn into_subject(self) -> Subject
+    where
+        Self: Sized,
+    {
+        self.subject()
+    }
+
     /// The search stopped because it was not to wait for a disk.
     fn stopped_at_disk(&self) -> bool {
         false
+    }
+}
+
+/// What stays where it was found, and is only lent.
+impl<T: Target> Target for &T {
+    #[inline]
+    fn judge(&self, right: Right, caller: Asker<'_>) -> Result<Decision, Error> {
+        T::judge(self, right, caller)
+    }
+
+    fn subject(&self) -> Subject {
+        T::subject(self)
+    }
+
+    fn stopped_at_disk(&self) -> bool {
+        T::stopped_at_disk(self)
     }
 }
 
@@ -35,6 +59,15 @@ pub(crate) trait Target {
 pub(crate) struct Absent {
     pub(crate) error: Error,
     pub(crate) subject: Subject,
+}
+
+impl Absent {
+    /// Why the caller is refused what isn't there, put down in its trail.
+    #[cold]
+    pub(crate) fn refuse(self, caller: &Process, trail: &mut Trail<'_>) -> Error {
+        trail.aimed_at(self.subject);
+        caller.lives().err().unwrap_or(self.error)
+    }
 }
 
 /// What an admitted call runs with.
@@ -71,28 +104,17 @@ impl<'a, T> Cx<'a, T> {
     }
 }
 
-/// Lets a call through, or refuses it.
+/// Lets a call through, or refuses it. What it is aimed at, the trail is told by whoever has that.
 #[inline(always)]
 pub(crate) fn admit<'a, T: Target>(
     scope: &Scope<'a>,
     right: Right,
-    found: Result<T, Absent>,
+    target: T,
     trail: &mut Trail<'_>,
 ) -> Result<Cx<'a, T>, Error> {
     let &Scope { kernel, caller, once, .. } = scope;
-    let (found, subject) = match found {
-        Ok(target) => {
-            let subject = target.subject();
-            (Ok(target), subject)
-        }
-        Err(Absent { error, subject }) => (Err(error), subject),
-    };
-    trail.aimed_at(subject);
     // A process that has ended makes no calls, whatever it may have held; this goes before what it doesn't hold any more.
-    if !caller.is_alive() {
-        return Err(Error::no_process(caller.pid.0));
-    }
-    let target = found?;
+    caller.lives()?;
     trail.let_through_by(once.told(target.judge(right, Asker::new(caller, once))?));
     Ok(Cx { kernel, caller, once, started: trail.started(), target })
 }

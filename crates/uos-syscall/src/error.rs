@@ -59,6 +59,7 @@ impl Error {
     }
 
     /// The caller lacks a right; `wanted` is how a grant would give it.
+    #[cold]
     pub fn denied(wanted: String) -> Self {
         let hint = format!("grant `{wanted}`");
         Self::new(Errno::EACCES, format!("the right {wanted} is missing"))
@@ -94,6 +95,7 @@ impl Error {
     }
 
     /// There is no such process, or none the caller may see: one answer for both, so that nobody learns which.
+    #[cold]
     pub fn no_process(pid: u64) -> Self {
         Self::new(Errno::ESRCH, format!("there is no process {pid} that the caller may act on"))
     }

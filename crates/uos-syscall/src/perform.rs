@@ -33,8 +33,8 @@ pub(crate) trait Syscall: Request {
         false
     }
 
-    /// Does it, to the target as it was found and judged.
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<Self::Reply, Error>;
+    /// Does it, to the target as it was found and judged. That stays where it was put then: it is too large to be handed on.
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<Self::Reply, Error>;
 }
 
 /// A call that waits.
@@ -61,13 +61,9 @@ pub(crate) enum Course<R: Request> {
 /// Carries out a call at once, as far as that goes. Whatever gives the call back has done nothing of it.
 pub(crate) fn at_once<R: Syscall>(scope: &Scope<'_>, request: R) -> Course<R> {
     let mut trail = scope.once.trail(&scope.kernel.log, scope.caller.pid, R::INFO);
-    let find = || {
-        let found = request.target(scope);
-        let to_pool = scope.memory_only
-            && found.as_ref().is_ok_and(|target| target.stopped_at_disk() || R::blocks(target));
-        (!to_pool).then_some(found)
-    };
-    let result = match carry_out(scope, R::INFO, &mut trail, find, |cx| request.run(cx)) {
+    let find = || request.target(scope);
+    let to_pool = |target: &R::Target| scope.memory_only && (target.stopped_at_disk() || R::blocks(target));
+    let result = match carry_out(scope, R::INFO, &mut trail, find, to_pool, |cx| request.run(cx)) {
         Some(Err(refusal)) => match Asked::about(scope, &request, &mut trail, refusal) {
             Ok(asked) => return Course::Asks(request, asked),
             Err(refusal) => Err(refusal),
@@ -82,22 +78,51 @@ pub(crate) fn at_once<R: Syscall>(scope: &Scope<'_>, request: R) -> Course<R> {
     Course::Done(result)
 }
 
-/// Finds, admits and runs, again if what was found has changed under its hands. `None` as soon as `find` gives nothing.
-pub(crate) fn carry_out<'a, T: Target, O>(
-    scope: &Scope<'a>,
+/// Finds, admits and runs, again if what was found has changed under its hands. `None` as soon as something is found that is
+/// `elsewhere`'s.
+#[inline]
+pub(crate) fn carry_out<T: Target, O>(
+    scope: &Scope<'_>,
     info: &CallInfo,
     trail: &mut Trail<'_>,
-    find: impl Fn() -> Option<Result<T, Absent>>,
-    run: impl Fn(Cx<'a, T>) -> Result<O, Error>,
+    find: impl Fn() -> Result<T, Absent>,
+    elsewhere: impl Fn(&T) -> bool,
+    run: impl Fn(Cx<'_, &T>) -> Result<O, Error>,
 ) -> Option<Result<O, Error>> {
     for _ in 0..RACES {
-        let found = find()?;
-        let result = admit(scope, info.right, found, trail).and_then(&run);
+        let target = match find() {
+            Ok(target) if elsewhere(&target) => return None,
+            Ok(target) => target,
+            Err(absent) => return Some(Err(absent.refuse(scope.caller, trail))),
+        };
+        let aim = Aim { target: &target, trail: &mut *trail };
+        let result = admit(scope, info.right, aim.target, aim.trail).and_then(&run);
+        aim.forget();
+        trail.aimed_at(target.into_subject());
         if !result.as_ref().is_err_and(Error::is_race) {
             return Some(result);
         }
     }
     Some(Err(Error::new(Errno::EAGAIN, "what the call was aimed at kept changing")))
+}
+
+/// What a call is aimed at, while it is judged and run: a trail that is left in the middle names it, too.
+struct Aim<'a, 'b, T: Target> {
+    target: &'a T,
+    trail: &'a mut Trail<'b>,
+}
+
+impl<'a, 'b, T: Target> Aim<'a, 'b, T> {
+    /// It was not left.
+    fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<T: Target> Drop for Aim<'_, '_, T> {
+    fn drop(&mut self) {
+        self.trail.aimed_at(self.target.subject());
+    }
 }
 
 /// Carries out a call that waits. It ends with its caller.
@@ -111,10 +136,15 @@ pub(crate) async fn later<R: Waiting + Sync>(
         let asked = 'asked: {
             let scope = Scope { kernel, caller, once: &once, memory_only: true };
             let mut trail = once.trail(&kernel.log, caller.pid, R::INFO);
-            let found = request.target(&scope);
-            let result = match admit(&scope, R::INFO.right, found, &mut trail) {
-                Ok(cx) => until_dying(caller, request.run(cx)).await,
-                Err(error) => Err(error),
+            let result = match request.target(&scope) {
+                Ok(target) => {
+                    trail.aimed_at(target.subject());
+                    match admit(&scope, R::INFO.right, target, &mut trail) {
+                        Ok(cx) => until_dying(caller, request.run(cx)).await,
+                        Err(error) => Err(error),
+                    }
+                }
+                Err(absent) => Err(absent.refuse(caller, &mut trail)),
             };
             let result = match result {
                 Err(refusal) => match Asked::about(&scope, request, &mut trail, refusal) {

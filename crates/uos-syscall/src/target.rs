@@ -223,6 +223,10 @@ impl Target for EntryTarget {
         self.path.subject()
     }
 
+    fn into_subject(self) -> Subject {
+        self.path.into_subject()
+    }
+
     fn stopped_at_disk(&self) -> bool {
         self.path.stopped_at_disk()
     }
@@ -298,6 +302,14 @@ impl Target for PathTarget {
 
     fn subject(&self) -> Subject {
         Subject::Path(self.path().clone())
+    }
+
+    #[inline]
+    fn into_subject(self) -> Subject {
+        Subject::Path(match self.found {
+            Ok(place) => place.path,
+            Err(unresolved) => unresolved.path,
+        })
     }
 
     fn stopped_at_disk(&self) -> bool {

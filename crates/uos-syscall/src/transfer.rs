@@ -161,7 +161,7 @@ impl Kernel {
         &self,
         caller: &Caller,
         request: R,
-        begin: impl Fn(&Cx<'_, PathTarget>) -> Result<T, Error> + Clone + Send + 'static,
+        begin: impl Fn(&Cx<'_, &PathTarget>) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<(T, Pending), Error>
     where
         R: Syscall<Target = PathTarget> + Clone + Send + 'static,
@@ -174,8 +174,8 @@ impl Kernel {
                 .in_pool(caller, R::INFO, move |kernel, caller| {
                     let scope = Scope { kernel, caller, once: &once, memory_only: false };
                     let mut trail = once.trail(&kernel.log, caller.pid, R::INFO);
-                    let found = || Some(request.target(&scope));
-                    let begun = carry_out(&scope, R::INFO, &mut trail, found, |cx| begin(&cx))
+                    let find = || request.target(&scope);
+                    let begun = carry_out(&scope, R::INFO, &mut trail, find, |_| false, |cx| begin(&cx))
                         .unwrap_or_else(|| Err(Errno::EIO.into()));
                     let refusal = match begun {
                         Ok(begun) => return Ok((Ok((begun, Pending::new(kernel, &mut trail))), once)),
@@ -199,7 +199,7 @@ impl Kernel {
     }
 }
 
-fn bond(cx: &Cx<'_, PathTarget>, right: Right) -> Bond {
+fn bond(cx: &Cx<'_, &PathTarget>, right: Right) -> Bond {
     Bond {
         kernel: Arc::clone(cx.kernel()),
         caller: Arc::clone(cx.caller()),

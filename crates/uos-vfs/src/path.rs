@@ -98,6 +98,11 @@ impl VPath {
         VPath(bytes)
     }
 
+    /// Hands the buffer out, for good: what is left is no path any more, and is to be dropped.
+    pub(crate) fn take(&mut self) -> VPath {
+        VPath(std::mem::take(&mut self.0))
+    }
+
     /// Appends one name that was already checked.
     pub(crate) fn push(&mut self, name: &[u8]) {
         if self.0.len() > 1 {

@@ -24,7 +24,7 @@ impl Syscall for v1::Chmod {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ChmodReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::ChmodReply, Error> {
         let mode = bits(Some(self.mode), 0)?;
         if mode & LENDING != 0 {
             return Err(Error::new(Errno::EPERM, "the bits 06000 lend an owner's rights, and are not given")
@@ -62,7 +62,7 @@ impl Syscall for v1::Chown {
         Ok(Given(scope.path(&self.path, &self.path_raw, !self.no_follow)?))
     }
 
-    fn run(&self, cx: Cx<'_, Given>) -> Result<v1::ChownReply, Error> {
+    fn run(&self, cx: Cx<'_, &Given>) -> Result<v1::ChownReply, Error> {
         if self.uid.is_none() && self.gid.is_none() {
             return Err(Error::invalid("uid", "neither an owner nor a group is given"));
         }
@@ -80,7 +80,7 @@ impl Syscall for v1::SetTimes {
         scope.path(&self.path, &self.path_raw, !self.no_follow)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::SetTimesReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::SetTimesReply, Error> {
         let time = |micros: Option<i64>| micros.map(|micros| SetTime::To(Timestamp::from_micros(micros)));
         let (accessed, modified) = match (self.accessed_us, self.modified_us) {
             (None, None) => (Some(SetTime::Now), Some(SetTime::Now)),
@@ -94,7 +94,7 @@ impl Syscall for v1::SetTimes {
     }
 }
 
-fn change(cx: &Cx<'_, PathTarget>, set: &SetAttr) -> Result<uos_vfs::Attr, Error> {
+fn change(cx: &Cx<'_, &PathTarget>, set: &SetAttr) -> Result<uos_vfs::Attr, Error> {
     let node = cx.target.node()?;
     let now = node.set_attr(cx.hand(), set)?;
     cx.tell_change(FileChange::Attributes, cx.target.path(), node.kind() == Kind::Directory);
@@ -108,7 +108,7 @@ impl Syscall for v1::Statfs {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::StatfsReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::StatfsReply, Error> {
         let stat = cx.target.node()?.stat_fs()?;
         Ok(v1::StatfsReply {
             total_bytes: stat.bytes_total,

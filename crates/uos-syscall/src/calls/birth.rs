@@ -88,7 +88,7 @@ impl Syscall for v1::SpawnProcess {
         true
     }
 
-    fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::SpawnProcessReply, Error> {
+    fn run(&self, cx: Cx<'_, &NewProcess>) -> Result<v1::SpawnProcessReply, Error> {
         let args = self.args.iter().map(String::len).chain(self.args_raw.iter().map(Bytes::len));
         arguments_fit(args.chain(self.env.iter().map(String::len)))?;
         let as_given = if self.program_raw.is_empty() { self.program.as_bytes() } else { &self.program_raw };
@@ -131,7 +131,7 @@ impl Syscall for v1::CreateProcessRequest {
         true
     }
 
-    fn run(&self, cx: Cx<'_, NewProcess>) -> Result<v1::CreateProcessResponse, Error> {
+    fn run(&self, cx: Cx<'_, &NewProcess>) -> Result<v1::CreateProcessResponse, Error> {
         arguments_fit(self.args.iter().chain(&self.env_vars).map(String::len))?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)
@@ -193,7 +193,7 @@ struct WishedProgram<'a> {
 
 impl Wish<'_> {
     /// Checks everything, then starts the program, then makes the process. A failure on the way leaves nothing behind.
-    fn fulfil(self, cx: &Cx<'_, NewProcess>) -> Result<Arc<Process>, Error> {
+    fn fulfil(self, cx: &Cx<'_, &NewProcess>) -> Result<Arc<Process>, Error> {
         let (kernel, caller) = (cx.kernel(), cx.caller());
         let level = level(self.level)?;
         if self.program.is_some() && level > caller.ceiling {

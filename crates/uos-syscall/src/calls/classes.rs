@@ -25,7 +25,7 @@ impl Syscall for v1::SetQuantum {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetQuantumReply, Error> {
+    fn run(&self, cx: Cx<'_, &Steered>) -> Result<v1::SetQuantumReply, Error> {
         let is_strict = cx.kernel().strict().is_some();
         let quantum = match self.quantum_us {
             0 => None,
@@ -53,7 +53,7 @@ impl Syscall for v1::SetAffinity {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetAffinityReply, Error> {
+    fn run(&self, cx: Cx<'_, &Steered>) -> Result<v1::SetAffinityReply, Error> {
         let all = &cx.kernel().control.cpus;
         if self.cpus.is_empty() {
             return Err(Error::invalid("cpus", "name at least one"));
@@ -80,7 +80,7 @@ impl Syscall for v1::SetRealtime {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetRealtimeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Steered>) -> Result<v1::SetRealtimeReply, Error> {
         let rank = || {
             let narrow = u8::try_from(self.priority).ok().and_then(|rank| RtPriority::new(rank).ok());
             narrow.ok_or_else(|| Error::invalid("priority", format_args!("1 to 99, not {}", self.priority)))
@@ -110,7 +110,7 @@ impl Syscall for v1::SetDeadline {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::SetDeadlineReply, Error> {
+    fn run(&self, cx: Cx<'_, &Steered>) -> Result<v1::SetDeadlineReply, Error> {
         let class = match &self.reservation {
             None => Class::Normal,
             Some(wish) => {
@@ -128,7 +128,7 @@ impl Syscall for v1::SetDeadline {
     }
 }
 
-fn set_class(cx: &Cx<'_, Steered>, class: Class) -> Result<(), Error> {
+fn set_class(cx: &Cx<'_, &Steered>, class: Class) -> Result<(), Error> {
     // A class where slices count for nothing has none.
     let change = |standing: &Standing| {
         let quantum = standing.quantum.filter(|_| class == Class::Normal);

@@ -19,7 +19,7 @@ impl Syscall for v1::TruncateFile {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::TruncateFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::TruncateFileReply, Error> {
         let node = cx.target.node()?;
         if node.kind() == Kind::Directory {
             return Err(Errno::EISDIR.into());
@@ -37,7 +37,7 @@ impl Syscall for v1::AppendFile {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::AppendFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::AppendFileReply, Error> {
         let place = cx.target.place()?;
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),

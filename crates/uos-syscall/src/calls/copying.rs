@@ -72,7 +72,7 @@ impl Syscall for v1::CopyFile {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Copying>) -> Result<v1::CopyFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &Copying>) -> Result<v1::CopyFileReply, Error> {
         match cx.target.from.node()?.kind() {
             Kind::Directory if self.recursive => copy_directory(&cx),
             Kind::Directory => Err(Error::from(Errno::EISDIR).hint("set `recursive`")),
@@ -81,7 +81,7 @@ impl Syscall for v1::CopyFile {
     }
 }
 
-fn copy_file(cx: &Cx<'_, Copying>, no_replace: bool) -> Result<v1::CopyFileReply, Error> {
+fn copy_file(cx: &Cx<'_, &Copying>, no_replace: bool) -> Result<v1::CopyFileReply, Error> {
     let (node, to) = (cx.target.from.node()?, cx.target.to.place()?);
     match &to.node {
         Some(there) if there.id() == node.id() => {
@@ -106,7 +106,7 @@ fn copy_file(cx: &Cx<'_, Copying>, no_replace: bool) -> Result<v1::CopyFileReply
     Ok(v1::CopyFileReply { copied_bytes, copied_entries: 1 })
 }
 
-fn copy_directory(cx: &Cx<'_, Copying>) -> Result<v1::CopyFileReply, Error> {
+fn copy_directory(cx: &Cx<'_, &Copying>) -> Result<v1::CopyFileReply, Error> {
     let (from, to) = (cx.target.from.place()?, cx.target.to.place()?);
     let node = cx.target.from.node()?;
     let name = name_of(&to.path)?;
@@ -129,7 +129,7 @@ fn copy_directory(cx: &Cx<'_, Copying>) -> Result<v1::CopyFileReply, Error> {
 
 /// The way through a directory that is being copied, with a list of its own instead of the stack.
 struct Walk<'a, 'k> {
-    cx: &'a Cx<'k, Copying>,
+    cx: &'a Cx<'k, &'k Copying>,
     levels: Vec<Level>,
     done: v1::CopyFileReply,
 }

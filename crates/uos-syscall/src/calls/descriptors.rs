@@ -29,7 +29,7 @@ impl Syscall for v1::Close {
         target.found
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::CloseReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::CloseReply, Error> {
         give_up(&cx, self.id)?;
         Ok(v1::CloseReply {})
     }
@@ -47,7 +47,7 @@ impl Syscall for v1::CloseRange {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::CloseRangeReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::CloseRangeReply, Error> {
         if self.first > self.last {
             return Err(Error::invalid("first", "above the last"));
         }
@@ -65,7 +65,7 @@ impl Syscall for v1::Dup {
         scope.whole_handle(self.id, Rights::DUPLICATE, |handle| Ok(handle.share(Rights::ALL)))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DupReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::DupReply, Error> {
         Ok(v1::DupReply { id: keep(&cx, cx.target.found.share(Rights::ALL))? })
     }
 }
@@ -82,7 +82,7 @@ impl Syscall for v1::Dup2 {
         target.found
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::Dup2Reply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::Dup2Reply, Error> {
         let may = |handle: &Handle| match handle.rights.contains(Rights::DUPLICATE) {
             true => Ok(()),
             false => Err(Error::handle_lacks(self.id, Rights::DUPLICATE)),

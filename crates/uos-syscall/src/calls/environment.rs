@@ -17,7 +17,7 @@ impl Syscall for v1::GetEnvironmentVar {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetEnvironmentVarReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetEnvironmentVarReply, Error> {
         Ok(v1::GetEnvironmentVarReply { value: cx.caller().environment.get(Name::new(&self.name)?) })
     }
 }
@@ -29,7 +29,7 @@ impl Syscall for v1::SetEnvironmentVar {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::SetEnvironmentVarReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::SetEnvironmentVarReply, Error> {
         let previous = cx.caller().environment.set(Name::new(&self.name)?, &self.value)?;
         Ok(v1::SetEnvironmentVarReply { previous })
     }
@@ -42,7 +42,7 @@ impl Syscall for v1::UnsetEnvironmentVar {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::UnsetEnvironmentVarReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::UnsetEnvironmentVarReply, Error> {
         Ok(v1::UnsetEnvironmentVarReply { previous: cx.caller().environment.unset(Name::new(&self.name)?) })
     }
 }
@@ -54,7 +54,7 @@ impl Syscall for v1::ListEnvironment {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListEnvironmentReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ListEnvironmentReply, Error> {
         let variable = |(name, value)| v1::EnvironmentVar { name, value };
         let variables = cx.caller().environment.all().into_iter().map(variable).collect();
         Ok(v1::ListEnvironmentReply { variables })

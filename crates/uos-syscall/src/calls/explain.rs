@@ -29,7 +29,7 @@ impl Syscall for v1::GetCurrentScheduled {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetCurrentScheduledReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetCurrentScheduledReply, Error> {
         let kernel = cx.kernel();
         let cpus = match kernel.strict() {
             Some(strict) => {
@@ -79,7 +79,7 @@ impl Syscall for v1::ListSchedule {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListScheduleReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ListScheduleReply, Error> {
         let (processes, more) =
             cx.kernel()
                 .processes
@@ -96,7 +96,7 @@ impl Syscall for v1::GetAffinity {
         scope.process(self.pid, Right::SchedInspect)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetAffinityReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetAffinityReply, Error> {
         let cpus = cx.target.process.standing().cpus;
         let cpus = cpus.map_or_else(|| cx.kernel().control.cpus.clone(), |cpus| cpus.to_vec());
         Ok(v1::GetAffinityReply { cpus })
@@ -115,7 +115,7 @@ impl Syscall for v1::GetProcessSchedule {
         true
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessScheduleReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetProcessScheduleReply, Error> {
         let (kernel, process) = (cx.kernel(), &cx.target.process);
         let Story { state, why, cpu, ahead, left } = story(kernel, process);
         Ok(v1::GetProcessScheduleReply {

@@ -25,7 +25,7 @@ impl Syscall for v1::GetProcessStats {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetProcessStatsReply, Error> {
         let process = &cx.target.process;
         let taken = OsProcesses::read_for([process]).footprint(process);
         let usage = process.usage();
@@ -64,7 +64,7 @@ impl Syscall for v1::GetSystemInfo {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetSystemInfoReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetSystemInfoReply, Error> {
         let kernel = cx.kernel();
         let host = host::look();
         let uptime_us = kernel.log.started().elapsed().as_micros() as u64;

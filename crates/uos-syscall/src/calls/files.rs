@@ -21,7 +21,7 @@ impl Syscall for v1::ReadFile {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ReadFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::ReadFileReply, Error> {
         let node = cx.target.node()?;
         if node.kind() == Kind::Directory {
             return Err(Errno::EISDIR.into());
@@ -40,7 +40,7 @@ impl Syscall for v1::WriteFile {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::WriteFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::WriteFileReply, Error> {
         let place = cx.target.place()?;
         match &place.node {
             Some(node) if node.kind() == Kind::Directory => return Err(Errno::EISDIR.into()),
@@ -73,7 +73,7 @@ impl Syscall for v1::DeleteFile {
         scope.path(&self.path, &self.path_raw, false)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::DeleteFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::DeleteFileReply, Error> {
         if cx.target.node()?.kind() == Kind::Directory {
             return Err(Errno::EISDIR.into());
         }
@@ -91,7 +91,7 @@ impl Syscall for v1::ListDirectory {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ListDirectoryReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::ListDirectoryReply, Error> {
         let node = cx.target.node()?;
         let most = super::reply_entries(self.limit);
         let mut room = REPLY_BYTES as usize;
@@ -127,7 +127,7 @@ impl Syscall for v1::FileExists {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::FileExistsReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::FileExistsReply, Error> {
         match cx.target.place() {
             Ok(place) => Ok(v1::FileExistsReply { exists: place.node.is_some() }),
             Err(Error { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => {
@@ -145,7 +145,7 @@ impl Syscall for v1::FileStat {
         scope.path(&self.path, &self.path_raw, self.follow)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::FileStatReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::FileStatReply, Error> {
         Ok(told(&cx.target.node()?.attr()?, cx.target.path()))
     }
 }
@@ -211,7 +211,7 @@ impl Syscall for v1::CreateDirectory {
         })
     }
 
-    fn run(&self, cx: Cx<'_, NewDirectory>) -> Result<v1::CreateDirectoryReply, Error> {
+    fn run(&self, cx: Cx<'_, &NewDirectory>) -> Result<v1::CreateDirectoryReply, Error> {
         let mode = bits(self.mode, 0o755)?;
         match &cx.target.path.found {
             Ok(place) => match &place.node {

@@ -80,7 +80,7 @@ impl Syscall for v1::CreateGroup {
         Ok(Grouping::new(scope, self.parent_id, Subject::None))
     }
 
-    fn run(&self, cx: Cx<'_, Grouping>) -> Result<v1::CreateGroupReply, Error> {
+    fn run(&self, cx: Cx<'_, &Grouping>) -> Result<v1::CreateGroupReply, Error> {
         let parent = cx.target.group()?.map(|found| found.group);
         let weight = self.weight.map_or(Ok(Weight::DEFAULT), Weight::new);
         let weight = weight.map_err(|error| Error::invalid("weight", error))?;
@@ -110,7 +110,7 @@ impl Syscall for v1::SetGroup {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Grouping>) -> Result<v1::SetGroupReply, Error> {
+    fn run(&self, cx: Cx<'_, &Grouping>) -> Result<v1::SetGroupReply, Error> {
         if self.member_id != 0 && self.pid != 0 {
             return Err(Error::invalid("pid", "say either a process or a group"));
         }
@@ -136,7 +136,7 @@ impl Syscall for v1::DestroyGroup {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Grouping>) -> Result<v1::DestroyGroupReply, Error> {
+    fn run(&self, cx: Cx<'_, &Grouping>) -> Result<v1::DestroyGroupReply, Error> {
         let found = cx.target.group()?.ok_or_else(|| Error::no_handle(self.id))?;
         if !found.is_makers {
             return Err(

@@ -63,7 +63,7 @@ impl Syscall for v1::PassHandle {
         scope.whole_handle(self.id, Rights::TRANSFER, |handle| Ok(Passing { handle: wanted(handle)?, to }))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::PassHandleReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::PassHandleReply, Error> {
         let to = cx.target.found.to.as_ref().ok_or_else(|| Error::no_process(self.pid))?;
         // A second one is made for the table: the call may start over, and has this one still.
         to.handles.insert(self.id, cx.target.found.handle.share(Rights::ALL))?;
@@ -80,7 +80,7 @@ impl Syscall for v1::RestrictHandle {
         scope.whole_handle(self.id, Rights::NONE, |_| Ok(())).map(HandleTarget::without_licence)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::RestrictHandleReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::RestrictHandleReply, Error> {
         let keep = parse(&self.rights)?;
         let restrict = |handle: &mut Handle| (handle.restrict(keep), handle.rights);
         let (spare, left) =
@@ -97,7 +97,7 @@ impl Syscall for v1::ListHandles {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListHandlesReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ListHandlesReply, Error> {
         let say = |id, handle: &Handle| {
             let licence = handle.licence();
             v1::HandleInfo {

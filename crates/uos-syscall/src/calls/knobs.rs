@@ -18,7 +18,7 @@ impl Syscall for v1::SetSocketOption {
         scope.socket(self.id, Rights::WRITE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::SetSocketOptionReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::SetSocketOptionReply, Error> {
         let whole = &cx.target.found.whole;
         let knob = Knob::parse(self.option, whole.kind)?;
         if matches!(whole.kind, Kind::Unix(_)) {
@@ -46,7 +46,7 @@ impl Syscall for v1::GetSocketOption {
         scope.socket(self.id, Rights::NONE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::GetSocketOptionReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::GetSocketOptionReply, Error> {
         let whole = &cx.target.found.whole;
         let knob = Knob::parse(self.option, whole.kind)?;
         Ok(v1::GetSocketOptionReply { value: whole.state.lock().knobs.get(knob) })

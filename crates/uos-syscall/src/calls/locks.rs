@@ -48,7 +48,7 @@ impl Syscall for v1::Unlock {
         file(scope, self.id, Rights::NONE).map(FileTarget::without_licence)
     }
 
-    fn run(&self, cx: Cx<'_, FileTarget>) -> Result<v1::UnlockReply, Error> {
+    fn run(&self, cx: Cx<'_, &FileTarget>) -> Result<v1::UnlockReply, Error> {
         let range = LockRange::new(self.offset, self.length)?;
         cx.target.found.descriptor.unlock(LockOwner::Given(cx.caller().pid.0), range)?;
         Ok(v1::UnlockReply {})

@@ -30,7 +30,7 @@ impl Syscall for v1::GetMemoryStats {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetMemoryStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetMemoryStatsReply, Error> {
         let kernel = cx.kernel();
         let memory = host::memory();
         let mut areas = filesystems(kernel);
@@ -88,7 +88,7 @@ impl Syscall for v1::GetProcessMemoryStats {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessMemoryStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetProcessMemoryStatsReply, Error> {
         let process = &cx.target.process;
         let usage = process.usage();
         let mut areas = held(&process.share).to_vec();
@@ -117,7 +117,7 @@ impl Syscall for v1::TriggerGc {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::TriggerGcReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::TriggerGcReply, Error> {
         let kernel = cx.kernel();
         let (answers, answer_bytes) = kernel.replay.sweep(Instant::now());
         let records = kernel.processes.sweep();

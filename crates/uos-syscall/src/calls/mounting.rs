@@ -89,7 +89,7 @@ impl Syscall for v1::Mount {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Mounting>) -> Result<v1::MountReply, Error> {
+    fn run(&self, cx: Cx<'_, &Mounting>) -> Result<v1::MountReply, Error> {
         let (kernel, caller) = (cx.kernel(), cx.caller());
         let kind = MountKind::try_from(self.kind).unwrap_or(MountKind::Unspecified);
         fits(self, kind)?;
@@ -190,7 +190,7 @@ impl Syscall for v1::Unmount {
         scope.path(&self.path, &self.path_raw, true).map(Unmounting)
     }
 
-    fn run(&self, cx: Cx<'_, Unmounting>) -> Result<v1::UnmountReply, Error> {
+    fn run(&self, cx: Cx<'_, &Unmounting>) -> Result<v1::UnmountReply, Error> {
         let kernel = cx.kernel();
         let (place, node) = (cx.target.0.place()?, cx.target.0.node()?);
         if place.path.is_root() {
@@ -238,7 +238,7 @@ impl Syscall for v1::ListMounts {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListMountsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ListMountsReply, Error> {
         let kernel = cx.kernel();
         let mounts = kernel.mounts.list().into_iter().map(|mount| {
             let made = mount.id.and_then(|id| kernel.mounted.made(id));

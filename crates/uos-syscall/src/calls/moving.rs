@@ -85,14 +85,14 @@ impl Syscall for v1::MoveFile {
         }
     }
 
-    fn run(&self, cx: Cx<'_, FromTo>) -> Result<v1::MoveFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &FromTo>) -> Result<v1::MoveFileReply, Error> {
         let how = match v1::MoveFlags::try_from(self.flags) {
             Ok(v1::MoveFlags::Unspecified) => Rename::Replace,
             Ok(v1::MoveFlags::NoReplace) => Rename::NoReplace,
             Ok(v1::MoveFlags::Exchange) => Rename::Exchange,
             Err(_) => return Err(Error::invalid("flags", format_args!("{} is not a MoveFlags", self.flags))),
         };
-        let FromTo { from, to, .. } = &cx.target;
+        let FromTo { from, to, .. } = cx.target;
         let (node, old, new) = (from.path.node()?, from.path.place()?, to.path.place()?);
         let (name, to_name) = (name_of(&old.path)?, name_of(&new.path)?);
         if old.mount_point || new.mount_point {
@@ -147,8 +147,8 @@ fn unchanged(place: &Place, name: Name<'_>, node: &NodeRef) -> Result<(), Error>
 }
 
 /// Moves a plain file to another filesystem. At every moment the whole content is at one of the names at least.
-fn copy_then_unlink(cx: &Cx<'_, FromTo>, node: &NodeRef, no_replace: bool) -> Result<(), Error> {
-    let FromTo { from, to, .. } = &cx.target;
+fn copy_then_unlink(cx: &Cx<'_, &FromTo>, node: &NodeRef, no_replace: bool) -> Result<(), Error> {
+    let FromTo { from, to, .. } = cx.target;
     let (old, new) = (from.path.place()?, to.path.place()?);
     let (name, to_name) = (name_of(&old.path)?, name_of(&new.path)?);
     match &new.node {

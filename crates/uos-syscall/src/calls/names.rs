@@ -31,7 +31,7 @@ impl Syscall for v1::CreateFile {
         scope.path(&self.path, &self.path_raw, false)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::CreateFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::CreateFileReply, Error> {
         let mode = bits(self.mode, 0o644)?;
         let place = cx.target.place()?;
         if place.must_be_dir {
@@ -83,8 +83,8 @@ impl Syscall for v1::Link {
         Ok(Names { from: scope.entry(&self.from, &self.from_raw)?, to: scope.entry(&self.to, &self.to_raw)? })
     }
 
-    fn run(&self, cx: Cx<'_, Names>) -> Result<v1::LinkReply, Error> {
-        let Names { from, to } = &cx.target;
+    fn run(&self, cx: Cx<'_, &Names>) -> Result<v1::LinkReply, Error> {
+        let Names { from, to } = cx.target;
         let (node, place) = (from.path.node()?, to.path.place()?);
         if node.kind() == Kind::Directory {
             return Err(Error::new(Errno::EPERM, "a directory has one name"));
@@ -108,7 +108,7 @@ impl Syscall for v1::Symlink {
         scope.entry(&self.path, &self.path_raw)
     }
 
-    fn run(&self, cx: Cx<'_, EntryTarget>) -> Result<v1::SymlinkReply, Error> {
+    fn run(&self, cx: Cx<'_, &EntryTarget>) -> Result<v1::SymlinkReply, Error> {
         let place = cx.target.path.place()?;
         if place.node.is_some() {
             return Err(Errno::EEXIST.into());
@@ -130,7 +130,7 @@ impl Syscall for v1::ReadLink {
         scope.entry(&self.path, &self.path_raw)
     }
 
-    fn run(&self, cx: Cx<'_, EntryTarget>) -> Result<v1::ReadLinkReply, Error> {
+    fn run(&self, cx: Cx<'_, &EntryTarget>) -> Result<v1::ReadLinkReply, Error> {
         let node = cx.target.path.node()?;
         if cx.target.must_be_dir && node.kind() != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
@@ -197,7 +197,7 @@ impl Syscall for v1::TempFile {
         Ok(Fresh { path: scope.path("", &path, false)?, name, prefix: self.prefix.clone() })
     }
 
-    fn run(&self, cx: Cx<'_, Fresh>) -> Result<v1::TempFileReply, Error> {
+    fn run(&self, cx: Cx<'_, &Fresh>) -> Result<v1::TempFileReply, Error> {
         let mode = bits(self.mode, 0o600)?;
         let place = cx.target.path.place()?;
         place.parent.create(cx.hand(), name_of(&place.path)?, mode).map_err(changed)?;

@@ -73,7 +73,7 @@ impl Syscall for v1::Open {
         Ok(Opening { path, access, changes: self.create || self.truncate })
     }
 
-    fn run(&self, cx: Cx<'_, Opening>) -> Result<v1::OpenReply, Error> {
+    fn run(&self, cx: Cx<'_, &Opening>) -> Result<v1::OpenReply, Error> {
         let access = cx.target.access;
         if self.truncate && !access.writes() {
             return Err(Error::invalid("truncate", "only what is opened to write can be emptied"));
@@ -173,7 +173,7 @@ macro_rules! on_file {
                 on_disk(target)
             }
 
-            fn run(&self, $cx: Cx<'_, FileTarget>) -> Result<v1::$reply, Error> {
+            fn run(&self, $cx: Cx<'_, &FileTarget>) -> Result<v1::$reply, Error> {
                 let $asked = self;
                 $run
             }

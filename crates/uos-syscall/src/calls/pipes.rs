@@ -62,7 +62,7 @@ impl Syscall for v1::CreatePipe {
         })
     }
 
-    fn run(&self, cx: Cx<'_, Parties>) -> Result<v1::CreatePipeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Parties>) -> Result<v1::CreatePipeReply, Error> {
         let (reader, writer) = cx.target.both()?;
         let capacity = match self.capacity {
             0 => Capacity::DEFAULT,
@@ -141,7 +141,7 @@ impl Syscall for v1::ClosePipe {
         scope.handle(self.id, Rights::NONE, |object| matches!(object, Object::Pipe(_)).then_some(()))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ClosePipeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::ClosePipeReply, Error> {
         give_up(&cx, self.id)?;
         Ok(v1::ClosePipeReply {})
     }
@@ -154,7 +154,7 @@ impl Syscall for v1::DestroyPipe {
         control(scope, self.id, Rights::DESTROY)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyPipeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::DestroyPipeReply, Error> {
         alive(&cx.target.found)?;
         cx.target.found.destroy();
         drop(cx.caller().handles.remove(self.id));
@@ -169,7 +169,7 @@ impl Syscall for v1::PipeStats {
         control(scope, self.id, Rights::NONE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::PipeStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::PipeStatsReply, Error> {
         let stats = alive(&cx.target.found)?;
         Ok(v1::PipeStatsReply {
             capacity_bytes: stats.capacity_bytes as u64,

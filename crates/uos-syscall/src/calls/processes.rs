@@ -24,7 +24,7 @@ impl Syscall for v1::KillProcess {
         scope.process(self.pid, Right::ProcSignal)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::KillProcessReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::KillProcessReply, Error> {
         let process = &cx.target.process;
         if process.pid == Pid::INIT {
             return Err(Error::new(Errno::EPERM, "process 1 doesn't end"));
@@ -69,7 +69,7 @@ impl Syscall for v1::GetProcessInfo {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessInfoReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetProcessInfoReply, Error> {
         let process = &cx.target.process;
         Ok(v1::GetProcessInfoReply { process: Some(info(process, &OsProcesses::read_for([process]))) })
     }
@@ -86,7 +86,7 @@ impl Syscall for v1::GetProcessList {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Sight>) -> Result<v1::GetProcessListReply, Error> {
+    fn run(&self, cx: Cx<'_, &Sight>) -> Result<v1::GetProcessListReply, Error> {
         let caller = cx.caller();
         let sees_all = caller.grants().any(Right::ProcInspect).is_some();
         let (processes, more) =

@@ -25,7 +25,7 @@ impl Syscall for v1::SetProcessPriority {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::SetProcessPriorityReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::SetProcessPriorityReply, Error> {
         let priority = birth::rank(self.priority)?;
         let before = cx
             .kernel()
@@ -46,7 +46,7 @@ impl Syscall for v1::PauseProcess {
         true
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::PauseProcessReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::PauseProcessReply, Error> {
         cx.kernel().set_paused(&cx.target.process, true)?;
         Ok(v1::PauseProcessReply {})
     }
@@ -63,7 +63,7 @@ impl Syscall for v1::ResumeProcess {
         true
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::ResumeProcessReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::ResumeProcessReply, Error> {
         cx.kernel().set_paused(&cx.target.process, false)?;
         Ok(v1::ResumeProcessReply {})
     }
@@ -108,7 +108,7 @@ impl Syscall for v1::ResizeTerminal {
         scope.process(self.pid, Right::ProcControl)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::ResizeTerminalReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::ResizeTerminalReply, Error> {
         let process = &cx.target.process;
         let size = terminal_size(self.size.unwrap_or_default(), "size")?;
         let program = process.program.as_ref();
@@ -134,7 +134,7 @@ impl Syscall for v1::SetLimits {
         true
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::SetLimitsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::SetLimitsReply, Error> {
         let process = &cx.target.process;
         let asked = self.limits.unwrap_or_default();
         let may_loosen =
@@ -178,7 +178,7 @@ impl Syscall for v1::GetLimits {
         true
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetLimitsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetLimitsReply, Error> {
         let limits = program_of(&cx.target.process)?.hold.lock().limits;
         Ok(v1::GetLimitsReply { limits: Some(wire_limits(&limits)) })
     }

@@ -27,7 +27,7 @@ impl Syscall for v1::CreateQueue {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::CreateQueueReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::CreateQueueReply, Error> {
         let asked = self.limits.unwrap_or_default();
         let or = |asked, usual| if asked == 0 { usual } else { asked };
         let messages = or(asked.messages, Limits::DEFAULT.messages() as u64);
@@ -130,7 +130,7 @@ impl Syscall for v1::Subscribe {
         })
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::SubscribeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::SubscribeReply, Error> {
         let topic = cx.target.found.get().map_err(over)?;
         let subscription = Arc::new(topic.subscribe()?);
         let rights = Rights::READ | Rights::DUPLICATE | Rights::TRANSFER;
@@ -145,7 +145,7 @@ impl Syscall for v1::Unsubscribe {
         scope.handle(self.id, Rights::NONE, |object| matches!(object, Object::Subscription(_)).then_some(()))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::UnsubscribeReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::UnsubscribeReply, Error> {
         give_up(&cx, self.id)?;
         Ok(v1::UnsubscribeReply {})
     }
@@ -176,7 +176,7 @@ impl Syscall for v1::CloseQueue {
         scope.handle(self.id, Rights::WRITE, |object| Whole::of(object))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::CloseQueueReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::CloseQueueReply, Error> {
         match &cx.target.found {
             Whole::Queue(control) => {
                 alive(control.stats())?;
@@ -199,7 +199,7 @@ impl Syscall for v1::DestroyQueue {
         scope.handle(self.id, Rights::DESTROY, |object| Whole::of(object))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyQueueReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::DestroyQueueReply, Error> {
         match &cx.target.found {
             Whole::Queue(control) => {
                 alive(control.stats())?;
@@ -223,7 +223,7 @@ impl Syscall for v1::QueueStats {
         scope.handle(self.id, Rights::NONE, |object| Whole::of(object))
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::QueueStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::QueueStatsReply, Error> {
         Ok(match &cx.target.found {
             Whole::Queue(control) => told(&alive(control.stats())?),
             Whole::Subscription(subscription) => told(&subscription.stats()),

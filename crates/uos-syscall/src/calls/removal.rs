@@ -56,7 +56,7 @@ impl Syscall for v1::RemoveDirectory {
         target.recursive
     }
 
-    fn run(&self, cx: Cx<'_, Doomed>) -> Result<v1::RemoveDirectoryReply, Error> {
+    fn run(&self, cx: Cx<'_, &Doomed>) -> Result<v1::RemoveDirectoryReply, Error> {
         let target = &cx.target.entry.path;
         let (place, node): (_, &NodeRef) = (target.place()?, target.node()?);
         if node.kind() != Kind::Directory {

@@ -81,7 +81,7 @@ impl Syscall for v1::ScheduleNext {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ScheduleNextReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ScheduleNextReply, Error> {
         if let Some(cpu) = self.cpu.filter(|cpu| !cx.kernel().control.cpus.contains(cpu)) {
             return Err(no_cpu(cpu));
         }
@@ -102,7 +102,7 @@ impl Syscall for v1::YieldProcess {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Steered>) -> Result<v1::YieldProcessReply, Error> {
+    fn run(&self, cx: Cx<'_, &Steered>) -> Result<v1::YieldProcessReply, Error> {
         let process = cx.target.program()?;
         if !process.is_alive() {
             return Err(Error::no_process(process.pid.0));
@@ -127,7 +127,7 @@ impl Syscall for v1::SetPolicy {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::SetPolicyReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::SetPolicyReply, Error> {
         let policy = match v1::SchedulingPolicy::try_from(self.policy) {
             Ok(v1::SchedulingPolicy::Fair) => Policy::FAIR,
             Ok(v1::SchedulingPolicy::Eevdf) => Policy::EEVDF,
@@ -167,7 +167,7 @@ impl Syscall for v1::GetPolicy {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetPolicyReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetPolicyReply, Error> {
         let kernel = cx.kernel();
         let policy = kernel.scheduler.lock().policy();
         let means = match kernel.strict() {

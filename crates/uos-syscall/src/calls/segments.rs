@@ -27,7 +27,7 @@ impl Syscall for v1::CreateShm {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::CreateShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::CreateShmReply, Error> {
         let segments = cx.kernel().segments.for_owner(&cx.caller().share.shm_bytes);
         let segment = segments.create(self.size_bytes, Sharing::Writers)?;
         let handle = Handle::new(Object::Segment(SharedSegment::new(&segment)?), Rights::ALL);
@@ -43,7 +43,7 @@ impl Syscall for v1::AttachShm {
         window(scope, self.id, needs)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::AttachShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::AttachShmReply, Error> {
         let (stats, _) = cx.target.found.stats()?;
         let access = if self.read_only { Access::ReadOnly } else { Access::ReadWrite };
         with_segment(&cx, self.id, |segment| segment.attach(access))?;
@@ -58,7 +58,7 @@ impl Syscall for v1::DetachShm {
         window(scope, self.id, Rights::NONE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DetachShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::DetachShmReply, Error> {
         match with_segment(&cx, self.id, SharedSegment::detach)? {
             true => Ok(v1::DetachShmReply {}),
             false => Err(Error::new(Errno::EINVAL, "the segment is not attached")),
@@ -73,7 +73,7 @@ impl Syscall for v1::WriteShm {
         window(scope, self.id, Rights::WRITE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::WriteShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::WriteShmReply, Error> {
         cx.target.found.write(self.offset, &self.data)?;
         Ok(v1::WriteShmReply { bytes_written: self.data.len() as u64 })
     }
@@ -86,7 +86,7 @@ impl Syscall for v1::ReadShm {
         window(scope, self.id, Rights::READ)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ReadShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::ReadShmReply, Error> {
         let data = cx.target.found.read(self.offset, reply_bytes(self.length))?;
         Ok(v1::ReadShmReply { data: data.into() })
     }
@@ -99,7 +99,7 @@ impl Syscall for v1::DestroyShm {
         window(scope, self.id, Rights::DESTROY)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::DestroyShmReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::DestroyShmReply, Error> {
         cx.target.found.destroy()?;
         give_up(&cx, self.id)?;
         Ok(v1::DestroyShmReply {})
@@ -113,7 +113,7 @@ impl Syscall for v1::ShmStats {
         window(scope, self.id, Rights::NONE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ShmStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::ShmStatsReply, Error> {
         let (stats, attached) = cx.target.found.stats()?;
         Ok(v1::ShmStatsReply { size_bytes: stats.len_bytes, charged_bytes: stats.charged_bytes, attached })
     }

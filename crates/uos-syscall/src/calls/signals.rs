@@ -47,7 +47,7 @@ impl Syscall for v1::SendSignal {
         scope.process(self.pid, Right::ProcSignal)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::SendSignalReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::SendSignalReply, Error> {
         let process = &cx.target.process;
         if !process.is_alive() {
             return Err(Error::no_process(process.pid.0));
@@ -87,7 +87,7 @@ fn has_no_program(caller: &Process) -> Result<(), Error> {
 }
 
 /// Ends the caller by a signal that its own call has let through.
-fn let_through(cx: &Cx<'_, System>, ends: Option<Ends>) -> Result<(), Error> {
+fn let_through(cx: &Cx<'_, &System>, ends: Option<Ends>) -> Result<(), Error> {
     let is_end = ends.is_some();
     cx.kernel().end_by(cx.caller(), ends)?;
     if is_end { Err(Error::no_process(cx.caller().pid.0)) } else { Ok(()) }
@@ -100,7 +100,7 @@ impl Syscall for v1::SetSignalAction {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::SetSignalActionReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::SetSignalActionReply, Error> {
         has_no_program(cx.caller())?;
         let signal = one(self.signal).map_err(|why| Error::invalid("signal", why))?;
         let action = match v1::SignalAction::try_from(self.action) {
@@ -129,7 +129,7 @@ impl Syscall for v1::MaskSignals {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::MaskSignalsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::MaskSignalsReply, Error> {
         has_no_program(cx.caller())?;
         let these = SignalSet::parse(&self.signals)?;
         let change: fn(SignalSet, SignalSet) -> SignalSet = match v1::MaskChange::try_from(self.change) {
@@ -153,7 +153,7 @@ impl Syscall for v1::PendingSignals {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::PendingSignalsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::PendingSignalsReply, Error> {
         has_no_program(cx.caller())?;
         let (pending, blocked) = cx.caller().signals.pending();
         let pending = pending

@@ -50,7 +50,7 @@ impl Syscall for v1::Snapshot {
         scope.path(&self.path, &self.path_raw, true).map(Whole)
     }
 
-    fn run(&self, cx: Cx<'_, Whole>) -> Result<v1::SnapshotReply, Error> {
+    fn run(&self, cx: Cx<'_, &Whole>) -> Result<v1::SnapshotReply, Error> {
         if self.name.len() > NAME_BYTES {
             return Err(Error::invalid("name", format_args!("at most {NAME_BYTES} bytes")));
         }
@@ -84,7 +84,7 @@ impl Syscall for v1::ListSnapshots {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::ListSnapshotsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::ListSnapshotsReply, Error> {
         let info = |kept: Arc<Kept>| {
             let (path, path_raw) = both(&kept.path);
             v1::SnapshotInfo {
@@ -172,7 +172,7 @@ impl Syscall for v1::RestoreSnapshot {
         true
     }
 
-    fn run(&self, cx: Cx<'_, KeptTarget>) -> Result<v1::RestoreSnapshotReply, Error> {
+    fn run(&self, cx: Cx<'_, &KeptTarget>) -> Result<v1::RestoreSnapshotReply, Error> {
         let (kept, _) = cx.target.kept()?;
         let (fs, root) = cx.target.filesystem()?;
         if root.stat_fs()?.read_only {
@@ -195,7 +195,7 @@ impl Syscall for v1::RestoreSnapshot {
 }
 
 /// Tells of a difference that a restore has made.
-fn tell(cx: &Cx<'_, KeptTarget>, change: &Change, before: &Snapshot, kept: &Kept) {
+fn tell(cx: &Cx<'_, &KeptTarget>, change: &Change, before: &Snapshot, kept: &Kept) {
     let there = |path: &VPath| kept.path.join(path.as_bytes());
     let is_dir = |snapshot: &Snapshot| {
         let attr = snapshot.symlink_metadata(change.path.as_bytes());
@@ -250,7 +250,7 @@ impl Syscall for v1::DiffSnapshot {
         true
     }
 
-    fn run(&self, cx: Cx<'_, Pair>) -> Result<v1::DiffSnapshotReply, Error> {
+    fn run(&self, cx: Cx<'_, &Pair>) -> Result<v1::DiffSnapshotReply, Error> {
         let (kept, _) = cx.target.one.kept()?;
         let changes = match &cx.target.other {
             Some(other) => kept.snapshot.diff(&other.kept()?.0.snapshot)?,
@@ -300,7 +300,7 @@ impl Syscall for v1::DropSnapshot {
         true
     }
 
-    fn run(&self, cx: Cx<'_, KeptTarget>) -> Result<v1::DropSnapshotReply, Error> {
+    fn run(&self, cx: Cx<'_, &KeptTarget>) -> Result<v1::DropSnapshotReply, Error> {
         let kept = cx.kernel().mounted.drop_kept(self.id);
         // None if a twin was quicker.
         kept.map(drop).ok_or_else(|| no_snapshot(self.id))?;

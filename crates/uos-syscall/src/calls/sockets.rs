@@ -132,7 +132,7 @@ impl Syscall for v1::Socket {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::SocketReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::SocketReply, Error> {
         let socket = SocketHandle::new(kind(self.kind, Kind::Tcp)?, Phase::Fresh, None, None);
         Ok(v1::SocketReply { id: keep(&cx, Handle::new(Object::Socket(socket), Rights::ALL))? })
     }
@@ -145,7 +145,7 @@ impl Syscall for v1::SocketPair {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::SocketPairReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::SocketPairReply, Error> {
         let kind = kind(self.kind, Kind::Unix(SocketKind::Stream))?;
         let Kind::Unix(within) = kind else { return Err(other_family()) };
         let (one, other) = uos_ipc::Socket::pair(within, SOCKET_BYTES, &cx.caller().share.socket_bytes)?;
@@ -172,7 +172,7 @@ impl Syscall for v1::Bind {
         Aimed::find(scope, self.id, self.address.as_ref())
     }
 
-    fn run(&self, cx: Cx<'_, Aimed>) -> Result<v1::BindReply, Error> {
+    fn run(&self, cx: Cx<'_, &Aimed>) -> Result<v1::BindReply, Error> {
         let whole = &cx.target.socket.as_ref().map_err(Clone::clone)?.found.whole;
         let turn = whole.begin()?;
         if !matches!(turn.was, Phase::Fresh) {
@@ -246,7 +246,7 @@ impl Syscall for v1::Listen {
         scope.socket(self.id, Rights::WRITE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ListenReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::ListenReply, Error> {
         let whole = &cx.target.found.whole;
         if matches!(whole.kind, Kind::Udp | Kind::Unix(SocketKind::Datagram)) {
             return Err(Error::new(Errno::ENOTSUP, "sockets for datagrams have no connections"));

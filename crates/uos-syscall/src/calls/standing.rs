@@ -34,7 +34,7 @@ impl Syscall for v1::GetProcessState {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetProcessStateReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetProcessStateReply, Error> {
         let process = &cx.target.process;
         let child = process.program.as_ref().and_then(Program::child);
         let letter = child.and_then(|child| {
@@ -56,7 +56,7 @@ impl Syscall for v1::GetChildren {
         scope.process(self.pid, Right::ProcInspect)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetChildrenReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetChildrenReply, Error> {
         let mut pids: Vec<Pid> = {
             let family = cx.target.process.family.lock();
             family.children.iter().copied().chain(family.ended.iter().map(|child| child.pid)).collect()
@@ -83,7 +83,7 @@ impl Syscall for v1::GetGrants {
         scope.process(self.pid, Right::ProcInspect)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetGrantsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetGrantsReply, Error> {
         Ok(v1::GetGrantsReply { grants: texts(&cx.target.process.grants()) })
     }
 }
@@ -95,7 +95,7 @@ impl Syscall for v1::DropGrants {
         scope.process(self.pid, Right::ProcControl)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::DropGrantsReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::DropGrantsReply, Error> {
         let process = &cx.target.process;
         if self.drop.is_empty() == self.keep.is_empty() {
             return Err(Error::invalid("drop", "say either what to drop or what to keep"));
@@ -174,7 +174,7 @@ impl Syscall for v1::GetResourceUsage {
         target.process.program.is_some()
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetResourceUsageReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetResourceUsageReply, Error> {
         let process = &cx.target.process;
         let used = process.usage();
         let ended = match process.family.lock().phase {
@@ -225,7 +225,7 @@ impl Syscall for v1::GetEnforcement {
         scope.process(self.pid, Right::ProcInspect)
     }
 
-    fn run(&self, cx: Cx<'_, ProcessTarget>) -> Result<v1::GetEnforcementReply, Error> {
+    fn run(&self, cx: Cx<'_, &ProcessTarget>) -> Result<v1::GetEnforcementReply, Error> {
         let program = program_of(&cx.target.process)?;
         let guarantees = program.enforcement.iter().map(guarantee).collect();
         Ok(v1::GetEnforcementReply { level: wire_level(program.enforcement.level).into(), guarantees })
@@ -244,7 +244,7 @@ impl Syscall for v1::GetHostCapabilities {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetHostCapabilitiesReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetHostCapabilitiesReply, Error> {
         let kernel = cx.kernel();
         let support = kernel.spawner.probe();
         let level = |level: Level| v1::LevelSupport {

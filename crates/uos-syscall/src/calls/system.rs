@@ -20,7 +20,7 @@ impl Syscall for v1::GetUptime {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetUptimeReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetUptimeReply, Error> {
         Ok(v1::GetUptimeReply { uptime_us: cx.kernel().since_start(cx.started()).as_micros() as u64 })
     }
 }
@@ -32,7 +32,7 @@ impl Syscall for v1::GetCurrentTime {
         Ok(System)
     }
 
-    fn run(&self, _cx: Cx<'_, System>) -> Result<v1::GetCurrentTimeReply, Error> {
+    fn run(&self, _cx: Cx<'_, &System>) -> Result<v1::GetCurrentTimeReply, Error> {
         Ok(v1::GetCurrentTimeReply { time_us: now_us() })
     }
 }
@@ -71,7 +71,7 @@ impl Syscall for v1::GetSchedulerStats {
         true
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetSchedulerStatsReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetSchedulerStatsReply, Error> {
         let kernel = cx.kernel();
         for process in kernel.processes.living() {
             if process.program.is_some() {
@@ -100,7 +100,7 @@ impl Syscall for v1::GetRandom {
         Ok(System)
     }
 
-    fn run(&self, _cx: Cx<'_, System>) -> Result<v1::GetRandomReply, Error> {
+    fn run(&self, _cx: Cx<'_, &System>) -> Result<v1::GetRandomReply, Error> {
         if !(1..=MOST_RANDOM).contains(&self.length) {
             return Err(Error::invalid(
                 "length",

@@ -253,7 +253,7 @@ impl Syscall for v1::Shutdown {
         scope.socket(self.id, Rights::WRITE)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::ShutdownReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::ShutdownReply, Error> {
         use rustix::net::Shutdown;
         let how = match v1::Direction::try_from(self.direction) {
             Ok(v1::Direction::Unspecified | v1::Direction::Both) => Shutdown::Both,

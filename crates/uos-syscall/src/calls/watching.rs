@@ -31,7 +31,7 @@ impl Syscall for v1::Watch {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::WatchReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::WatchReply, Error> {
         let capacity = match self.capacity_bytes {
             0 => CAPACITY.0,
             bytes if bytes <= CAPACITY.1 => bytes,
@@ -63,7 +63,7 @@ impl Syscall for v1::Unwatch {
         found.map(HandleTarget::without_licence)
     }
 
-    fn run(&self, cx: Cx<'_, Self::Target>) -> Result<v1::UnwatchReply, Error> {
+    fn run(&self, cx: Cx<'_, &Self::Target>) -> Result<v1::UnwatchReply, Error> {
         give_up(&cx, self.id)?;
         Ok(v1::UnwatchReply {})
     }

@@ -18,7 +18,7 @@ impl Syscall for v1::GetWorkingDirectory {
         Ok(System)
     }
 
-    fn run(&self, cx: Cx<'_, System>) -> Result<v1::GetWorkingDirectoryReply, Error> {
+    fn run(&self, cx: Cx<'_, &System>) -> Result<v1::GetWorkingDirectoryReply, Error> {
         let (path, path_raw) = both(&cx.caller().cwd());
         Ok(v1::GetWorkingDirectoryReply { path, path_raw })
     }
@@ -31,7 +31,7 @@ impl Syscall for v1::SetWorkingDirectory {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::SetWorkingDirectoryReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::SetWorkingDirectoryReply, Error> {
         if cx.target.node()?.kind() != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
         }

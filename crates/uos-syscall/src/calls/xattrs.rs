@@ -40,7 +40,7 @@ impl Syscall for v1::GetXattr {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::GetXattrReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::GetXattrReply, Error> {
         let name = name_of(&self.name, &self.name_raw)?;
         Ok(v1::GetXattrReply { value: cx.target.node()?.xattr(KERNEL, name)?.into() })
     }
@@ -53,7 +53,7 @@ impl Syscall for v1::SetXattr {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::SetXattrReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::SetXattrReply, Error> {
         let name = name_of(&self.name, &self.name_raw)?;
         if self.value.len() > VALUE_BYTES {
             let (len, most) = (self.value.len() as u64, VALUE_BYTES as u64);
@@ -85,7 +85,7 @@ impl Syscall for v1::ListXattr {
         scope.path(&self.path, &self.path_raw, true)
     }
 
-    fn run(&self, cx: Cx<'_, PathTarget>) -> Result<v1::ListXattrReply, Error> {
+    fn run(&self, cx: Cx<'_, &PathTarget>) -> Result<v1::ListXattrReply, Error> {
         let names = cx.target.node()?.list_xattrs(KERNEL)?;
         let ours = names.iter().filter(|name| name.starts_with(NAMESPACE));
         let named = ours.map(|name| {

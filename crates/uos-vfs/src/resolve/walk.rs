@@ -26,12 +26,14 @@ pub(super) fn resolve(
         return Err(Unresolved { error, path, passed: Vec::new(), at: None, missing: Vec::new() });
     }
     let base = if absolute { b"/" } else { how.base.as_bytes() };
+    // What may fail is done first, and nothing of a walk is moved once it is there: it is large.
+    let canonical = VPath::with_room(base.len() + 1 + path.len());
     let mut walk = Walk {
         crossings,
         by: how.by,
         memory_only: how.memory_only,
         steps: Steps::new(root),
-        path: VPath::with_room(base.len() + 1 + path.len()),
+        path: canonical,
         text: Text::new(base, path),
         followed: 0,
         passed: Noted::default(),
@@ -198,7 +200,7 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
         if self.memory_only && node.blocks() { Err(Error::WouldBlock) } else { Ok(()) }
     }
 
-    fn arrive(mut self, end: End<'a>) -> Place {
+    fn arrive(&mut self, end: End<'a>) -> Place {
         let must_be_dir = self.text.ends_in_slash();
         let (node, parent, mount_point) = match end {
             End::Here => {
@@ -211,10 +213,12 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
                 (node, self.steps.take_top(), false)
             }
         };
-        Place { path: self.path, node, parent, passed: self.passed.passed, must_be_dir, mount_point }
+        let (path, passed) = (self.path.take(), std::mem::take(&mut self.passed.passed));
+        Place { path, node, parent, passed, must_be_dir, mount_point }
     }
 
-    fn give_up(mut self, stop: Stop<'a>) -> Unresolved {
+    #[cold]
+    fn give_up(&mut self, stop: Stop<'a>) -> Unresolved {
         let mut missing = Vec::new();
         if let Some(name) = stop.name {
             let name = self.text.name(name);
@@ -227,10 +231,10 @@ impl<'a, C: Crossings + ?Sized> Walk<'a, C> {
             }
             self.path.push(name);
         }
-        let mut path = std::mem::replace(&mut self.path, VPath::root());
+        let mut path = self.path.take();
         // Too many links are too many whether or not there is something at their end.
         let error = self.append_rest_to(&mut path).err().unwrap_or(stop.error);
         let at = Some(self.steps.take_top());
-        Unresolved { error, path, passed: self.passed.passed, at, missing }
+        Unresolved { error, path, passed: std::mem::take(&mut self.passed.passed), at, missing }
     }
 }
