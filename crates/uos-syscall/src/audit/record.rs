@@ -49,7 +49,7 @@ impl Record {
     }
 }
 
-const _: () = assert!(size_of::<Record>() == 128);
+const _: () = assert!(size_of::<Record>() == 128 && std::mem::offset_of!(Record, latency) >= 64);
 
 /// What a call was aimed at.
 #[derive(Clone, Debug, PartialEq, Eq)]
