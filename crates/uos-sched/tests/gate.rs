@@ -24,14 +24,17 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// One that is stopped has nothing of what another has. Seen again where it has had a few microseconds: it is said to be
-/// stopped a moment before it has left its CPU.
+/// One that is stopped has nothing of what another has, once it has come to rest: it is said to be stopped a moment before it
+/// has left its CPU.
 fn has_nothing_while(stopped: &Run, other: &Run, more: Nanos) {
-    eventually("it should have nothing", || {
+    eventually("it should come to rest", || {
         let before = stopped.used();
-        runs(other, more);
+        runs(other, Nanos::from_millis(10));
         stopped.state() == 'T' && stopped.used() == before
     });
+    let before = stopped.used();
+    runs(other, more);
+    assert_eq!(stopped.used(), before, "not a nanosecond");
 }
 
 fn runs(process: &Run, more: Nanos) {

@@ -202,7 +202,7 @@ pub(crate) fn denied_below(right: Right, path: &VPath) -> Error {
 
 /// A path, resolved.
 pub(crate) struct PathTarget {
-    /// What is seldom there is kept apart: a target is moved several times on its way.
+    /// What is seldom there is kept apart: it would make every target larger.
     pub(crate) found: Result<Place, Box<Unresolved>>,
     detours: Option<Box<Detours>>,
 }

@@ -210,16 +210,19 @@ async fn sandboxed_programs_take_turns_too() {
         let now = world.call(&agent, v1::ScheduleNext { cpu: Some(cpu) }).await.unwrap().pid;
         assert!(all.contains(&now));
         let others: Vec<u64> = all.iter().copied().filter(|pid| *pid != now).collect();
-        // Whoever is told to stop does so when it is on a CPU next: it may be a while until then.
+        let both = async || (used(others[0]).await, used(others[1]).await);
         let alone = async {
+            // Whoever is told to stop does so when it is on a CPU next: it may be a while until then.
             loop {
-                let before = (used(others[0]).await, used(others[1]).await);
-                let from = used(now).await;
-                runs(now, from + 100_000).await;
-                if (used(others[0]).await, used(others[1]).await) == before {
+                let before = both().await;
+                runs(now, used(now).await + 50_000).await;
+                if both().await == before {
                     break;
                 }
             }
+            let before = both().await;
+            runs(now, used(now).await + 100_000).await;
+            assert_eq!(both().await, before, "the others have nothing");
         };
         within(alone).await;
     }

@@ -289,6 +289,10 @@ fn run(queue: &Queue, stack: &Stack, key: &Key) {
         // One request at a time: any may take long, and a deadline does not wait for those that come after.
         let (request, adopted, due, open) = queue.with(|inbox| {
             let request = inbox.requests.pop_front();
+            if request.is_some() {
+                // This may be the one that was announced; if it is not, that one rings.
+                inbox.announced = false;
+            }
             is_asked = !inbox.requests.is_empty();
             inbox.is_awake = is_asked;
             (request, std::mem::take(&mut inbox.orphans), std::mem::take(&mut inbox.deadlines), inbox.open)
