@@ -264,7 +264,11 @@ impl Mount {
     pub fn wait(mut self) -> io::Result<()> {
         let ended = self.session.take().map_or(Ok(()), BackgroundSession::join);
         stop_telling(self.stale.take());
-        ended
+        match ended {
+            // By an unmount, or cut off: then what is left answers so to everything.
+            Err(error) if is_cut(&error) && !is_dead(&self.at) => Ok(()),
+            ended => ended,
+        }
     }
 
     /// Unmounts it. It is gone from the tree of the host when this returns, and nobody uses it any more if
@@ -277,8 +281,8 @@ impl Mount {
         let Some(session) = self.session.take() else { return Ok(true) };
         let ended = match unmount(&self.at, UnmountFlags::empty()) {
             // Gone already, by somebody else's hand.
-            Ok(()) | Err(Errno::INVAL) => session.join().map(|()| true),
-            Err(Errno::PERM) => session.umount_and_join().map(|()| true),
+            Ok(()) | Err(Errno::INVAL) => unless_cut(session.join()).map(|()| true),
+            Err(Errno::PERM) => unless_cut(session.umount_and_join()).map(|()| true),
             Err(Errno::BUSY) => {
                 unmount(&self.at, UnmountFlags::DETACH)?;
                 // Serves on until the last one lets go, and tells them what changes.
@@ -313,11 +317,39 @@ fn stop_telling(stale: Option<(Arc<Stale>, JoinHandle<()>)>) {
     }
 }
 
+/// A thread that reads requests as the host unmounts is told mostly that there is no device any more, which is the end, and now
+/// and then that the connection was cut (seen on Linux 6.18 after much had been written). Both are what was asked for.
+fn unless_cut(ended: io::Result<()>) -> io::Result<()> {
+    ended.or_else(|error| if is_cut(&error) { Ok(()) } else { Err(error) })
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error())
+}
+
 /// A filesystem whose process is gone answers so to everything, also to being mounted over.
 fn detach_if_dead(at: &Path) -> io::Result<()> {
+    if is_dead(at) { Ok(unmount(at, UnmountFlags::DETACH)?) } else { Ok(()) }
+}
+
+fn is_dead(at: &Path) -> bool {
     // Its attributes the host may still know; this it has to ask for.
-    match rustix::fs::statfs(at) {
-        Err(Errno::NOTCONN) => Ok(unmount(at, UnmountFlags::DETACH)?),
-        _ => Ok(()),
+    rustix::fs::statfs(at).is_err_and(|errno| errno == Errno::NOTCONN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_cut_by_an_unmount_has_ended_well() {
+        let of = |errno: Errno| Err(io::Error::from(errno));
+        assert!(unless_cut(Ok(())).is_ok());
+        assert!(unless_cut(of(Errno::CONNABORTED)).is_ok());
+        for errno in [Errno::IO, Errno::INVAL, Errno::NOTCONN] {
+            let told = unless_cut(of(errno)).unwrap_err();
+            assert_eq!(told.raw_os_error(), Some(errno.raw_os_error()));
+        }
+        assert!(unless_cut(Err(io::Error::other("a thread panicked"))).is_err());
     }
 }
